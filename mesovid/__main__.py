@@ -1,0 +1,5 @@
+"""`python -m mesovid`."""
+
+from mesovid.cli import main
+
+main()

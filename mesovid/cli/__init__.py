@@ -1,0 +1,55 @@
+"""The command line: one click command a file, loaded when it is called for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from mesovid import __version__
+from mesovid.errors import MesovidError
+
+# command -> one-line help; a command `x` is the object `command` of module mesovid.cli.x
+COMMANDS = {
+    "scan": "Say of videos and pictures whether a face in them is faked.",
+    "extract": "Build a dataset of aligned faces from a collection of videos.",
+    "dataset": "Show, check and merge datasets.",
+    "train": "Train a detector on datasets.",
+    "evaluate": "Measure models on datasets.",
+    "predict": "Score faces that are already cropped.",
+    "models": "List, show and import models.",
+    "run": "Run a recipe: several commands from one file.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported only when they run, so that help answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"mesovid.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mesovid")
+def cli() -> None:
+    """Is a face in this video faked?"""
+
+
+def main() -> None:
+    """Run the command line; an error that mesovid foresaw ends in one line and its exit status."""
+    try:
+        cli(prog_name="mesovid")
+    except MesovidError as error:
+        click.echo(f"mesovid: {error}", err=True)
+        sys.exit(error.exit_status)

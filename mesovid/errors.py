@@ -1,0 +1,33 @@
+"""What can go wrong, in few kinds. Each message says what was wrong, with the value, and what would be right."""
+
+from __future__ import annotations
+
+
+class MesovidError(Exception):
+    """Base of every error that mesovid raises on purpose; its text is one line meant for a person."""
+
+    exit_status = 1
+
+
+class InputError(MesovidError):
+    """A video, picture or folder that cannot be used as asked."""
+
+
+class ModelError(MesovidError):
+    """A model, card or weight file that is missing, damaged, foreign or does not fit its use."""
+
+    exit_status = 2
+
+
+class DatasetError(MesovidError):
+    """A dataset that is malformed, inconsistent or leaks between its splits."""
+
+
+class TrainingError(MesovidError):
+    """A training run that cannot start, continue or end as asked."""
+
+
+class SettingsError(MesovidError):
+    """An option whose value is out of range, unknown or contradicts another one."""
+
+    exit_status = 2

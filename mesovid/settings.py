@@ -1,0 +1,151 @@
+"""Every option of mesovid, once: its default, its range and its one-line meaning.
+
+The command line builds its options from these fields (`mesovid.cli.options`), the Python API takes the objects as they
+are, and both get the same checks. Standard library only: `mesovid --help` reads this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from mesovid.errors import SettingsError
+
+FACE_SIZE = 256  # px, side of a Meso-4 input
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """A dataclass field that knows its meaning and its range (both ends included)."""
+    metadata = {"help": help, "at_least": at_least, "at_most": at_most, "choices": choices, "metavar": metavar}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Base of all settings: checks each field against its range when it is made."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check(field, getattr(self, field.name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild from `to_dict`; an unknown key is a SettingsError."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - names):
+            raise SettingsError(f"unknown {cls.__name__} field {unknown[0]!r}; known: {', '.join(sorted(names))}")
+        return cls(**values)
+
+
+def check(field: dataclasses.Field[Any], value: Any) -> None:
+    """Raise SettingsError when a value lies outside of what its field allows. None means unset and is allowed."""
+    if value is None or not field.metadata:
+        return
+    least, most, choices = (field.metadata[key] for key in ("at_least", "at_most", "choices"))
+    name = field.name.replace("_", "-")
+    if choices is not None and value not in choices:
+        raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    # "not (a <= b)" rather than "a > b": it also refuses NaN
+    if least is not None and not least <= value:
+        raise SettingsError(f"{name} is {value}; it must be at least {least:g}")
+    if most is not None and not value <= most:
+        raise SettingsError(f"{name} is {value}; it must be at most {most:g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry(Settings):
+    """How an aligned face is cut out of a frame. Travels with the weights of a model and with a dataset.
+
+    With E the centre between the eyes, the crop's side is `scale` x max(distance of the eyes, distance from E to the mouth's
+    centre), and its centre lies at E + `centre` x (nose - E). The defaults are those of Afchar et al. 2018 (arXiv 1809.00888),
+    carried over from their landmarks to MTCNN's five points: 1.3 x 2.28 and 0.887.
+    """
+
+    scale: float = setting(2.96, "Side of a crop in units of the face's size.", at_least=1.0, at_most=10.0)
+    centre: float = setting(0.887, "Crop centre between the eyes (0) and the nose (1).", at_least=-1.0, at_most=2.0)
+    remove_roll: bool = setting(True, "Turn the face upright.")
+    border: Literal["reflect", "replicate", "black"] = setting(
+        "reflect", "What lies beyond the frame's edge.", choices=("reflect", "replicate", "black")
+    )
+    interpolation: Literal["linear", "cubic", "area"] = setting(
+        "linear", "Resampling; area averages when shrinking.", choices=("linear", "cubic", "area")
+    )
+    size: int = setting(FACE_SIZE, "Side of a crop, px.", at_least=16, at_most=1024)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSettings(Settings):
+    """Which frames of a video are looked at. `fps` or `every` take the place of `frames`."""
+
+    frames: int = setting(32, "Frames to look at, evenly spread in time.", at_least=1, at_most=1_000_000)
+    fps: float | None = setting(None, "Look at so many frames a second instead.", at_least=1e-6, at_most=1000)
+    every: int | None = setting(None, "Look at every N-th frame instead.", at_least=1, at_most=1_000_000_000)
+    start: float | None = setting(None, "Begin at this second.", at_least=0)
+    end: float | None = setting(None, "Stop at this second.", at_least=0)
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if self.fps is not None and self.every is not None:
+            raise SettingsError("fps and every exclude each other; give one of them")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise SettingsError(f"end ({self.end:g} s) must come after start ({self.start:g} s)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceSettings(Settings):
+    """Which faces are found."""
+
+    min_face: float = setting(40.0, "Smallest face to look for, px.", at_least=12, at_most=10_000)
+    confidence: float = setting(0.95, "Least confidence of the detector in a face.", at_least=0, at_most=1)
+    faces: Literal["all", "largest"] = setting(
+        "all", "Judge all faces of a frame, or the largest.", choices=("all", "largest")
+    )
+    redetect: int = setting(
+        8, "Look for new faces in every N-th sampled frame at least; 1 in every frame.", at_least=1, at_most=10_000
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSettings(Settings):
+    """What the networks run on."""
+
+    runtime: Literal["onnx", "tensorflow"] = setting(
+        "onnx", "Library that runs the networks.", choices=("onnx", "tensorflow")
+    )
+    device: Literal["auto", "cpu", "cuda", "coreml", "directml", "openvino"] = setting(
+        "auto",
+        "Processor that runs the networks.",
+        choices=("auto", "cpu", "cuda", "coreml", "directml", "openvino"),
+    )
+    threads: int = setting(0, "Threads a network may use; 0 leaves it to the library.", at_least=0, at_most=1024)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanSettings(Settings):
+    """How one video is judged."""
+
+    model: str = setting("meso4", "Model name, or path to a model or run folder.", metavar="NAME|PATH")
+    threshold: float | None = setting(
+        None, "P(fake) from which a video is called fake, without an uncertain band. Default: the model's own.",
+        at_least=0, at_most=1,
+    )  # fmt: skip
+    aggregate: Literal["mean", "median", "top_third", "trimmed_mean", "confidence_weighted"] = setting(
+        "mean",
+        "How a person's frame scores become one.",
+        choices=("mean", "median", "top_third", "trimmed_mean", "confidence_weighted"),
+    )
+    min_faces: int = setting(3, "Fewer scored faces of one person give no verdict (pictures need 1).", at_least=1)
+    batch_size: int = setting(16, "Frames and faces that pass the networks at once.", at_least=1, at_most=4096)
