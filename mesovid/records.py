@@ -42,7 +42,9 @@ class Face:
 
     box: Box
     confidence: float  # of the detector, 0 to 1
-    landmarks: npt.NDArray[np.float32]  # (5, 2) px: eye, eye, nose, mouth corner, mouth corner; viewer's left first
+    landmarks: npt.NDArray[
+        np.float32
+    ]  # (5, 2) px: eye, eye, nose, mouth corner, mouth corner; viewer's left first
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,13 @@ def setting(
     metavar: str | None = None,
 ) -> Any:
     """A dataclass field that knows its meaning and its range (both ends included)."""
-    metadata = {"help": help, "at_least": at_least, "at_most": at_most, "choices": choices, "metavar": metavar}
+    metadata = {
+        "help": help,
+        "at_least": at_least,
+        "at_most": at_most,
+        "choices": choices,
+        "metavar": metavar,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -46,7 +52,9 @@ class Settings:
         """Rebuild from `to_dict`; an unknown key is a SettingsError."""
         names = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - names):
-            raise SettingsError(f"unknown {cls.__name__} field {unknown[0]!r}; known: {', '.join(sorted(names))}")
+            raise SettingsError(
+                f"unknown {cls.__name__} field {unknown[0]!r}; known: {', '.join(sorted(names))}"
+            )
         return cls(**values)
 
 
@@ -75,7 +83,9 @@ class Geometry(Settings):
     """
 
     scale: float = setting(2.96, "Side of a crop in units of the face's size.", at_least=1.0, at_most=10.0)
-    centre: float = setting(0.887, "Crop centre between the eyes (0) and the nose (1).", at_least=-1.0, at_most=2.0)
+    centre: float = setting(
+        0.887, "Crop centre between the eyes (0) and the nose (1).", at_least=-1.0, at_most=2.0
+    )
     remove_roll: bool = setting(True, "Turn the face upright.")
     border: Literal["reflect", "replicate", "black"] = setting(
         "reflect", "What lies beyond the frame's edge.", choices=("reflect", "replicate", "black")
@@ -114,7 +124,10 @@ class FaceSettings(Settings):
         "all", "Judge all faces of a frame, or the largest.", choices=("all", "largest")
     )
     redetect: int = setting(
-        8, "Look for new faces in every N-th sampled frame at least; 1 in every frame.", at_least=1, at_most=10_000
+        8,
+        "Look for new faces in every N-th sampled frame at least; 1 in every frame.",
+        at_least=1,
+        at_most=10_000,
     )
 
 
@@ -130,7 +143,9 @@ class RuntimeSettings(Settings):
         "Processor that runs the networks.",
         choices=("auto", "cpu", "cuda", "coreml", "directml", "openvino"),
     )
-    threads: int = setting(0, "Threads a network may use; 0 leaves it to the library.", at_least=0, at_most=1024)
+    threads: int = setting(
+        0, "Threads a network may use; 0 leaves it to the library.", at_least=0, at_most=1024
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +157,14 @@ class ScanSettings(Settings):
         None, "P(fake) from which a video is called fake, without an uncertain band. Default: the model's own.",
         at_least=0, at_most=1,
     )  # fmt: skip
-    aggregate: Literal["mean", "median", "top_third", "trimmed_mean", "confidence_weighted"] = setting(
+    aggregate: Literal["mean", "median", "trimmed_mean", "top_third", "max"] = setting(
         "mean",
         "How a person's frame scores become one.",
-        choices=("mean", "median", "top_third", "trimmed_mean", "confidence_weighted"),
+        choices=("mean", "median", "trimmed_mean", "top_third", "max"),
     )
-    min_faces: int = setting(3, "Fewer scored faces of one person give no verdict (pictures need 1).", at_least=1)
-    batch_size: int = setting(16, "Frames and faces that pass the networks at once.", at_least=1, at_most=4096)
+    min_faces: int = setting(
+        3, "Fewer scored faces of one person give no verdict (pictures need 1).", at_least=1
+    )
+    batch_size: int = setting(
+        16, "Frames and faces that pass the networks at once.", at_least=1, at_most=4096
+    )

@@ -15,7 +15,9 @@ from mesovid.errors import SettingsError
 from mesovid.settings import Settings, check
 
 
-def settings_options(cls: type[Settings], *, skip: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Any]:
+def settings_options(
+    cls: type[Settings], *, skip: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Any]], Any]:
     """A decorator that gives a command one option for each field of `cls` but those in `skip`.
 
     The command receives one keyword argument `<snake_case of cls>` (say `sample_settings`) in place of the single values.
@@ -73,5 +75,3 @@ def _plain_type(hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         (hint,) = (part for part in typing.get_args(hint) if part is not types.NoneType)
     return str if typing.get_origin(hint) is typing.Literal else hint
-
-

@@ -1,0 +1,66 @@
+"""Cuts an aligned square face out of a frame, from its landmarks. Pure."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.records import Pixels
+from mesovid.settings import Geometry
+
+_BORDERS = {
+    "reflect": cv2.BORDER_REFLECT_101,
+    "replicate": cv2.BORDER_REPLICATE,
+    "black": cv2.BORDER_CONSTANT,
+}
+
+
+def align(image: Pixels, landmarks: npt.NDArray[np.float32], geometry: Geometry) -> Pixels:
+    """The face of `landmarks` (5, 2), px of `image` (h, w, 3), upright and to scale: (size, size, 3)."""
+    matrix = transform(landmarks, geometry)
+    flags = cv2.INTER_CUBIC if geometry.interpolation == "cubic" else cv2.INTER_LINEAR
+    border = _BORDERS[geometry.border]
+    size = (geometry.size, geometry.size)
+    if geometry.interpolation == "area":
+        image, matrix = _shrink(image, matrix)
+    crop: Pixels = cv2.warpAffine(image, matrix, size, flags=flags, borderMode=border)
+    return crop
+
+
+def transform(landmarks: npt.NDArray[np.float32], geometry: Geometry) -> npt.NDArray[np.float64]:
+    """The similarity (2, 3) that takes a frame's pixels to a crop's; see `Geometry` for side and centre.
+
+    The face's horizontal is the eyes' line averaged with the normal of the line from the eyes to the mouth, after FFHQ (Karras et
+    al. 2019, arXiv 1812.04948): in a profile view the eyes all but coincide and their line alone says nothing.
+    """
+    left_eye, right_eye, nose, left_mouth, right_mouth = landmarks.astype(np.float64)
+    eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
+    across, down = right_eye - left_eye, mouth - eyes
+    side = max(
+        geometry.scale * max(np.hypot(*across), np.hypot(*down)), 1.0
+    )  # px; 1 keeps broken landmarks finite
+    centre = eyes + geometry.centre * (nose - eyes)
+    horizontal = across + np.array([down[1], -down[0]]) if geometry.remove_roll else np.array([1.0, 0.0])
+    length = np.hypot(*horizontal)
+    cos, sin = horizontal / length if length > 0 else (1.0, 0.0)
+    zoom = geometry.size / side
+    linear = zoom * np.array([[cos, sin], [-sin, cos]])
+    middle = (geometry.size - 1) / 2  # px, between the two middle pixels of an even side
+    return np.column_stack([linear, middle - linear @ centre])
+
+
+def _shrink(image: Pixels, matrix: npt.NDArray[np.float64]) -> tuple[Pixels, npt.NDArray[np.float64]]:
+    """Average whole blocks of pixels first where the crop would skip some, so that shrinking does not alias."""
+    factor = int(1 / np.hypot(matrix[0, 0], matrix[0, 1]))
+    if factor < 2:
+        return image, matrix
+    height, width = image.shape[0] // factor * factor, image.shape[1] // factor * factor
+    if not height or not width:
+        return image, matrix
+    small = cv2.resize(
+        image[:height, :width], (width // factor, height // factor), interpolation=cv2.INTER_AREA
+    )
+    # a small pixel x covers the pixels factor * x ... factor * x + factor - 1, whose centre is factor * x + (factor - 1) / 2
+    shift = matrix[:, :2] @ np.full(2, (factor - 1) / 2)
+    return small, np.column_stack([matrix[:, :2] * factor, matrix[:, 2] + shift])

@@ -1,0 +1,97 @@
+"""Links the faces of one person over time, so that two people never share a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mesovid.records import Box, FrameFaces
+
+MAX_DISTANCE = 0.8  # of the larger face's side: how far a face may move between two samples
+MAX_GROWTH = 1.8  # how much its side may change between two samples
+MIN_OVERLAP = 0.3  # intersection over union that links two faces whatever their distance says
+PATIENCE = 4  # sampled frames of one shot that a person may be out of sight
+
+
+class PeopleLinker:
+    """Gives each face of a video, frame by frame in order of time, the id of its person (0, 1, ... in order of appearance).
+
+    A face goes on with the nearest person of the last frames, within gates relative to its size; whoever is not matched is
+    somebody new. After a cut everybody is new: without recognising faces there is no saying who is who in another shot.
+    """
+
+    def __init__(self) -> None:
+        self._people: list[_Track] = []
+        self._count = 0
+
+    def link(self, found: FrameFaces) -> tuple[int, ...]:
+        """The person id of each face of the frame, in the order of `found.faces`."""
+        if found.cut:
+            self._people.clear()
+        ids = self._match([face.box for face in found.faces])
+        seen = set(ids)
+        for track in self._people:
+            track.missed = 0 if track.id in seen else track.missed + 1
+        self._people = [track for track in self._people if track.missed <= PATIENCE]
+        return ids
+
+    def _match(self, boxes: list[Box]) -> tuple[int, ...]:
+        """Nearest pairs first; each person and each face at most once."""
+        pairs = sorted(
+            (distance(track.box, box), row, column)
+            for row, track in enumerate(self._people)
+            for column, box in enumerate(boxes)
+            if linkable(track.box, box)
+        )
+        tracks: dict[int, _Track] = {}  # by face
+        taken: set[int] = set()
+        for _, row, column in pairs:
+            if row not in taken and column not in tracks:
+                taken.add(row)
+                tracks[column] = self._people[row]
+        for column, box in enumerate(boxes):
+            if column in tracks:
+                tracks[column].box = box
+            else:
+                tracks[column] = self._new(box)
+        return tuple(tracks[column].id for column in range(len(boxes)))
+
+    def _new(self, box: Box) -> _Track:
+        track = _Track(self._count, box)
+        self._count += 1
+        self._people.append(track)
+        return track
+
+
+def linkable(before: Box, after: Box) -> bool:
+    """Whether both boxes may be one person's in successive samples."""
+    small, large = sorted((_side(before), _side(after)))
+    if large > MAX_GROWTH * small:
+        return False
+    return overlap(before, after) >= MIN_OVERLAP or distance(before, after) <= MAX_DISTANCE
+
+
+def distance(a: Box, b: Box) -> float:
+    """Between the centres, in units of the larger box's side."""
+    dx, dy = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
+    return float((dx * dx + dy * dy) ** 0.5 / max(_side(a), _side(b), 1e-9))
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union, 0 to 1."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return float(shared / (areas - shared))
+
+
+def _side(box: Box) -> float:
+    return max(box[2] - box[0], box[3] - box[1])
+
+
+@dataclass(slots=True)
+class _Track:
+    id: int
+    box: Box
+    missed: int = 0  # sampled frames since it was last seen

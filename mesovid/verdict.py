@@ -1,0 +1,138 @@
+"""From the scores of single faces to the answer for a video. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from mesovid.records import FaceScore, Label, Person, Segment, Verdict
+
+MIN_RUN = 2  # suspicious samples in a row that make a segment
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How scores become a verdict: from the model's card and the user's options."""
+
+    threshold: float  # P(fake) from which a video is called fake
+    band: tuple[float, float] | None  # P(fake) between these, both included, is uncertain
+    aggregate: str = "mean"  # a name in AGGREGATES
+    min_faces: int = 3  # fewer faces of a person are not judged
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What `judge` finds: the verdict and what it rests on."""
+
+    verdict: Verdict
+    people: tuple[Person, ...]
+    segments: tuple[Segment, ...]
+
+
+def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
+    """Judge a video by its faces' probabilities.
+
+    Scores are aggregated per person, and the video takes its most suspicious person, because one swapped face among many
+    real ones must not be diluted. People with fewer than `rule.min_faces` faces have no say; where nobody has enough but all
+    faces together are, as in an hour of cuts seen in 32 frames, the faces are judged as one. Fewer is no verdict at all.
+    """
+    people = _people(scores, rule)
+    if not scores:
+        verdict = Verdict(None, None, "no_face", "No face was found in the frames that were looked at.")
+    elif len(scores) < rule.min_faces:
+        counted = f"Only {_count(len(scores), 'face')} found"
+        verdict = Verdict(None, None, "too_few_faces", f"{counted}; a verdict needs {rule.min_faces}.")
+    else:
+        verdict = _verdict(scores, people, rule)
+    return Judgement(verdict, people, _segments(scores, rule))
+
+
+def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> Verdict:
+    judged = [person for person in people if person.faces >= rule.min_faces]
+    if judged:
+        worst = max(judged, key=lambda person: person.fake_probability)
+        probability = worst.fake_probability
+        who = (
+            f"the {worst.faces} faces"
+            if len(people) == 1
+            else f"the {worst.faces} faces of person {worst.id}"
+        )
+        rest = "" if len(judged) == 1 else f", the most suspicious of {len(judged)} people,"
+    else:
+        probability = aggregate([score.fake_probability for score in scores], rule.aggregate)
+        who, rest = f"{len(scores)} faces that could not be followed from frame to frame", ""
+    label, side = label_of(probability, rule)
+    average = {"mean": "average", "median": "have a median of"}.get(
+        rule.aggregate, f"({rule.aggregate}) come to"
+    )
+    reason = f"{who}{rest} {average} P(fake) {probability:.2f}, {side}."
+    return Verdict(label, probability, "ok", reason[0].upper() + reason[1:])
+
+
+def label_of(probability: float, rule: Rule) -> tuple[Label, str]:
+    """The label of a probability, and in words where it lies."""
+    if rule.band is not None and rule.band[0] <= probability <= rule.band[1]:
+        low, high = rule.band
+        return "uncertain", f"between {low:.2f} and {high:.2f}, where this model cannot tell"
+    if probability >= rule.threshold:
+        return "fake", f"at or above the threshold of {rule.threshold:.2f}"
+    return "real", f"below the threshold of {rule.threshold:.2f}"
+
+
+def aggregate(values: Sequence[float], name: str) -> float:
+    """One number for a person's frame scores, within their range. `name` is a key of AGGREGATES; `values` is not empty."""
+    array = np.asarray(values, dtype=np.float64)
+    # summation may round past the largest value
+    return float(np.clip(AGGREGATES[name](array), array.min(), array.max()))
+
+
+def _top_third(values: np.ndarray) -> float:
+    count = -(-len(values) // 3)  # rounded up: at least one
+    return float(np.sort(values)[-count:].mean())
+
+
+def _trimmed_mean(values: np.ndarray) -> float:
+    cut = len(values) // 10
+    return float(np.sort(values)[cut : len(values) - cut].mean())
+
+
+AGGREGATES: dict[str, Callable[[np.ndarray], float]] = {
+    "mean": lambda values: float(values.mean()),
+    "median": lambda values: float(np.median(values)),
+    "trimmed_mean": _trimmed_mean,  # without the highest and the lowest tenth
+    "top_third": _top_third,  # mean of the highest third
+    "max": lambda values: float(values.max()),
+}
+
+
+def _people(scores: Sequence[FaceScore], rule: Rule) -> tuple[Person, ...]:
+    people = []
+    for id_, faces in _by_person(scores):
+        probability = aggregate([face.fake_probability for face in faces], rule.aggregate)
+        people.append(Person(id_, probability, len(faces), faces[0].time, faces[-1].time))
+    return tuple(people)
+
+
+def _segments(scores: Sequence[FaceScore], rule: Rule) -> tuple[Segment, ...]:
+    """Runs of at least MIN_RUN successive samples of one person at or above the threshold, worst first."""
+    segments = []
+    for id_, faces in _by_person(scores):
+        for suspicious, run in groupby(faces, key=lambda face: face.fake_probability >= rule.threshold):
+            members = list(run)
+            if suspicious and len(members) >= MIN_RUN:
+                mean = aggregate([face.fake_probability for face in members], "mean")
+                segments.append(Segment(members[0].time, members[-1].time, id_, mean))
+    return tuple(sorted(segments, key=lambda segment: (-segment.fake_probability, segment.start)))
+
+
+def _by_person(scores: Sequence[FaceScore]) -> list[tuple[int, list[FaceScore]]]:
+    """Each person's scores in order of time; people by id."""
+    ordered = sorted(scores, key=lambda score: (score.person, score.index))
+    return [(id_, list(group)) for id_, group in groupby(ordered, key=lambda score: score.person)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,30 @@
+"""Real small inputs, shared by the tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The research data beside the checkout; skips where it is absent (MESOVID_DATA names another place)."""
+    folder = Path(os.environ.get("MESOVID_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no research data at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """A public-domain portrait, uint8 (512, 512, 3) RGB, with exactly one face."""
+    import skimage.data
+
+    image: np.ndarray = skimage.data.astronaut()
+    image.setflags(write=False)
+    return image
