@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "Score faces that are already cropped.",
     "models": "List, show and import models.",
     "run": "Run a recipe: several commands from one file.",
+    "completion": "Print the completion script of a shell.",
 }
 
 

@@ -15,10 +15,14 @@ from mesovid.errors import SettingsError
 from mesovid.settings import Settings, check
 
 
+Completer = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
 def settings_options(
-    cls: type[Settings], *, skip: tuple[str, ...] = ()
+    cls: type[Settings], *, skip: tuple[str, ...] = (), complete: dict[str, Completer] | None = None
 ) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator that gives a command one option for each field of `cls` but those in `skip`.
+    """A decorator that gives a command one option for each field of `cls` but those in `skip`; `complete` names
+    the shell completion of a field.
 
     The command receives one keyword argument `<snake_case of cls>` (say `sample_settings`) in place of the single values.
     """
@@ -37,13 +41,22 @@ def settings_options(
             return function(**values)
 
         for field in reversed(fields):
-            command = _option(field, hints[field.name])(command)
+            command = _option(field, hints[field.name], (complete or {}).get(field.name))(command)
         return command
 
     return decorate
 
 
-def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Callable[..., Any]], Any]:
+def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of shipped models, for the shell."""
+    from mesovid.classifier import available
+
+    return [card.name for card in available() if card.name.startswith(incomplete)]
+
+
+def _option(
+    field: dataclasses.Field[Any], hint: Any, complete: Completer | None
+) -> Callable[[Callable[..., Any]], Any]:
     flag = "--" + field.name.replace("_", "-")
     kind = _plain_type(hint)
     options: dict[str, Any] = {
@@ -51,6 +64,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Callable[...,
         "default": field.default,
         "show_default": field.default is not None,
         "metavar": field.metadata["metavar"],
+        "shell_complete": complete,
     }
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", field.name, **options | {"metavar": None})

@@ -1,0 +1,90 @@
+"""`mesovid models`: the detectors at hand."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from mesovid.cli.options import complete_models
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """List, show and import models."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_models)
+
+
+@command.command("list")
+def list_models() -> None:
+    """List the models that ship with mesovid."""
+    from mesovid.classifier import available
+
+    for card in available():
+        click.echo(f"{card.name:16} {card.architecture:16} {card.summary}")
+
+
+@command.command("show")
+@click.argument("name", metavar="NAME|PATH", shell_complete=complete_models)
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def show(name: str, format_: str) -> None:
+    """Print the card of a model: what it is, what it was trained on, how good it is and where it fails."""
+    from mesovid.classifier import read_card
+
+    card = read_card(name)
+    if format_ == "json":
+        click.echo(json.dumps(card.to_dict(), indent=1, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_lines(card.to_dict())))
+
+
+def _lines(value: object, indent: int = 0) -> list[str]:
+    """An object as indented `key: value` lines, without the punctuation of JSON."""
+    space = "  " * indent
+    if isinstance(value, dict):
+        lines = []
+        for key, item in value.items():
+            if isinstance(item, (dict, list)) and item:
+                lines += [f"{space}{key}:", *_lines(item, indent + 1)]
+            else:
+                lines.append(f"{space}{key}: {_plain(item)}")
+        return lines
+    if isinstance(value, list):
+        if all(not isinstance(item, (dict, list)) for item in value):
+            return [space + ", ".join(_plain(item) for item in value)]
+        return [line for item in value for line in _lines(item, indent)]
+    return [space + _plain(value)]
+
+
+def _plain(value: object) -> str:
+    if value is None or value in ({}, []):
+        return "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@command.command("import")
+@click.argument("file", type=click.Path())
+@click.option("--architecture", required=True, help="Network that the weights belong to, such as meso4.")
+@click.option("--output", type=click.Choice(["fake", "real"]), required=True, help="What the network's output is the probability of.")  # fmt: skip
+@click.option(
+    "--activation", type=click.Choice(["relu", "elu", "leaky_relu"]), default="relu", show_default=True
+)
+@click.option("--name", help="Name of the model. Default: the file's.")
+@click.option("--to", "folder", type=click.Path(file_okay=False), default=".", show_default=True, help="Folder for the model's three files.")  # fmt: skip
+def import_(
+    file: str, architecture: str, output: str, activation: str, name: str | None, folder: str
+) -> None:
+    """Take weights that were trained elsewhere: .h5 by layer order, or .hdf5 and .keras files of a known architecture.
+
+    Only arrays are read; nothing in the file is run.
+    """
+    from mesovid.classifier import import_model
+
+    card = import_model(
+        file, architecture=architecture, output=output, activation=activation, name=name, folder=folder
+    )
+    click.echo(
+        f"imported {card.name} to {folder}; scan with it: mesovid scan --model {folder}/{card.name}.json ..."
+    )

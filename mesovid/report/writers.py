@@ -1,0 +1,230 @@
+"""One writer a format: results come in one by one, as they are found, and text goes out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import IO, Any, Protocol
+
+from mesovid.records import FaceScore, Failure, Scan
+from mesovid.report.text import failure_text, scan_text
+
+SCHEMA = 1  # of the JSON formats
+Result = Scan | Failure
+
+
+class Writer(Protocol):
+    """Writes results to a text stream. `close` ends the document, not the stream."""
+
+    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None: ...
+    def write(self, result: Result) -> None: ...
+    def close(self) -> None: ...
+
+
+class TextWriter:
+    """For people at a terminal."""
+
+    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None:
+        self._stream, self._color, self._detail = stream, color, detail
+
+    def write(self, result: Result) -> None:
+        if isinstance(result, Failure):
+            text = failure_text(result, color=self._color)
+        else:
+            text = scan_text(result, color=self._color, detail=self._detail)
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        pass
+
+
+class JsonWriter:
+    """One object for one video, an array for several."""
+
+    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None:
+        self._stream = stream
+        self._first: dict[str, Any] | None = None  # held back until it is known whether others follow
+        self._several = False
+
+    def write(self, result: Result) -> None:
+        value = to_json(result)
+        if self._several:
+            self._stream.write(",\n" + _pretty(value))
+        elif self._first is not None:
+            self._several = True
+            self._stream.write("[\n" + _pretty(self._first) + ",\n" + _pretty(value))
+        else:
+            self._first = value
+
+    def close(self) -> None:
+        if self._several:
+            self._stream.write("\n]\n")
+        elif self._first is not None:
+            self._stream.write(_pretty(self._first) + "\n")
+        else:
+            self._stream.write("[]\n")
+        self._stream.flush()
+
+
+class JsonLinesWriter:
+    """One object a line, written as soon as it is known."""
+
+    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None:
+        self._stream = stream
+
+    def write(self, result: Result) -> None:
+        self._stream.write(json.dumps(to_json(result), ensure_ascii=False, allow_nan=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        pass
+
+
+class CsvWriter:
+    """One row a video; an empty cell where nothing is known."""
+
+    COLUMNS = (
+        "path", "status", "verdict", "fake_probability", "threshold", "people", "scored_faces", "sampled_frames",
+        "duration", "width", "height", "model", "model_sha256", "seconds", "reason", "error",
+    )  # fmt: skip
+
+    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None:
+        self._stream = stream
+        self._row(self.COLUMNS)
+
+    def write(self, result: Result) -> None:
+        value = to_json(result)
+        cells = {name: value[name] for name in self.COLUMNS if name in value}
+        if isinstance(result, Scan):
+            cells |= {name: value["video"][name] for name in ("duration", "width", "height")}
+            cells |= {"people": len(result.people), "seconds": value["seconds"]["total"]}
+            cells |= {"model": result.model.name, "model_sha256": result.model.sha256}
+        else:
+            cells |= dict.fromkeys(("people", "model", "seconds"))
+        self._row(tuple(cells.get(name) for name in self.COLUMNS))
+
+    def close(self) -> None:
+        pass
+
+    def _row(self, cells: tuple[Any, ...]) -> None:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(["" if cell is None else cell for cell in cells])
+        self._stream.write(line.getvalue())
+        self._stream.flush()
+
+
+WRITERS: dict[str, type[Writer]] = {
+    "text": TextWriter,
+    "json": JsonWriter,
+    "jsonl": JsonLinesWriter,
+    "csv": CsvWriter,
+}
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """The object of `scan --format json`: the same keys for a scan and for a failure, null where nothing is known."""
+    return _failure_json(result) if isinstance(result, Failure) else _scan_json(result)
+
+
+def _scan_json(scan: Scan) -> dict[str, Any]:
+    video, verdict = scan.video, scan.verdict
+    by_frame: dict[int, list[FaceScore]] = {moment.index: [] for moment in scan.sampled}
+    for score in scan.scores:
+        by_frame[score.index].append(score)
+    return {
+        "schema": SCHEMA,
+        "path": video.path,
+        "status": verdict.status,
+        "verdict": verdict.label,
+        "fake_probability": _probability(verdict.fake_probability),
+        "threshold": scan.model.threshold,
+        "reason": verdict.reason,
+        "video": {
+            "width": video.width,
+            "height": video.height,
+            "fps": _rounded(video.fps, 3),
+            "duration": _rounded(video.duration, 3),
+            "frame_count": video.frame_count,
+        },
+        "sampled_frames": len(scan.sampled),
+        "scored_faces": len(scan.scores),
+        "people": [
+            {
+                "id": person.id,
+                "fake_probability": _probability(person.fake_probability),
+                "faces": person.faces,
+                "first_time": _rounded(person.first_time, 3),
+                "last_time": _rounded(person.last_time, 3),
+            }
+            for person in scan.people
+        ],
+        "frames": [
+            {
+                "index": moment.index,
+                "time": _rounded(moment.time, 3),
+                "faces": [_face_json(score) for score in by_frame[moment.index]],
+            }
+            for moment in scan.sampled
+        ],
+        "segments": [
+            {
+                "start": _rounded(segment.start, 3),
+                "end": _rounded(segment.end, 3),
+                "person": segment.person,
+                "fake_probability": _probability(segment.fake_probability),
+            }
+            for segment in scan.segments
+        ],
+        "model": {"name": scan.model.name, "sha256": scan.model.sha256},
+        "settings": dict(scan.settings),
+        "seconds": {stage: _rounded(seconds, 4) for stage, seconds in scan.seconds.items()},
+        "warnings": list(scan.warnings),
+        "error": None,
+    }
+
+
+def _face_json(score: FaceScore) -> dict[str, Any]:
+    return {
+        "person": score.person,
+        "box": [_rounded(float(value), 2) for value in score.face.box],
+        "landmarks": [[_rounded(float(x), 2), _rounded(float(y), 2)] for x, y in score.face.landmarks],
+        "confidence": _probability(float(score.face.confidence)),
+        "fake_probability": _probability(score.fake_probability),
+    }
+
+
+def _failure_json(failure: Failure) -> dict[str, Any]:
+    keys = (
+        "verdict",
+        "fake_probability",
+        "threshold",
+        "video",
+        "sampled_frames",
+        "scored_faces",
+        "model",
+        "settings",
+        "seconds",
+    )
+    lists = ("people", "frames", "segments", "warnings")
+    value = {
+        "schema": SCHEMA,
+        "path": failure.path,
+        "status": "error",
+        "reason": None,
+        "error": failure.error,
+    }
+    return value | dict.fromkeys(keys) | {key: [] for key in lists}
+
+
+def _pretty(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _probability(value: float | None) -> float | None:
+    return _rounded(value, 6)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
