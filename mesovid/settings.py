@@ -168,3 +168,14 @@ class ScanSettings(Settings):
     batch_size: int = setting(
         16, "Frames and faces that pass the networks at once.", at_least=1, at_most=4096
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings(Settings):
+    """How the graph of a classifier is built. Travels with its weights."""
+
+    activation: Literal["relu", "elu", "leaky_relu"] = setting(
+        "relu", "Activation of the whole network.", choices=("relu", "elu", "leaky_relu")
+    )
+    batch_norm: bool = setting(True, "Batch normalisation after each convolution.")
+    dropout: float = setting(0.5, "Share of units dropped before each dense layer.", at_least=0, at_most=0.95)
