@@ -1,0 +1,446 @@
+"""How good scores are: the field's figures, their uncertainty, and the difference between two models.
+
+numpy and scikit-learn only. Fake is the positive class and every probability is P(fake). Point values come from
+scikit-learn; a bootstrap needs them a thousand times over, so the same figures exist once more as sums over a matrix of
+resampling weights (`_resampled`), which the tests hold to scikit-learn's `sample_weight`. A figure that cannot be known,
+an AUC over one class say, is None.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import metrics as sk
+
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Names = npt.NDArray[np.str_]
+Cluster = Literal["video", "group"]
+
+CALIBRATION_BINS = 10  # equal widths of P(fake), closed on the left; the last one closed on both sides
+MIN_FACES = (
+    3  # a person seen in fewer faces is not judged when another one of the video is; as in ScanSettings
+)
+COVERAGE = 0.95  # of every interval
+_BLOCK = 2_000_000  # weights held at once by a bootstrap; 16 MB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Scored crops, or scored videos: n rows, one array a column."""
+
+    fake: Flags  # (n,) the truth
+    probability: Floats  # (n,) P(fake), as the model gives it
+    video: Names  # (n,) the full video key
+    person: Integers  # (n,) id within the video
+    method: Names  # (n,) of manipulation; anything for reals
+    group: Names  # (n,) what must not be thought independent: an identity, a source clip; the video where unknown
+    original: Names  # (n,) video key of a fake's original; "" where there is none
+
+    def __len__(self) -> int:
+        return len(self.fake)
+
+    @classmethod
+    def of(
+        cls,
+        fake: npt.ArrayLike,
+        probability: npt.ArrayLike,
+        video: Sequence[str] | Names | None = None,
+        *,
+        person: npt.ArrayLike | None = None,
+        method: Sequence[str] | Names | None = None,
+        group: Sequence[str | None] | Names | None = None,
+        original: Sequence[str | None] | Names | None = None,
+    ) -> Self:
+        """Fill in what is not given: each row a video of its own, one person, one method, groups equal to videos.
+
+        Raises ValueError when lengths differ or a probability is not a finite number in [0, 1].
+        """
+        flags = np.asarray(fake, dtype=bool)
+        count = len(flags)
+        values = np.asarray(probability, dtype=np.float64)
+        videos = np.asarray([str(i) for i in range(count)] if video is None else video, dtype=np.str_)
+        groups = [None] * count if group is None else list(group)
+        scores = cls(
+            fake=flags,
+            probability=values,
+            video=videos,
+            person=np.zeros(count, np.int64) if person is None else np.asarray(person, dtype=np.int64),
+            method=np.asarray([""] * count if method is None else method, dtype=np.str_),
+            group=np.asarray([g or v for g, v in zip(groups, videos, strict=True)], dtype=np.str_),
+            original=np.asarray(
+                [o or "" for o in ([""] * count if original is None else original)], dtype=np.str_
+            ),
+        )
+        if lengths := {len(getattr(scores, field.name)) for field in dataclasses.fields(cls)} - {count}:
+            raise ValueError(f"{count} labels but columns of {', '.join(map(str, sorted(lengths)))} rows")
+        if not np.all((values >= 0) & (values <= 1)):
+            raise ValueError(
+                f"probabilities must lie in [0, 1]; one is {values[~((values >= 0) & (values <= 1))][0]}"
+            )
+        return scores
+
+    def select(self, rows: Flags | Integers) -> Self:
+        """The rows of a mask or of indices."""
+        return type(self)(
+            **{field.name: getattr(self, field.name)[rows] for field in dataclasses.fields(self)}
+        )
+
+    def with_probability(self, probability: Floats) -> Self:
+        """The same rows as another model scored them."""
+        return dataclasses.replace(self, probability=np.asarray(probability, dtype=np.float64))
+
+    def per_video(self, min_faces: int = MIN_FACES) -> Self:
+        """One row a video: the mean over a person's faces, and the most suspicious person.
+
+        A person seen in fewer than `min_faces` faces counts only where nobody in the video was seen in as many:
+        a stray detection must not judge a video. Rows follow the order of video keys.
+        """
+        people, of_row = np.unique(
+            np.stack([self._video_ids(), self.person], axis=1), axis=0, return_inverse=True
+        )
+        faces = np.bincount(of_row.ravel())
+        mean = np.bincount(of_row.ravel(), weights=self.probability) / faces
+        judged = faces >= min_faces
+        for_video = np.zeros(people[:, 0].max(initial=-1) + 1, dtype=bool)
+        np.logical_or.at(for_video, people[:, 0], judged)
+        judged |= ~for_video[people[:, 0]]
+        worst = np.zeros(len(for_video))
+        np.maximum.at(worst, people[judged, 0], mean[judged])
+        _, first = np.unique(self.video, return_index=True)
+        # a mean of ones can exceed one by a rounding error
+        return dataclasses.replace(self.select(first), probability=np.clip(worst, 0.0, 1.0))
+
+    def _video_ids(self) -> Integers:
+        return np.unique(self.video, return_inverse=True)[1].ravel().astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % interval; None what cannot be known."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The figures of one model on one set of crops or videos."""
+
+    reals: int
+    fakes: int
+    threshold: float  # P(fake) from which a row is called fake
+    auc: Estimate
+    eer: Estimate  # equal error rate: mean of fpr and fnr where they differ least
+    eer_threshold: float | None
+    average_precision: Estimate
+    log_loss: Estimate  # natural logarithm, as in DFDC
+    brier: Estimate
+    calibration_error: Estimate
+    accuracy: Estimate
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    false_alarms: Estimate  # share of reals called fake
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+FIGURES = tuple(field.name for field in dataclasses.fields(Measures) if field.type == "Estimate")
+_NEEDS_BOTH = frozenset({"auc", "eer", "average_precision"})  # a ranking of one class says nothing
+
+
+def auc(fake: npt.ArrayLike, probability: npt.ArrayLike) -> float | None:
+    """Area under the ROC curve; None when one class is missing."""
+    flags = np.asarray(fake, dtype=bool)
+    if flags.all() or not flags.any():
+        return None
+    return float(sk.roc_auc_score(flags, np.asarray(probability)))
+
+
+def video_auc(
+    fake: npt.ArrayLike,
+    probability: npt.ArrayLike,
+    video: Sequence[str] | Names,
+    person: npt.ArrayLike | None = None,
+) -> float | None:
+    """AUC over videos, each judged by `Scores.per_video`; None when one class is missing."""
+    videos = Scores.of(fake, probability, video, person=person).per_video()
+    return auc(videos.fake, videos.probability)
+
+
+def equal_error(fake: Flags, probability: Floats) -> tuple[float, float]:
+    """Equal error rate and its threshold: where |fnr - fpr| is least over the scores, the mean of both rates."""
+    fpr, tpr, thresholds = sk.roc_curve(fake, probability, drop_intermediate=False)
+    at = int(np.argmin(np.abs(1 - tpr - fpr)))
+    return float((1 - tpr[at] + fpr[at]) / 2), float(min(thresholds[at], 1.0))
+
+
+def calibration_error(fake: Flags, probability: Floats) -> float:
+    """Expected calibration error: the mean over rows of |share of fakes - mean P(fake)| in the row's bin.
+
+    `CALIBRATION_BINS` bins of equal width over P(fake) (not over the confidence of the called class as in Guo et al.
+    2017): they see a detector that is too sure of fakes and too unsure of reals. With few rows it is biased upwards.
+    """
+    inside = _bins(probability)
+    gap = np.bincount(inside, weights=fake - probability, minlength=CALIBRATION_BINS)
+    return float(np.abs(gap).sum() / len(fake))
+
+
+def measure(
+    scores: Scores, threshold: float, *, resamples: int = 1000, seed: int = 0, cluster: Cluster = "video"
+) -> Measures:
+    """Every figure of `scores` with its bootstrap interval over videos, or over groups.
+
+    Raises ValueError when there is no row.
+    """
+    if not len(scores):
+        raise ValueError("no scores to measure")
+    values = _values(scores, threshold)
+    spread = resample(scores, threshold, resamples=resamples, seed=seed, cluster=cluster)
+    estimates = {name: _estimate(value, spread[:, i]) for i, (name, value) in enumerate(values.items())}
+    both = values["auc"] is not None
+    return Measures(
+        reals=int((~scores.fake).sum()),
+        fakes=int(scores.fake.sum()),
+        threshold=threshold,
+        eer_threshold=equal_error(scores.fake, scores.probability)[1] if both else None,
+        **estimates,
+    )
+
+
+def by_method(scores: Scores) -> Iterator[tuple[str, Scores]]:
+    """Each method's fakes together with all reals; nothing where there is no fake."""
+    for method in np.unique(scores.method[scores.fake]):
+        yield str(method), scores.select(~scores.fake | (scores.method == method))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One model's figure less another's on the same rows, by the paired bootstrap."""
+
+    figure: str
+    value: float
+    low: float
+    high: float
+    p_value: float  # two-sided: twice the smaller share of resamples on either side of no difference
+
+
+def compare(
+    scores: Scores,
+    other: Floats,
+    thresholds: tuple[float, float] = (0.5, 0.5),
+    *,
+    figures: Sequence[str] = ("auc", "eer", "average_precision", "accuracy"),
+    resamples: int = 1000,
+    seed: int = 0,
+    cluster: Cluster = "video",
+) -> tuple[Difference, ...]:
+    """How much better `scores` are than `other` on the same rows; a figure that is unknown is left out.
+
+    Both see the same resamples, so that what makes a set easy or hard for both cancels out.
+    """
+    rival = scores.with_probability(other)
+    mine, theirs = _values(scores, thresholds[0]), _values(rival, thresholds[1])
+    options: Any = {"resamples": resamples, "seed": seed, "cluster": cluster}
+    spread = resample(scores, thresholds[0], **options) - resample(rival, thresholds[1], **options)
+    found = []
+    for name in figures:
+        a, b = mine[name], theirs[name]
+        if a is None or b is None:
+            continue
+        draws = spread[:, FIGURES.index(name)]
+        low, high = _interval(draws)
+        tail = min(float(np.mean(draws <= 0)), float(np.mean(draws >= 0)))
+        found.append(Difference(name, a - b, low, high, p_value=max(min(1.0, 2 * tail), 1 / len(draws))))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """How often a fake scores above its very own original."""
+
+    count: int
+    accuracy: Estimate
+
+
+def paired(
+    scores: Scores, *, resamples: int = 1000, seed: int = 0, cluster: Cluster = "video"
+) -> Pairs | None:
+    """The share of fakes above their own originals, ties counting half; None where no fake's original was scored.
+
+    `scores` has one row a video. Fakes of one original (or of one group) are resampled together.
+    """
+    row_of = {str(video): row for row, video in enumerate(scores.video) if not scores.fake[row]}
+    rows = [i for i in np.flatnonzero(scores.fake) if str(scores.original[i]) in row_of]
+    if not rows:
+        return None
+    fakes = scores.select(np.asarray(rows))
+    reals = scores.select(np.asarray([row_of[str(scores.original[i])] for i in rows]))
+    above = (fakes.probability > reals.probability) + 0.5 * (fakes.probability == reals.probability)
+    names = reals.video if cluster == "video" else reals.group
+    draws = np.concatenate(
+        [weights @ above / weights.sum(axis=1) for weights in _weights(fakes.fake, names, resamples, seed)]
+    )
+    return Pairs(len(rows), _estimate(float(above.mean()), draws))
+
+
+def share(hits: int, count: int) -> Estimate:
+    """A share of independent cases with its Wilson score interval, which is honest where a bootstrap is not: at 0 and 1."""
+    if not count:
+        return Estimate(None)
+    z = 1.959963984540054
+    p = hits / count
+    centre = (p + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
+    return Estimate(
+        p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half))
+    )  # at 0 and 1 rounding errs
+
+
+def resample(
+    scores: Scores, threshold: float, *, resamples: int = 1000, seed: int = 0, cluster: Cluster = "video"
+) -> Floats:
+    """Every figure of `FIGURES` on each bootstrap resample: (resamples, figures), NaN where it is unknown.
+
+    Whole clusters are drawn with replacement, those with reals, with fakes and with both apart, so that no resample
+    loses a class. The same seed draws the same rows for every model.
+    """
+    names = scores.video if cluster == "video" else scores.group
+    blocks = [
+        _resampled(scores.fake, scores.probability, threshold, weights)
+        for weights in _weights(scores.fake, names, resamples, seed)
+    ]
+    return np.concatenate(blocks)
+
+
+def _values(scores: Scores, threshold: float) -> dict[str, float | None]:
+    """Every figure of `FIGURES`, by scikit-learn where it has it."""
+    fake, p = scores.fake, scores.probability
+    called = p >= threshold
+    both = fake.any() and not fake.all()
+    return {
+        "auc": auc(fake, p),
+        "eer": equal_error(fake, p)[0] if both else None,
+        "average_precision": float(sk.average_precision_score(fake, p)) if both else None,
+        "log_loss": float(sk.log_loss(fake, p, labels=[False, True])),
+        "brier": float(sk.brier_score_loss(fake, p, pos_label=True)),
+        "calibration_error": calibration_error(fake, p),
+        "accuracy": float(sk.accuracy_score(fake, called)),
+        "precision": float(sk.precision_score(fake, called)) if both and called.any() else None,
+        "recall": float(sk.recall_score(fake, called)) if fake.any() else None,
+        "f1": float(sk.f1_score(fake, called)) if both else None,
+        "false_alarms": float(called[~fake].mean()) if not fake.all() else None,
+    }
+
+
+def _weights(fake: Flags, cluster: Names, resamples: int, seed: int) -> Iterator[Floats]:
+    """Blocks (b, n) of how often each row was drawn, `resamples` in all."""
+    _, of_row = np.unique(cluster, return_inverse=True)
+    of_row = of_row.ravel()
+    count = int(of_row.max()) + 1
+    holds_fake, holds_real = (
+        np.bincount(of_row, weights=flags, minlength=count) > 0 for flags in (fake, ~fake)
+    )
+    strata = [np.flatnonzero(holds_fake & ~holds_real), np.flatnonzero(holds_real & ~holds_fake)]
+    strata.append(np.flatnonzero(holds_fake & holds_real))
+    rng = np.random.default_rng(seed)
+    block = max(1, _BLOCK // len(fake))
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        drawn = np.zeros((rows, count))
+        for members in strata:
+            if len(members):
+                drawn[:, members] = _counts(rng, len(members), rows)
+        yield drawn[:, of_row]
+
+
+def _counts(rng: np.random.Generator, size: int, rows: int) -> Integers:
+    """How often each of `size` things comes up in `size` draws with replacement: (rows, size)."""
+    picks = rng.integers(0, size, (rows, size)) + np.arange(rows)[:, None] * size
+    return np.bincount(picks.ravel(), minlength=rows * size).reshape(rows, size)
+
+
+def _resampled(fake: Flags, p: Floats, threshold: float, weights: Floats) -> Floats:
+    """The figures of `_values` for each row of `weights` (b, n): (b, figures)."""
+    fakes, reals = weights @ fake, weights @ ~fake
+    total = fakes + reals
+    called = p >= threshold
+    tp, fp = weights @ (called & fake), weights @ (called & ~fake)
+    clipped = np.clip(p, np.finfo(p.dtype).eps, 1 - np.finfo(p.dtype).eps)
+    area, eer, precision_mean = _ranking(fake, p, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        figures: dict[str, Floats] = {
+            "auc": area,
+            "eer": eer,
+            "average_precision": precision_mean,
+            "log_loss": weights @ -np.log(np.where(fake, clipped, 1 - clipped)) / total,
+            "brier": weights @ (fake - p) ** 2 / total,
+            "calibration_error": _gaps(fake, p, weights) / total,
+            "accuracy": (tp + reals - fp) / total,
+            "precision": tp / (tp + fp),
+            "recall": tp / fakes,
+            "f1": 2 * tp / (tp + fp + fakes),
+            "false_alarms": fp / reals,
+        }
+    return np.stack([figures[name] for name in FIGURES], axis=1)
+
+
+def _ranking(fake: Flags, p: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """AUC, EER and average precision for each row of `weights`; NaN where a class is missing."""
+    unknown = np.full(len(weights), np.nan)
+    if fake.all() or not fake.any():
+        return unknown, unknown, unknown
+    order = np.argsort(-p, kind="stable")
+    starts = np.flatnonzero(np.diff(p[order], prepend=np.inf))  # first row of each distinct score
+    ordered = weights[:, order]
+    of_fakes = np.add.reduceat(ordered * fake[order], starts, axis=1)
+    of_reals = np.add.reduceat(ordered * ~fake[order], starts, axis=1)
+    tp, fp = np.cumsum(of_fakes, axis=1), np.cumsum(of_reals, axis=1)
+    fakes, reals = tp[:, -1:], fp[:, -1:]
+    with np.errstate(invalid="ignore"):
+        area = np.sum(of_reals * (tp - of_fakes / 2), axis=1) / (fakes * reals)[:, 0]
+        # a score that was not drawn changes neither count and so adds nothing
+        precision_mean = np.sum(np.where(of_fakes > 0, of_fakes * tp / (tp + fp), 0.0), axis=1) / fakes[:, 0]
+    # the point where nothing is called fake belongs to the curve: fpr 0, fnr 1
+    fpr, fnr = np.pad(fp / reals, ((0, 0), (1, 0))), 1 - np.pad(tp / fakes, ((0, 0), (1, 0)))
+    at = np.argmin(np.abs(fnr - fpr), axis=1)[:, None]
+    eer = (np.take_along_axis(fpr, at, axis=1) + np.take_along_axis(fnr, at, axis=1))[:, 0] / 2
+    return area, eer, precision_mean
+
+
+def _gaps(fake: Flags, p: Floats, weights: Floats) -> Floats:
+    """Sum over bins of |weighted fakes - weighted P(fake)|: (b,)."""
+    inside = np.eye(CALIBRATION_BINS)[_bins(p)] * (fake - p)[:, None]
+    return np.asarray(np.abs(weights @ inside).sum(axis=1), dtype=np.float64)
+
+
+def _bins(probability: Floats) -> Integers:
+    """The calibration bin of each probability: 0 for [0, 0.1) ... 9 for [0.9, 1]."""
+    return np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+
+
+def _estimate(value: float | None, draws: Floats) -> Estimate:
+    """A value with the percentile interval of its resamples."""
+    if value is None or np.isnan(draws).all():
+        return Estimate(value)
+    return Estimate(value, *_interval(draws))
+
+
+def _interval(draws: Floats) -> tuple[float, float]:
+    low, high = np.nanpercentile(draws, [50 * (1 - COVERAGE), 50 * (1 + COVERAGE)])
+    return float(low), float(high)
