@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Checks everything on a fresh machine: system packages, a new virtual environment, lint, types, tests with coverage.
+# Usage: bash tests/run.sh [VENV]   (VENV: where the environment is made; default: a temporary folder, removed at the end)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! ldconfig -p | grep -q libGL.so.1 || ! ldconfig -p | grep -q libglib-2.0.so.0; then # OpenCV loads these
+    sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
+    $sudo apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0 libxcb1 python3-venv
+fi
+
+venv=${1:-$(mktemp -d)/venv}
+[ $# -gt 0 ] || trap 'rm -rf "$(dirname "$venv")"' EXIT
+python3 -m venv "$venv"
+"$venv/bin/pip" install --quiet --upgrade pip
+"$venv/bin/pip" install --quiet --editable '.[test]'
+
+"$venv/bin/ruff" format --check .
+"$venv/bin/ruff" check .
+"$venv/bin/mypy"
+"$venv/bin/python" -m pytest -n 2 --cov --cov-report=term

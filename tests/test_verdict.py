@@ -1,0 +1,108 @@
+"""Scores become verdicts by the rules of the design."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesovid.records import Face, FaceScore
+from mesovid.verdict import AGGREGATES, Rule, aggregate, judge
+
+RULE = Rule(threshold=0.5, band=(0.4, 0.6))
+FACE = Face((0, 0, 50, 50), 0.99, np.zeros((5, 2), np.float32))
+PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=60)
+
+
+def scores(*probabilities: float, person: int = 0) -> list[FaceScore]:
+    return [
+        FaceScore(index * 10, index / 3, FACE, person, value) for index, value in enumerate(probabilities)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "label"),
+    [((0.9, 0.8, 1.0), "fake"), ((0.1, 0.2, 0.0), "real"), ((0.5, 0.5, 0.5), "uncertain")],
+)
+def test_one_person_is_judged_by_the_mean(values: tuple[float, ...], label: str) -> None:
+    verdict = judge(scores(*values), RULE).verdict
+    assert (verdict.status, verdict.label) == ("ok", label)
+    assert verdict.fake_probability == pytest.approx(np.mean(values))
+
+
+def test_one_fake_among_real_people_is_not_diluted() -> None:
+    found = scores(*[0.1] * 20, person=0) + scores(*[0.2] * 20, person=1) + scores(*[0.95] * 5, person=2)
+    judgement = judge(found, RULE)
+    assert judgement.verdict.label == "fake"
+    assert judgement.verdict.fake_probability == pytest.approx(0.95)
+    assert [person.faces for person in judgement.people] == [20, 20, 5]
+    assert "person 2" in judgement.verdict.reason
+
+
+def test_a_person_with_too_few_faces_has_no_say() -> None:
+    judgement = judge(scores(*[0.1] * 9) + scores(0.99, 0.99, person=1), RULE)
+    assert judgement.verdict.label == "real"
+    assert len(judgement.people) == 2
+
+
+def test_faces_that_nobody_could_link_are_judged_as_one() -> None:
+    found = [replace(score, person=index) for index, score in enumerate(scores(*[0.9] * 12))]
+    verdict = judge(found, RULE).verdict
+    assert verdict.label == "fake"
+    assert "could not be followed" in verdict.reason
+
+
+def test_no_faces_is_no_verdict() -> None:
+    judgement = judge([], RULE)
+    assert judgement.verdict.status == "no_face"
+    assert judgement.verdict.label is None
+    assert judgement.verdict.fake_probability is None
+
+
+def test_too_few_faces_is_no_verdict() -> None:
+    verdict = judge(scores(0.9, 0.9), RULE).verdict
+    assert (verdict.status, verdict.label, verdict.fake_probability) == ("too_few_faces", None, None)
+    assert "2 faces" in verdict.reason
+    assert "3" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "label"), [(0.4, "uncertain"), (0.6, "uncertain"), (0.39, "real"), (0.61, "fake")]
+)
+def test_the_band_holds_both_its_ends(value: float, label: str) -> None:
+    assert judge(scores(*[value] * 4), RULE).verdict.label == label
+
+
+def test_without_a_band_the_threshold_decides() -> None:
+    assert judge(scores(*[0.5] * 4), replace(RULE, band=None)).verdict.label == "fake"
+
+
+def test_segments_are_runs_of_suspicious_samples_worst_first() -> None:
+    judgement = judge(scores(0.1, 0.7, 0.7, 0.1, 0.9, 0.1, 0.9, 0.95, 0.9), RULE)
+    assert [(round(s.start * 3), round(s.end * 3)) for s in judgement.segments] == [(6, 8), (1, 2)]
+    assert judgement.segments[0].fake_probability == pytest.approx(np.mean([0.9, 0.95, 0.9]))
+
+
+@pytest.mark.parametrize("name", AGGREGATES)
+@given(values=PROBABILITIES)
+def test_an_aggregate_lies_between_its_values(name: str, values: list[float]) -> None:
+    assert min(values) <= aggregate(values, name) <= max(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("mean", 0.5), ("median", 0.55), ("trimmed_mean", 0.5), ("top_third", 0.925), ("max", 1.0)],
+)
+def test_aggregates(name: str, expected: float) -> None:
+    values = [0.0, 0.1, 0.2, 0.3, 0.5, 0.6, 0.6, 0.8, 0.9, 1.0]
+    assert aggregate(values, name) == pytest.approx(
+        expected if name != "top_third" else np.mean([0.6, 0.8, 0.9, 1.0])
+    )
+
+
+@given(values=st.lists(st.floats(0, 1), min_size=3, max_size=40))
+def test_with_one_person_the_verdict_is_the_plain_average(values: list[float]) -> None:
+    assert judge(scores(*values), RULE).verdict.fake_probability == pytest.approx(np.mean(values))
