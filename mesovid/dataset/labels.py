@@ -1,0 +1,98 @@
+"""What class names mean. An explicit table, never the alphabet: `df` sorts before `real`, `fake` too, `original` does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from mesovid.errors import DatasetError
+
+REAL, FAKE = "real", "fake"
+
+# names as `plain` leaves them: lower case, words joined by one underscore, without a leading class number
+REAL_NAMES = frozenset(
+    """
+    real reals original originals pristine genuine authentic bonafide bona_fide live unaltered untouched
+    true_face real_face real_faces real_image real_images real_video real_videos original_sequences
+    original_videos celeb_real youtube_real training_real
+    """.split()
+)
+FAKE_NAMES = frozenset(
+    """
+    fake fakes df deepfake deep_fake deep_fakes forged forgery forgeries manipulated manipulation
+    tampered synthetic synthesized synthesised synthesis swapped face_swap face_swaps generated altered
+    fake_face fake_faces fake_image fake_images fake_video fake_videos manipulated_sequences
+    manipulated_videos training_fake
+    """.split()
+)
+# manipulations that serve as class names of their own; the value is the method's usual spelling
+METHODS: Mapping[str, str] = {
+    "deepfakes": "Deepfakes",
+    "face2face": "Face2Face",
+    "f2f": "Face2Face",
+    "faceswap": "FaceSwap",
+    "neuraltextures": "NeuralTextures",
+    "neural_textures": "NeuralTextures",
+    "nt": "NeuralTextures",
+    "faceshifter": "FaceShifter",
+    "deepfakedetection": "DeepFakeDetection",
+    "dfd": "DeepFakeDetection",
+    "celeb_synthesis": "Celeb-synthesis",
+}
+SPLITS: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "test": "test",
+    "testing": "test",
+    "dev": "dev",
+}
+
+
+def label_of(name: object, extra: Mapping[str, str] | None = None) -> str | None:
+    """The label, `real` or `fake`, that a class name means; None when nobody can tell.
+
+    `extra` maps further names to labels and wins over the table. A bare 0 or 1 means nothing: Celeb-DF writes 1 for
+    real, DFDC writes 1 for fake.
+    """
+    for known, label in (extra or {}).items():
+        if plain(known) == plain(name):
+            return label
+    word = plain(name)
+    if word in REAL_NAMES:
+        return REAL
+    if word in FAKE_NAMES or word in METHODS:
+        return FAKE
+    return None
+
+
+def method_of(name: object) -> str | None:
+    """The manipulation that a class name stands for, in its usual spelling; None for a plain `fake`."""
+    return METHODS.get(plain(name))
+
+
+def split_of(name: object) -> str | None:
+    """The split that a folder name or field means, `val` and `validation` being `valid`; None for other names."""
+    return SPLITS.get(str(name).strip().lower())
+
+
+def plain(name: object) -> str:
+    """`name` in lower case, words joined by one underscore, without a class number in front: `0_real`, `1-Fake`."""
+    words = re.sub(r"[\s_\-]+", "_", str(name).strip().lower()).strip("_")
+    return re.sub(r"^[01]_(?=\D)", "", words)
+
+
+def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
+    """`--label` values as a table: `NAME=real|fake` for a class name, plain `real` or `fake` (key "") for everything.
+
+    Raises DatasetError for another label.
+    """
+    table: dict[str, str] = {}
+    for text in texts:
+        name, _, label = text.rpartition("=")
+        if label not in (REAL, FAKE):
+            raise DatasetError(f"label {text!r} is unknown; write real, fake, or NAME=real or NAME=fake")
+        table[name] = label
+    return table

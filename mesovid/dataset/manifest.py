@@ -1,0 +1,324 @@
+"""The dataset on disk: class folders of crops, `manifest.jsonl` with a line a crop, `dataset.json` with what holds for all.
+
+    <root>/<split>/<real|fake>/<video key>/<frame>_<person>.png
+
+Class folders that others made, without a manifest, are read too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mesovid.dataset.labels import FAKE, REAL, label_of, method_of, split_of
+from mesovid.errors import DatasetError, SettingsError
+from mesovid.records import Box
+from mesovid.settings import Geometry
+
+SCHEMA = 1
+MANIFEST = "manifest.jsonl"
+CARD = "dataset.json"
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+
+Landmarks = tuple[tuple[float, float], ...]  # five (x, y) px: eye, eye, nose, mouth corner, mouth corner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropEntry:
+    """One crop of a dataset. Boxes and landmarks are in pixels of the source frame; None where unknown."""
+
+    file: str  # path relative to the dataset's root, with forward slashes
+    label: str  # "real" or "fake"
+    method: str | None = None  # the manipulation; None for real faces and where unknown
+    video: str  # key of the source video (or picture), unique in the dataset
+    frame: int = 0  # index in decode order; the position among a video's pictures where there is no video
+    time: float | None = None  # seconds; None for pictures
+    person: int = 0  # id within the video
+    split: str | None = None  # train, valid, test, dev...; None where the set has no splits
+    target: str | None = None  # identity whose video it is
+    source: str | None = None  # identity whose face was put in; None for real faces
+    original: str | None = None  # key of the video that a fake was made from
+    group: str | None = None  # crops of one group stay on one side of a split
+    collection: str | None = None  # the set the video came from; identities and groups are its own
+    box: Box | None = None
+    landmarks: Landmarks | None = None
+    confidence: float | None = None  # of the detector, 0 to 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A dataset as read from disk; its crops are sorted by file."""
+
+    root: Path
+    geometry: Geometry | None  # None: made by others, unknown
+    layout: str  # the layout it was extracted from; "folders" for sets without a manifest
+    crops: tuple[CropEntry, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> tuple[str | None, ...]:
+        """The splits that have crops, sorted; None stands for crops without a split."""
+        return tuple(sorted({crop.split for crop in self.crops}, key=lambda split: (split is None, split)))
+
+    def of_split(self, *splits: str | None) -> tuple[CropEntry, ...]:
+        """The crops of the named splits."""
+        return tuple(crop for crop in self.crops if crop.split in splits)
+
+    def path(self, crop: CropEntry) -> Path:
+        """Where a crop's picture lies."""
+        return self.root / crop.file
+
+
+def read_dataset(path: str | Path) -> Dataset:
+    """Read a dataset: one of mesovid's, or bare class folders `[split/]<class>/...` whose class names are known.
+
+    Raises DatasetError when it is neither, when its manifest is damaged, or when it holds no crop.
+    """
+    root = Path(path)
+    if root.name in (MANIFEST, CARD) and root.is_file():
+        root = root.parent
+    if not root.is_dir():
+        raise DatasetError(
+            f"no dataset at {root}; give a folder made by `mesovid extract`, or one of class folders"
+        )
+    if (root / MANIFEST).is_file():
+        card = read_card(root)
+        crops = read_manifest(root / MANIFEST)
+    elif (root / CARD).is_file() or (root / ".extract").is_dir():
+        raise DatasetError(
+            f"{root} is an unfinished extraction; run the same `mesovid extract` again to finish it"
+        )
+    else:
+        card, crops = {}, bare_crops(root)
+    if not crops:
+        raise DatasetError(
+            f"{root} holds no crop; expected {MANIFEST} or folders such as train/real and train/fake"
+        )
+    return Dataset(
+        root=root,
+        geometry=_geometry(root, card),
+        layout=str(card.get("layout", "folders")),
+        crops=tuple(sorted(crops, key=lambda crop: crop.file)),
+        settings=card.get("settings", {}),
+    )
+
+
+def digest(dataset: Dataset) -> str:
+    """sha256 over the manifest's lines: equal for equal crops, labels, splits and boxes, wherever the set lies."""
+    sha = hashlib.sha256()
+    for crop in dataset.crops:
+        sha.update(to_line(crop).encode() + b"\n")
+    return sha.hexdigest()
+
+
+def write_manifest(root: Path, crops: Iterable[CropEntry]) -> None:
+    """Write `manifest.jsonl`, sorted by file, in one step."""
+    lines = [to_line(crop) + "\n" for crop in sorted(crops, key=lambda crop: crop.file)]
+    write_atomically(root / MANIFEST, "".join(lines).encode())
+
+
+def write_card(
+    root: Path,
+    *,
+    geometry: Geometry | None,
+    layout: str,
+    settings: Mapping[str, Any],
+    crops: Sequence[CropEntry],
+    **further: Any,
+) -> None:
+    """Write `dataset.json` in one step; `further` are keys of one's own with JSON values."""
+    card = {
+        "schema": SCHEMA,
+        "layout": layout,
+        "geometry": None if geometry is None else geometry.to_dict(),
+        "settings": dict(settings),
+        "counts": counts(crops),
+        **further,
+    }
+    write_atomically(root / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_card(root: Path) -> dict[str, Any]:
+    """`dataset.json` as it stands; empty when there is none. Raises DatasetError when it is damaged."""
+    file = root / CARD
+    if not file.is_file():
+        return {}
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DatasetError(f"{file} is damaged: {error}") from error
+    if not isinstance(card, dict):
+        raise DatasetError(f"{file} holds {type(card).__name__}; expected an object with geometry and layout")
+    if card.get("schema", SCHEMA) != SCHEMA:
+        raise DatasetError(f"{file} has schema {card['schema']!r}; this mesovid reads schema {SCHEMA}")
+    return card
+
+
+def counts(crops: Sequence[CropEntry]) -> dict[str, Any]:
+    """How many videos and crops there are, in all and for each split, label and method."""
+    cells: Counter[tuple[str, str, str]] = Counter()
+    videos: dict[tuple[str, str, str], set[str]] = {}
+    for crop in crops:
+        cell = (crop.split or "-", crop.label, crop.method or "-")
+        cells[cell] += 1
+        videos.setdefault(cell, set()).add(crop.video)
+    return {
+        "videos": len({crop.video for crop in crops}),
+        "crops": len(crops),
+        "cells": [
+            {
+                "split": split,
+                "label": label,
+                "method": method,
+                "videos": len(videos[cell]),
+                "crops": cells[cell],
+            }
+            for cell in sorted(cells)
+            for split, label, method in [cell]
+        ],
+    }
+
+
+# One crop, one line
+
+
+_FIELDS = tuple(entry.name for entry in dataclasses.fields(CropEntry))
+
+
+def to_line(crop: CropEntry) -> str:
+    """A crop as one JSON object, keys in the order of the record, without a line end."""
+    return json.dumps(
+        {name: getattr(crop, name) for name in _FIELDS}, ensure_ascii=False, separators=(", ", ": ")
+    )
+
+
+def from_line(line: str) -> CropEntry:
+    """The crop of a manifest line. Raises ValueError that says what is wrong with it."""
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object, found {type(values).__name__}")
+    if missing := [name for name in ("file", "label", "video") if not isinstance(values.get(name), str)]:
+        raise ValueError(f"no {missing[0]!r}")
+    if values["label"] not in (REAL, FAKE):
+        raise ValueError(f"label {values['label']!r} is neither real nor fake")
+    values = {name: value for name, value in values.items() if name in _FIELDS}
+    if values.get("box") is not None:
+        left, top, right, bottom = map(float, values["box"])
+        values["box"] = (left, top, right, bottom)
+    if values.get("landmarks") is not None:
+        values["landmarks"] = tuple((float(x), float(y)) for x, y in values["landmarks"])
+    return CropEntry(**values)
+
+
+def read_manifest(file: Path) -> list[CropEntry]:
+    """The crops of a `manifest.jsonl`. Raises DatasetError that names the first bad line."""
+    crops = []
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                crops.append(from_line(line))
+            except (ValueError, TypeError) as error:
+                raise DatasetError(f"{file}, line {number}: {error}") from error
+    return crops
+
+
+def _geometry(root: Path, card: Mapping[str, Any]) -> Geometry | None:
+    if card.get("geometry") is None:
+        return None
+    try:
+        return Geometry.from_dict(card["geometry"])
+    except (SettingsError, TypeError) as error:
+        raise DatasetError(f"{root / CARD}: geometry: {error}") from error
+
+
+# Class folders without a manifest
+
+
+def bare_crops(root: Path, labels: Mapping[str, str] | None = None) -> list[CropEntry]:
+    """The pictures under `[split/]<class>/` or `<class>/[split/]`, label and method by the class folder's name.
+
+    A picture's video is its folder below the class folder or, for pictures that lie in the class folder itself, its name
+    without the frame number. `labels` adds class names to the known ones.
+    """
+    found: dict[tuple[str | None, str, str | None, str], list[str]] = {}
+    for file in sorted(pictures(root)):
+        place = file.split("/")[:-1]
+        split, names = _take_split(place)
+        at = next((i for i, name in enumerate(names) if label_of(name, labels)), None)
+        if at is None:
+            continue
+        label = label_of(names[at], labels)
+        method = next((method for name in names[at:] if (method := method_of(name))), None)
+        assert label is not None
+        found.setdefault((split, label, method if label == FAKE else None, "/".join(place)), []).append(file)
+    crops = []
+    for (split, label, method, place_text), files in found.items():
+        below = bool(place_text) and label_of(place_text.split("/")[-1], labels) is None
+        below = below and split_of(place_text.split("/")[-1]) is None
+        videos = (
+            [place_text] * len(files) if below else [f"{place_text}/{name}" for name in video_names(files)]
+        )
+        frames: Counter[str] = Counter()
+        for file, video in zip(files, videos, strict=True):
+            crops.append(
+                CropEntry(
+                    file=file, label=label, method=method, video=video, frame=frames[video], split=split
+                )
+            )  # fmt: skip
+            frames[video] += 1
+    return crops
+
+
+def video_names(files: Sequence[str]) -> list[str]:
+    """Which video each picture of one folder belongs to: its stem without the frame number at its end.
+
+    `044_945_12.png` and `044_945_13.png` are frames of `044_945`. A prefix without digits that most of the folder shares
+    (`face_0001.jpg`, `face_0002.jpg`) numbers pictures, not frames: there each picture stands alone.
+    """
+    stems = [file.rsplit("/", 1)[-1].rsplit(".", 1)[0] for file in files]
+    prefixes = [re.sub(r"[_\-. ]+(frame|f)?\d+$", "", stem, flags=re.IGNORECASE) for stem in stems]
+    often = Counter(prefixes)
+    generic = {
+        prefix for prefix, n in often.items() if not re.search(r"\d", prefix) and n > max(1, len(stems) / 2)
+    }
+    return [stem if prefix in generic else prefix for stem, prefix in zip(stems, prefixes, strict=True)]
+
+
+def pictures(root: Path) -> list[str]:
+    """All pictures below a folder, relative to it with forward slashes; hidden folders and files are left out."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        place = Path(folder).relative_to(root)
+        found += [
+            (place / name).as_posix()
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURES
+        ]
+    return found
+
+
+def _take_split(place: list[str]) -> tuple[str | None, list[str]]:
+    """The first split folder of a place, and the place without it."""
+    for i, name in enumerate(place):
+        if (split := split_of(name)) is not None:
+            return split, place[:i] + place[i + 1 :]
+    return None, place
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whenever the process dies."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
