@@ -1,0 +1,81 @@
+"""Settings check themselves, and the command line repeats what they say."""
+
+from __future__ import annotations
+
+import math
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from mesovid.cli.options import settings_options
+from mesovid.errors import SettingsError
+from mesovid.settings import FaceSettings, Geometry, SampleSettings, ScanSettings
+
+
+@pytest.mark.parametrize(
+    ("cls", "values", "says"),
+    [
+        (SampleSettings, {"frames": 0}, "frames is 0; it must be at least 1"),
+        (SampleSettings, {"fps": 5.0, "every": 2}, "exclude each other"),
+        (SampleSettings, {"start": 5.0, "end": 5.0}, "must come after start"),
+        (ScanSettings, {"threshold": 1.5}, "at most 1"),
+        (ScanSettings, {"threshold": math.nan}, "at least 0"),
+        (ScanSettings, {"aggregate": "mode"}, "one of mean, median"),
+        (FaceSettings, {"min_face": 3.0}, "min-face is 3.0; it must be at least 12"),
+    ],
+)
+def test_values_out_of_range_are_refused(cls: type, values: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        cls(**values)
+
+
+def test_settings_survive_json() -> None:
+    geometry = Geometry(scale=2.2, border="black")
+    assert Geometry.from_dict(geometry.to_dict()) == geometry
+
+
+def test_unknown_field_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match=r"'scael'.*scale"):
+        Geometry.from_dict({"scael": 2})
+
+
+@click.command()
+@settings_options(SampleSettings)
+@settings_options(Geometry, skip=("size",))
+def sampled(sample_settings: SampleSettings, geometry: Geometry) -> None:
+    click.echo(f"{sample_settings.frames} {sample_settings.fps} {geometry.remove_roll} {geometry.border}")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "32 None True reflect"),
+        (["--fps", "2.5", "--no-remove-roll", "--border", "black"], "32 2.5 False black"),
+    ],
+)
+def test_options_become_settings(words: list[str], says: str) -> None:
+    result = CliRunner().invoke(sampled, words)
+    assert (result.exit_code, result.output.strip()) == (0, says)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--frames", "0"], "--frames': frames is 0; it must be at least 1"),
+        (["--frames", "many"], "'many' is not a valid integer"),
+        (["--fps", "1", "--every", "2"], "exclude each other"),
+        (["--border", "mirror"], "'mirror' is not one of"),
+        (["--size", "2"], "--size"),
+    ],
+)
+def test_wrong_options_are_usage_errors(words: list[str], says: str) -> None:
+    result = CliRunner().invoke(sampled, words)
+    assert result.exit_code == 2
+    assert says in result.output
+
+
+def test_help_shows_meaning_and_default() -> None:
+    output = CliRunner().invoke(sampled, ["--help"]).output
+    assert "evenly spread in time" in output
+    assert "[default: 32]" in output

@@ -1,0 +1,91 @@
+"""The direction of imports, and what starting mesovid may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
+
+# lower layers never import upper ones; a package counts as one
+LAYERS = (
+    ("records", "errors", "assets"),
+    ("settings", "backend"),
+    ("video", "align", "people", "networks", "verdict"),
+    ("faces", "meso", "architectures", "weights"),
+    ("classifier", "dataset", "recipes", "report"),
+    ("scanner", "training"),
+    ("batch",),
+    ("cli",),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def modules() -> dict[str, Path]:
+    paths = {
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path not in (PACKAGE / "__init__.py", PACKAGE / "__main__.py")
+    }
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in paths}
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of mesovid that a file imports, at its top or in a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("mesovid."):
+            found.add(node.module.removeprefix("mesovid."))
+        elif isinstance(node, ast.ImportFrom) and node.module == "mesovid":
+            found |= {alias.name for alias in node.names if alias.name in RANK}
+        elif isinstance(node, ast.Import):
+            found |= {
+                alias.name.removeprefix("mesovid.")
+                for alias in node.names
+                if alias.name.startswith("mesovid.")
+            }
+    return found
+
+
+def part(module: str) -> str:
+    return module.split(".")[0]
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_point_downwards(module: str) -> None:
+    assert part(module) in RANK, f"{module} has no layer yet"
+    upwards = {name for name in imports(modules()[module]) if RANK[part(name)] > RANK[part(module)]}
+    assert not upwards
+
+
+def test_no_import_cycles() -> None:
+    graph = {module: imports(path) - {module} for module, path in modules().items() if part(module) != "cli"}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from mesovid.cli import cli\n"
+        "for words in (['--help'], ['scan', '--help'], ['train', '--help'], ['extract', '--help']):\n"
+        "    try: cli(words)\n"
+        "    except SystemExit as end: assert not end.code\n"
+        "heavy = {'tensorflow', 'keras', 'mtcnn', 'cv2', 'numpy', 'onnxruntime', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent)
+
+
+def test_scanning_imports_no_tensorflow() -> None:
+    program = (
+        "import sys\n"
+        "import mesovid.batch, mesovid.report, mesovid.dataset.extract\n"
+        "heavy = {'tensorflow', 'keras', 'mtcnn', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent)
