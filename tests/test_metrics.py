@@ -149,7 +149,8 @@ def test_a_stray_detection_does_not_judge_a_video() -> None:
     scores = Scores.of([False] * 4, [0.1, 0.1, 0.1, 1.0], ["a"] * 4, person=[0, 0, 0, 1])
     assert scores.per_video().probability == pytest.approx([0.1])
     assert scores.per_video(min_faces=1).probability == pytest.approx([1.0])
-    assert scores.select(np.array([2, 3])).per_video().probability == pytest.approx([1.0])  # nobody has three
+    nobody_has_three = scores.select(np.array([2, 3]))
+    assert nobody_has_three.per_video().probability == pytest.approx([0.55])
 
 
 def test_videos_of_one_name_in_two_folders_stay_apart() -> None:
@@ -272,6 +273,21 @@ def test_a_share_never_claims_to_be_certain(hits: int, count: int) -> None:
     assert 0 <= found.low <= found.value <= found.high <= 1
     assert found.high - found.low > 1 / count
     assert metrics.share(0, 0).value is None
+
+
+def test_a_perfect_score_is_not_certain() -> None:
+    scores = Scores.of([False] * 10 + [True] * 10, np.linspace(0, 1, 20))
+    found = metrics.measure(scores, 0.5, resamples=50)
+    for name in ("auc", "accuracy", "recall", "precision"):
+        estimate = getattr(found, name)
+        assert estimate.value == estimate.high == 1, name
+        assert 0.6 < estimate.low < 0.95, name
+
+
+@given(st.floats(0, 1), st.integers(1, 10_000))
+def test_a_share_lies_in_its_interval(p: float, count: int) -> None:
+    low, high = metrics._wilson(p, count)
+    assert 0 <= low <= p <= high <= 1
 
 
 def _width(estimate: metrics.Estimate) -> float:
