@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,10 +75,12 @@ def scan_video(
     began = time.perf_counter()
     sampled: list[Moment] = []
     scores: list[FaceScore] = []
-    with sample(path, options.sample) as sampling:
-        found = _find(sampling, finder, options.scan.batch_size, watch, sampled)
-        crops = _crop(found, classifier.card.geometry, watch)
-        for batch in batched(crops, options.scan.batch_size):
+    with (
+        sample(path, options.sample) as sampling,
+        # closed before the video: its thread decodes
+        closing(_find(sampling, finder, options.scan.batch_size, watch, sampled)) as found,
+    ):
+        for batch in batched(_crop(found, classifier.card.geometry, watch), options.scan.batch_size):
             with watch("classify"):
                 new = _score(batch, classifier)
             scores += new
@@ -104,7 +106,7 @@ def scan_video(
 
 def _find(
     sampling: Sampling, finder: FaceFinder, batch_size: int, watch: Stopwatch, sampled: list[Moment]
-) -> Iterator[FrameFaces]:
+) -> Generator[FrameFaces, None, None]:
     """Faces of each sampled frame, found while the next frames decode in a thread; notes each frame in `sampled`."""
     decoded = prefetch(watch.each("decode", sampling), batch_size)
 
