@@ -80,7 +80,7 @@ def import_(
 
     Only arrays are read; nothing in the file is run.
     """
-    from mesovid.classifier import import_model
+    from mesovid.training.export import import_model
 
     card = import_model(
         file, architecture=architecture, output=output, activation=activation, name=name, folder=folder

@@ -1,0 +1,330 @@
+"""A trained detector: its card, and its network on crops of faces. Loaded by name, by path, or from a training run's folder.
+
+A model is three files of one stem: `<name>.json` (the card), `<name>.onnx` (what runs) and `<name>.keras` (what can be
+trained on, and runs with `runtime="tensorflow"`). Without weights that match their card nothing runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.architectures import build
+from mesovid.assets import trained_models
+from mesovid.errors import MesovidError, ModelError
+from mesovid.networks import load_onnx
+from mesovid.records import ModelRef, Pixels
+from mesovid.settings import Geometry, NetworkSettings, RuntimeSettings
+from mesovid.weights import load_weights
+
+SCHEMA = 1  # of the card
+KIND = "mesovid model"  # tells a card from any other JSON file
+LIMIT = 16.0  # a float32 sigmoid knows no logit beyond this
+SUFFIXES = (".json", ".onnx", ".keras")
+
+Probabilities = npt.NDArray[np.float64]
+Network = Callable[[Pixels], npt.NDArray[Any]]  # crops (n, size, size, 3) -> the network's own output (n, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a network's probability becomes one that holds: P = sigmoid(scale x logit + shift)."""
+
+    method: Literal["none", "temperature", "platt"] = "none"  # temperature: shift is 0
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __call__(self, fake_probability: npt.ArrayLike) -> Probabilities:
+        """Calibrated P(fake), of the same shape."""
+        if self.method == "none":
+            return np.asarray(fake_probability, np.float64)
+        return sigmoid(self.scale * logit(fake_probability) + self.shift)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure of a model."""
+
+    data: str  # set and split, such as "FF++ c23 dev"
+    metric: str  # such as "video AUC"
+    value: float
+    subset: str = "all"  # a method, or all
+    low: float | None = None  # 95 % interval
+    high: float | None = None
+    protocol: str = ""  # how it was measured: frames a video, what was resampled, by which command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What a model is, where its weights come from, how good it is, and how its scores are to be read."""
+
+    name: str
+    summary: str = ""  # one line
+    architecture: str
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    parameters: int | None = None
+    geometry: Geometry = field(default_factory=Geometry)  # of its crops; geometry.size is the input's side
+    colour: str = "RGB"
+    input_range: tuple[float, float] = (0.0, 255.0)  # what the network is given; it scales by itself
+    output: Literal["fake", "real"] = "fake"  # what the network's output is the probability of
+    threshold: float = 0.5  # P(fake) from which a video is called fake
+    uncertain: tuple[float, float] | None = None  # P(fake) between these, both included, decides nothing
+    rule: str = ""  # how threshold and band were chosen
+    calibration: Calibration = field(default_factory=Calibration)
+    sha256: Mapping[str, str] = field(default_factory=dict)  # of the weight files, by suffix: onnx, keras
+    agreement: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of both files: tolerance, largest_difference
+    training: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # data, digests, split, settings, seed, versions
+    figures: tuple[Figure, ...] = ()
+    licence: str = ""
+    limits: str = ""  # where it must not be trusted
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; tuples as lists."""
+        values = {key: getattr(self, key) for key in (field.name for field in dataclasses.fields(self))}
+        return {"kind": KIND, "schema": SCHEMA} | {key: _plain(value) for key, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_dict`. Raises ModelError for what is no card, or one of a newer mesovid."""
+        if values.get("kind") != KIND:
+            raise ModelError("not the card of a mesovid model")
+        if values.get("schema") != SCHEMA:
+            raise ModelError(f"card of schema {values.get('schema')!r}; this mesovid reads {SCHEMA}")
+        given = {key: value for key, value in values.items() if key not in ("kind", "schema")}
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(given) - known):
+            raise ModelError(f"card with unknown field {unknown[0]!r}")
+        try:
+            return cls(**given | _records(given))._checked()
+        except (TypeError, ValueError, KeyError, MesovidError) as error:
+            raise ModelError(f"card that cannot be read ({error})") from error
+
+    def _checked(self) -> Self:
+        low, high = self.uncertain or (self.threshold, self.threshold)
+        if not 0 <= low <= high <= 1 or not 0 <= self.threshold <= 1:
+            raise ValueError("threshold and uncertain band must be ordered and lie between 0 and 1")
+        if self.output not in ("fake", "real"):
+            raise ValueError(f"output is {self.output!r}; it must be fake or real")
+        if not all(math.isfinite(value) for value in (self.calibration.scale, self.calibration.shift)):
+            raise ValueError("calibration is not finite")
+        if self.calibration.scale <= 0:
+            raise ValueError("calibration would turn the scores round")
+        return self
+
+    def write(self, folder: Path) -> None:
+        """Write `<name>.json`."""
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+        (folder / f"{self.name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+class Classifier:
+    """Judges crops of faces. `card` says how they must be cut."""
+
+    def __init__(self, card: ModelCard, network: Network, sha256: str) -> None:
+        self.card = card
+        self.ref = ModelRef(card.name, sha256, card.threshold)
+        self._network = network
+
+    def __call__(self, pixels: Pixels) -> Probabilities:
+        """Calibrated P(fake) `(n,)` of crops `(n, size, size, 3)`, uint8 RGB."""
+        size = self.card.geometry.size
+        if pixels.ndim != 4 or pixels.shape[1:] != (size, size, 3) or pixels.dtype != np.uint8:
+            raise ModelError(
+                f"{self.card.name} wants uint8 crops (n, {size}, {size}, 3), got {pixels.dtype} {pixels.shape}"
+            )
+        if not len(pixels):
+            return np.zeros(0)
+        return self.card.calibration(self.raw(pixels))
+
+    def raw(self, pixels: Pixels) -> Probabilities:
+        """P(fake) `(n,)` before calibration."""
+        output = np.asarray(self._network(pixels), np.float64).reshape(len(pixels))
+        if not np.isfinite(output).all():
+            raise ModelError(f"{self.card.name} gives scores that are not numbers; its weights are damaged")
+        return 1.0 - output if self.card.output == "real" else output
+
+
+def load_model(model: str | Path, settings: RuntimeSettings | None = None) -> Classifier:
+    """Load a shipped model by its name, any model by a path to one of its files, or the model of a run's folder.
+
+    Raises ModelError when it is unknown, damaged, or its weights are not those that its card names.
+    """
+    settings = settings or RuntimeSettings()
+    path = find_card(model)
+    card = _card_at(path)
+    weights = path.with_suffix(".onnx" if settings.runtime == "onnx" else ".keras")
+    sha256 = _verified(weights, card)
+    network = (
+        _onnx_network(weights, settings) if settings.runtime == "onnx" else _keras_network(weights, card)
+    )
+    return Classifier(card, network, sha256)
+
+
+def available() -> list[ModelCard]:
+    """The cards of the models that ship with mesovid, by name."""
+    return [_card_at(path) for path in _shipped().values()]
+
+
+def read_card(model: str | Path) -> ModelCard:
+    """The card of a model given as for `load_model`; its weights are not looked at."""
+    return _card_at(find_card(model))
+
+
+def find_card(model: str | Path) -> Path:
+    """Where the card of a model lies that is given by name, by a path to one of its files, or by its folder."""
+    shipped = _shipped()
+    if str(model) in shipped:
+        return shipped[str(model)]
+    path = Path(model)
+    if path.is_dir():
+        return _only_card(path)
+    if path.suffix in SUFFIXES and path.exists():
+        card = path.with_suffix(".json")
+        if card.is_file():
+            return card
+        raise ModelError(f"{path} has no card beside it; expected {card}")
+    if path.exists():
+        raise ModelError(
+            f"{path} is no mesovid model; for weights from elsewhere: `mesovid models import {path}`"
+        )
+    raise ModelError(
+        f"no model {str(model)!r}; known: {', '.join(shipped) or 'none'}; or give a path to a model"
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def logit(probability: npt.ArrayLike) -> Probabilities:
+    """log(p / (1 - p)), held within +-16."""
+    bound = 1 / (1 + math.exp(LIMIT))
+    p = np.clip(np.asarray(probability, np.float64), bound, 1 - bound)
+    result: Probabilities = np.log(p) - np.log1p(-p)
+    return result
+
+
+def sigmoid(x: npt.ArrayLike) -> Probabilities:
+    """1 / (1 + exp(-x)), without overflow."""
+    half: Probabilities = 0.5 * (1 + np.tanh(0.5 * np.asarray(x, np.float64)))
+    return half
+
+
+def _shipped() -> dict[str, Path]:
+    paths = sorted(trained_models().glob("*.json"))
+    return {path.stem: path for path in paths if _is_card(path)}
+
+
+def _only_card(folder: Path) -> Path:
+    cards = sorted(path for path in folder.glob("*.json") if _is_card(path))
+    if len(cards) == 1:
+        return cards[0]
+    if cards:
+        names = ", ".join(path.name for path in cards)
+        raise ModelError(f"{folder} holds several models ({names}); name one of them")
+    unfinished = (folder / "run.json").is_file()
+    hint = (
+        "its training is not finished: run the same `mesovid train` again" if unfinished else "it has no card"
+    )
+    raise ModelError(f"{folder} holds no model; {hint}")
+
+
+def _is_card(path: Path) -> bool:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and values.get("kind") == KIND
+
+
+def _card_at(path: Path) -> ModelCard:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read the model card {path} ({error})") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} is not the card of a mesovid model")
+    try:
+        return ModelCard.from_dict(values)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _verified(weights: Path, card: ModelCard) -> str:
+    """The sha256 of a weight file, when it is the one that the card names."""
+    if not weights.is_file():
+        raise ModelError(f"the weights of {card.name} are missing: no {weights}")
+    wanted = card.sha256.get(weights.suffix[1:])
+    try:
+        found = sha256_of(weights)
+    except OSError as error:
+        raise ModelError(f"cannot read {weights} ({error.strerror})") from error
+    if wanted is None:
+        raise ModelError(f"the card of {card.name} does not name {weights.name}; export the model again")
+    if found != wanted:
+        raise ModelError(
+            f"{weights} is not the file that its card names (sha256 {found[:12]}..., card {wanted[:12]}...);"
+            " it is damaged or was replaced"
+        )
+    return found
+
+
+def _onnx_network(path: Path, settings: RuntimeSettings) -> Network:
+    network = load_onnx(path, settings)
+    return lambda pixels: network(pixels)[0]
+
+
+def _keras_network(path: Path, card: ModelCard) -> Network:
+    """The graph rebuilt by its architecture's name, with the file's arrays: nothing in the file is run."""
+    model = build(card.architecture, card.network, size=card.geometry.size)
+    load_weights(model, path)
+
+    import tensorflow as tf
+
+    shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
+    run = tf.function(lambda x: model(tf.cast(x, tf.float32), training=False), input_signature=[shape])
+    return lambda pixels: np.asarray(run(pixels).numpy())
+
+
+def _records(given: dict[str, Any]) -> dict[str, Any]:
+    """The nested records of a card, from their JSON values."""
+    made: dict[str, Any] = {}
+    if "network" in given:
+        made["network"] = NetworkSettings.from_dict(given["network"])
+    if "geometry" in given:
+        made["geometry"] = Geometry.from_dict(given["geometry"])
+    if "calibration" in given:
+        made["calibration"] = Calibration(**given["calibration"])
+    if given.get("uncertain") is not None:
+        low, high = given["uncertain"]
+        made["uncertain"] = (float(low), float(high))
+    if "input_range" in given:
+        made["input_range"] = tuple(given["input_range"])
+    if "figures" in given:
+        made["figures"] = tuple(Figure(**figure) for figure in given["figures"])
+    return made
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {key: _plain(item) for key, item in dataclasses.asdict(value).items()}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value
