@@ -179,3 +179,37 @@ class NetworkSettings(Settings):
     )
     batch_norm: bool = setting(True, "Batch normalisation after each convolution.")
     dropout: float = setting(0.5, "Share of units dropped before each dense layer.", at_least=0, at_most=0.95)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateSettings(Settings):
+    """How models are measured on a dataset."""
+
+    split: str | None = setting(
+        None,
+        "Splits to measure on, with commas between; `all` takes everything. Default: test, else dev, else valid.",
+        metavar="NAME,...",
+    )
+    threshold: float | None = setting(
+        None, "P(fake) from which a face or video is called fake. Default: each model's own.", at_least=0, at_most=1
+    )  # fmt: skip
+    min_faces: int = setting(
+        3, "People seen in fewer faces have no say in a video's score (pictures need 1).", at_least=1
+    )
+    flip: bool = setting(False, "Average the scores of each face and its mirror image.")
+    degrade: str | None = setting(
+        None,
+        "Measure again on damaged crops, such as h264:35,resize:0.5,blur:1,brightness:0.6,jpeg:40,noise:8,gamma:2.",
+        metavar="KIND:AMOUNT,...",
+    )
+    resamples: int = setting(
+        1000, "Bootstrap resamples behind each interval.", at_least=100, at_most=1_000_000
+    )
+    cluster: Literal["video", "group"] = setting(
+        "video",
+        "What the bootstrap draws: videos, or groups of videos that share a person or source.",
+        choices=("video", "group"),
+    )
+    seed: int = setting(0, "Seed of the bootstrap.", at_least=0)
+    batch_size: int = setting(64, "Faces that pass a network at once.", at_least=1, at_most=4096)
+    mistakes: int = setting(24, "Worst mistakes to show, for each model.", at_least=0, at_most=1000)

@@ -1,0 +1,167 @@
+"""What the world does to a face before a detector sees it: codecs, small sizes, blur, noise, light.
+
+Works on aligned crops, since that is what a dataset holds: each crop is first brought back to the size it had in its video, then
+degraded, then cut to size again. That comes close to degrading the video itself, but not all the way: a codec given a face alone
+spends its bits otherwise than on a whole frame, and the detector still finds the face that it found in the clean frame.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.errors import SettingsError
+from mesovid.records import Pixels
+
+_SMALLEST = 16  # px, least side of a crop on its way
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """One kind of damage and how strong it is."""
+
+    kind: str  # a key of KINDS
+    amount: float
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.amount:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    meaning: str
+    least: float
+    most: float
+    harmless: float  # the amount that would change nothing, or next to nothing
+    apply: Callable[[Sequence[Pixels], float], list[Pixels]]
+
+
+def parse(text: str) -> tuple[Degradation, ...]:
+    """`h264:35,blur:1` as degradations. Raises SettingsError for an unknown kind or an amount out of range."""
+    found = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        kind, _, amount = item.partition(":")
+        if kind not in KINDS:
+            raise SettingsError(
+                f"unknown degradation {item!r}; known: {', '.join(KINDS)}, as in h264:35,blur:1"
+            )
+        known = KINDS[kind]
+        try:
+            value = float(amount)
+        except ValueError:
+            value = float("nan")
+        if not known.least <= value <= known.most:
+            raise SettingsError(
+                f"{kind} takes {known.meaning}, from {known.least:g} to {known.most:g}; got {amount!r}"
+            )
+        found.append(Degradation(kind, value))
+    return tuple(found)
+
+
+def degrade(
+    crops: Sequence[Pixels], degradation: Degradation, native: Sequence[float | None]
+) -> list[Pixels]:
+    """Damage the crops of one person in order of time, uint8 RGB (s, s, 3), and give them back at their size.
+
+    `native` is each crop's side in its video, px; None leaves a crop at the size it has. Raises SettingsError when h264 is
+    asked for and PyAV is not installed.
+    """
+    small = [_resized(crop, _side(crop, size)) for crop, size in zip(crops, native, strict=True)]
+    damaged = KINDS[degradation.kind].apply(small, degradation.amount)
+    return [_resized(image, crop.shape[0]) for image, crop in zip(damaged, crops, strict=True)]
+
+
+def severity(degradation: Degradation) -> float:
+    """How far an amount is from harmless, for ordering the amounts of one kind."""
+    return abs(degradation.amount - KINDS[degradation.kind].harmless)
+
+
+def _side(crop: Pixels, size: float | None) -> int:
+    # upscaling beyond the crop would invent detail that the crop has lost
+    whole = int(crop.shape[0] if size is None else min(round(size), crop.shape[0]))
+    return max(_SMALLEST, whole - whole % 2)  # codecs want even sides
+
+
+def _resized(image: Pixels, side: int) -> Pixels:
+    if image.shape[0] == side:
+        return image
+    how = cv2.INTER_AREA if side < image.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (side, side), interpolation=how), dtype=np.uint8)
+
+
+def _h264(crops: Sequence[Pixels], crf: float) -> list[Pixels]:
+    """Through libx264 as one clip; its frames all have the side of the first crop."""
+    try:
+        import av
+    except ImportError as error:
+        raise SettingsError("h264 needs PyAV: pip install av; or measure with jpeg") from error
+    side = crops[0].shape[0]
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": f"{crf:g}", "threads": "1"})
+        stream.width = stream.height = side
+        stream.pix_fmt = "yuv420p"
+        for crop in crops:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_resized(crop, side)), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer, "r") as clip:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    return [np.asarray(image, dtype=np.uint8) for image in decoded]
+
+
+def _jpeg(crops: Sequence[Pixels], quality: float) -> list[Pixels]:
+    def through(crop: Pixels) -> Pixels:
+        _, data = cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
+        decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
+        return np.ascontiguousarray(decoded[..., ::-1])
+
+    return [through(crop) for crop in crops]
+
+
+def _smaller(crops: Sequence[Pixels], factor: float) -> list[Pixels]:
+    def through(crop: Pixels) -> Pixels:
+        side = max(2, round(crop.shape[0] * factor))
+        return _resized(_resized(crop, side), crop.shape[0])
+
+    return [through(crop) for crop in crops]
+
+
+def _blur(crops: Sequence[Pixels], sigma: float) -> list[Pixels]:
+    return [np.asarray(cv2.GaussianBlur(crop, (0, 0), sigma), dtype=np.uint8) for crop in crops]
+
+
+def _noise(crops: Sequence[Pixels], sigma: float) -> list[Pixels]:
+    rng = np.random.default_rng(0)  # the same noise whenever it is measured
+    return [_to_uint8(crop + rng.normal(0, sigma, crop.shape)) for crop in crops]
+
+
+def _brightness(crops: Sequence[Pixels], factor: float) -> list[Pixels]:
+    return [_to_uint8(crop * factor) for crop in crops]
+
+
+def _gamma(crops: Sequence[Pixels], gamma: float) -> list[Pixels]:
+    return [_to_uint8(255 * (crop / 255) ** gamma) for crop in crops]
+
+
+def _to_uint8(values: npt.NDArray[np.floating[Any]]) -> Pixels:
+    clipped: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return clipped
+
+
+KINDS = {
+    "h264": _Kind("a constant rate factor of libx264", 0, 51, 0, _h264),
+    "jpeg": _Kind("a JPEG quality", 1, 100, 100, _jpeg),
+    "resize": _Kind("a factor down and up again (0.5 makes 360p of 720p)", 0.05, 1, 1, _smaller),
+    "blur": _Kind("the sigma of a Gaussian, px of the video", 0.1, 50, 0, _blur),
+    "noise": _Kind("the sigma of added noise, in levels of 255", 0.1, 128, 0, _noise),
+    "brightness": _Kind("a factor", 0.05, 5, 1, _brightness),
+    "gamma": _Kind("an exponent", 0.1, 10, 1, _gamma),
+}

@@ -1,0 +1,510 @@
+"""Measures models on a dataset: scores its crops on ONNX Runtime, then turns scores into figures. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.align import transform
+from mesovid.classifier import Classifier
+from mesovid.dataset.labels import FAKE
+from mesovid.dataset.manifest import CropEntry, Dataset, digest
+from mesovid.errors import DatasetError
+from mesovid.records import ModelRef, Pixels
+from mesovid.settings import EvaluateSettings, Geometry
+from mesovid.training.degrade import Degradation, degrade, parse
+from mesovid.training.metrics import (
+    Cluster,
+    Difference,
+    Estimate,
+    Floats,
+    Measures,
+    Pairs,
+    Scores,
+    by_method,
+    compare,
+    measure,
+    paired,
+    share,
+)
+
+PREFERRED_SPLITS = ("test", "dev", "valid")
+Progress = Callable[[int], None]  # told of each batch how many crops it held
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A crop that could not be scored, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What a model's verdicts on videos of one kind are, with Wilson intervals."""
+
+    name: str  # "real", or a method
+    fake: bool
+    videos: int
+    called_fake: Estimate
+    uncertain: Estimate  # inside the band of the model's card
+    called_real: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class MethodMeasures:
+    """One method's fakes against all reals."""
+
+    method: str
+    videos: Measures
+    crops: Measures
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """The figures on damaged crops, and how they differ from those on the clean ones."""
+
+    degradation: Degradation
+    videos: Measures
+    crops: Measures
+    change: Difference | None  # of the video AUC; None where there is no AUC
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A video on the wrong side, with its most misleading crop."""
+
+    video: str
+    fake: bool  # the truth
+    method: str
+    probability: float  # P(fake) of the video
+    file: str  # of the crop, relative to the dataset
+    crop_probability: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelEvaluation:
+    """Everything found out about one model."""
+
+    model: ModelRef
+    uncertain: tuple[float, float] | None  # band of the card, where no threshold of one's own was given
+    scores: Scores  # a row a crop
+    video_scores: Scores  # a row a video
+    videos: Measures
+    crops: Measures
+    methods: tuple[MethodMeasures, ...]
+    calls: tuple[Calls, ...]
+    pairs: Pairs | None
+    robustness: tuple[Robustness, ...]
+    mistakes: tuple[Mistake, ...]  # worst first
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One model less another, on the same videos."""
+
+    model: str
+    other: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Several models on one dataset."""
+
+    root: Path
+    layout: str
+    geometry: Geometry | None
+    digest: str
+    splits: tuple[str | None, ...]
+    settings: EvaluateSettings
+    excluded: tuple[Excluded, ...]
+    notes: tuple[str, ...]  # what a reader must know, one sentence each
+    models: tuple[ModelEvaluation, ...]
+    comparisons: tuple[Comparison, ...]  # each model against the first
+
+
+def evaluate(
+    dataset: Dataset,
+    classifiers: Sequence[Classifier],
+    settings: EvaluateSettings | None = None,
+    progress: Progress = lambda _: None,
+) -> Evaluation:
+    """Measure each classifier on the dataset's crops.
+
+    Raises DatasetError when a split is not there, when no crop is readable or when the crops were cut otherwise than a model
+    wants them, and SettingsError for an unknown degradation.
+    """
+    settings = settings or EvaluateSettings()
+    degradations = parse(settings.degrade or "")
+    for classifier in classifiers:
+        check_geometry(dataset, classifier)
+    splits = choose_splits(dataset, settings.split)
+    crops = _in_tracks(dataset.of_split(*splits))
+    scored = score(dataset, crops, classifiers, degradations, settings, progress)
+    if not scored.crops:
+        first = scored.excluded[0]
+        raise DatasetError(f"{dataset.root}: no crop could be read; {first.file}: {first.reason}")
+    models = tuple(
+        _evaluated(classifier, scored.crops, probabilities, degradations, settings)
+        for classifier, probabilities in zip(classifiers, scored.probabilities, strict=True)
+    )
+    return Evaluation(
+        root=dataset.root,
+        layout=dataset.layout,
+        geometry=dataset.geometry,
+        digest=digest(dataset),
+        splits=splits,
+        settings=settings,
+        excluded=scored.excluded,
+        notes=_notes(dataset, splits, models, settings),
+        models=models,
+        comparisons=_comparisons(models, settings),
+    )
+
+
+def check_geometry(dataset: Dataset, classifier: Classifier) -> None:
+    """Raise DatasetError when a dataset's crops were cut otherwise than the model wants; unknown geometry passes."""
+    wanted, found = classifier.card.geometry, dataset.geometry
+    if found is None or found == wanted:
+        return
+    names = [name for name, value in wanted.to_dict().items() if getattr(found, name) != value]
+    differences = "; ".join(
+        f"{name.replace('_', ' ')} is {getattr(found, name)}, {classifier.card.name} wants {getattr(wanted, name)}"
+        for name in names
+    )
+    raise DatasetError(
+        f"the crops of {dataset.root} do not fit {classifier.card.name}: {differences};"
+        f" extract them again with --model {classifier.card.name}"
+    )
+
+
+def choose_splits(dataset: Dataset, asked: str | None) -> tuple[str | None, ...]:
+    """The splits to measure on. Raises DatasetError for one that is not there, and when only `train` could be taken."""
+    there = dataset.splits
+    names = ", ".join(str(split) for split in there if split is not None) or "none"
+    if asked == "all":
+        return there
+    if asked is not None:
+        wanted = tuple("valid" if part in ("val", "validation") else part for part in asked.split(","))
+        if missing := [split for split in wanted if split not in there]:
+            raise DatasetError(f"{dataset.root} has no split {missing[0]!r}; it has {names}; or take all")
+        return wanted
+    for split in PREFERRED_SPLITS:
+        if split in there:
+            return (split,)
+    if there == (None,):
+        return there
+    raise DatasetError(f"{dataset.root} has no split test, dev or valid but {names}; name one with --split")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What `score` gives: the crops that could be read, and their probabilities."""
+
+    crops: tuple[CropEntry, ...]
+    probabilities: tuple[tuple[Floats, ...], ...]  # [model][clean, then each degradation] -> (n,)
+    excluded: tuple[Excluded, ...]
+
+
+def score(
+    dataset: Dataset,
+    crops: Sequence[CropEntry],
+    classifiers: Sequence[Classifier],
+    degradations: Sequence[Degradation],
+    settings: EvaluateSettings,
+    progress: Progress = lambda _: None,
+) -> Scored:
+    """P(fake) of every readable crop by every model, clean and damaged. Crops of one person must lie together."""
+    good: list[CropEntry] = []
+    excluded: list[Excluded] = []
+    parts: list[list[list[Floats]]] = [[[] for _ in range(1 + len(degradations))] for _ in classifiers]
+    size = dataset.geometry.size if dataset.geometry else None
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for batch in _batches(crops, settings.batch_size):
+            images = list(pool.map(lambda crop: read_crop(dataset.path(crop), size), batch))
+            progress(len(batch))
+            read = [
+                (crop, image) for crop, image in zip(batch, images, strict=True) if not isinstance(image, str)
+            ]
+            excluded += [
+                Excluded(c.file, i) for c, i in zip(batch, images, strict=True) if isinstance(i, str)
+            ]
+            if not read:
+                continue
+            good += [crop for crop, _ in read]
+            for number, versions in enumerate(_versions(read, degradations, dataset.geometry)):
+                for classifier, part in zip(classifiers, parts, strict=True):
+                    part[number].append(classify(classifier, versions, settings.flip, settings.batch_size))
+    joined = tuple(
+        tuple(np.concatenate(chunks) if chunks else np.zeros(0) for chunks in part) for part in parts
+    )
+    return Scored(tuple(good), joined, tuple(excluded))
+
+
+def classify(classifier: Classifier, images: Sequence[Pixels], flip: bool, batch_size: int) -> Floats:
+    """P(fake) (n,) of crops, resized where they are not of the model's size; with `flip` the mean with their mirror images."""
+    size = classifier.card.geometry.size
+    found = []
+    for start in range(0, len(images), batch_size):
+        pixels = np.stack([fit(image, size) for image in images[start : start + batch_size]])
+        probability = classifier(pixels)
+        if flip:
+            probability = (probability + classifier(np.ascontiguousarray(pixels[:, :, ::-1]))) / 2
+        found.append(probability)
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def read_crop(path: Path, size: int | None = None) -> Pixels | str:
+    """A crop's pixels, RGB (s, s, 3), or why it cannot be used. `size` is the side it must have."""
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        return "is empty" if not len(data) else "is not a picture, or damaged"
+    height, width = image.shape[:2]
+    if size is not None and (height, width) != (size, size):
+        return f"is {width}x{height}, the dataset's crops are {size}x{size}"
+    pixels: Pixels = np.ascontiguousarray(image[..., ::-1])
+    return pixels
+
+
+def fit(image: Pixels, size: int) -> Pixels:
+    """A crop at a model's size; one that already has it is returned as it is."""
+    if image.shape[:2] == (size, size):
+        return image
+    how = cv2.INTER_AREA if min(image.shape[:2]) > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size, size), interpolation=how), dtype=np.uint8)
+
+
+def scores_of(crops: Sequence[CropEntry], probability: Floats) -> Scores:
+    """The crops' columns with their probabilities."""
+    return Scores.of(
+        [crop.label == FAKE for crop in crops],
+        probability,
+        [crop.video for crop in crops],
+        person=[crop.person for crop in crops],
+        method=[_method(crop) for crop in crops],
+        group=[crop.group for crop in crops],
+        original=[crop.original for crop in crops],
+    )
+
+
+def _method(crop: CropEntry) -> str:
+    return crop.method or ("fake" if crop.label == FAKE else "")
+
+
+def _in_tracks(crops: Sequence[CropEntry]) -> list[CropEntry]:
+    """Crops of one person of one video together, in order of time."""
+    return sorted(crops, key=lambda crop: (crop.video, crop.person, crop.frame))
+
+
+def _track(crop: CropEntry) -> tuple[str, int]:
+    return crop.video, crop.person
+
+
+def _batches(crops: Sequence[CropEntry], size: int) -> Iterator[list[CropEntry]]:
+    """Whole tracks, as many as it takes to reach `size` crops."""
+    batch: list[CropEntry] = []
+    for _, track in groupby(crops, key=_track):
+        batch += track
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _versions(
+    read: Sequence[tuple[CropEntry, Pixels]], degradations: Sequence[Degradation], geometry: Geometry | None
+) -> Iterator[list[Pixels]]:
+    """The images as they are, then damaged by each degradation, a track at a time."""
+    yield [image for _, image in read]
+    for degradation in degradations:
+        damaged: list[Pixels] = []
+        for _, track in groupby(read, key=lambda item: _track(item[0])):
+            crops, images = zip(*track, strict=True)
+            damaged += degrade(images, degradation, [native_side(crop, geometry) for crop in crops])
+        yield damaged
+
+
+def native_side(crop: CropEntry, geometry: Geometry | None) -> float | None:
+    """How many px of its video a crop's side covers; None where its landmarks or geometry are unknown."""
+    if geometry is None or crop.landmarks is None:
+        return None
+    matrix = transform(np.asarray(crop.landmarks, dtype=np.float32), geometry)
+    return float(geometry.size / np.hypot(matrix[0, 0], matrix[0, 1]))
+
+
+def _evaluated(
+    classifier: Classifier,
+    crops: Sequence[CropEntry],
+    probabilities: Sequence[Floats],
+    degradations: Sequence[Degradation],
+    settings: EvaluateSettings,
+) -> ModelEvaluation:
+    card = classifier.card
+    own = settings.threshold is None
+    threshold = card.threshold if settings.threshold is None else settings.threshold
+    band = card.uncertain if own else None
+    min_faces = _min_faces(crops, settings)
+    clean, *damaged = (scores_of(crops, probability) for probability in probabilities)
+    videos = clean.per_video(min_faces)
+    ruler = _Ruler(threshold, settings.resamples, settings.seed, settings.cluster)
+    return ModelEvaluation(
+        model=dataclasses.replace(classifier.ref, threshold=threshold),
+        uncertain=band,
+        scores=clean,
+        video_scores=videos,
+        videos=ruler.measure(videos),
+        crops=ruler.measure(clean),
+        methods=tuple(
+            MethodMeasures(method, ruler.measure(part.per_video(min_faces)), ruler.measure(part))
+            for method, part in by_method(clean)
+        ),
+        calls=_calls(videos, threshold, band),
+        pairs=paired(videos, resamples=settings.resamples, seed=settings.seed, cluster=settings.cluster),
+        robustness=tuple(
+            _robustness(degradation, scores, videos, min_faces, ruler)
+            for degradation, scores in zip(degradations, damaged, strict=True)
+        ),
+        mistakes=_mistakes(crops, clean, videos, threshold, settings.mistakes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ruler:
+    """How everything of one model is measured."""
+
+    threshold: float
+    resamples: int
+    seed: int
+    cluster: Cluster
+
+    def measure(self, scores: Scores) -> Measures:
+        return measure(scores, self.threshold, resamples=self.resamples, seed=self.seed, cluster=self.cluster)
+
+    def change(self, scores: Scores, other: Floats, figures: Sequence[str]) -> tuple[Difference, ...]:
+        both = (self.threshold, self.threshold)
+        return compare(
+            scores, other, both, figures=figures, resamples=self.resamples, seed=self.seed, cluster=self.cluster
+        )  # fmt: skip
+
+
+def _min_faces(crops: Sequence[CropEntry], settings: EvaluateSettings) -> int:
+    """As in a scan, a picture shows each face once and all of them count."""
+    return 1 if all(crop.time is None for crop in crops) else settings.min_faces
+
+
+def _robustness(
+    degradation: Degradation, scores: Scores, clean_videos: Scores, min_faces: int, ruler: _Ruler
+) -> Robustness:
+    videos = scores.per_video(min_faces)
+    change = ruler.change(videos, clean_videos.probability, ("auc",))
+    return Robustness(
+        degradation, ruler.measure(videos), ruler.measure(scores), change[0] if change else None
+    )
+
+
+def _calls(videos: Scores, threshold: float, band: tuple[float, float] | None) -> tuple[Calls, ...]:
+    low, high = band or (np.inf, -np.inf)
+    unsure = (videos.probability >= low) & (videos.probability <= high)
+    called = (videos.probability >= threshold) & ~unsure
+    kinds: list[tuple[str, bool, npt.NDArray[np.bool_]]] = [("real", False, ~videos.fake)]
+    kinds += [
+        (name, True, videos.fake & (videos.method == name)) for name in np.unique(videos.method[videos.fake])
+    ]
+    return tuple(
+        Calls(
+            str(name),
+            fake,
+            count,
+            called_fake=share(int(called[rows].sum()), count),
+            uncertain=share(int(unsure[rows].sum()), count),
+            called_real=share(int((~called & ~unsure)[rows].sum()), count),
+        )
+        for name, fake, rows in kinds
+        if (count := int(rows.sum()))
+    )
+
+
+def _mistakes(
+    crops: Sequence[CropEntry], scores: Scores, videos: Scores, threshold: float, most: int
+) -> tuple[Mistake, ...]:
+    """Videos on the wrong side of the threshold, farthest first, each by its crop that misled most."""
+    wrong = np.flatnonzero((videos.probability >= threshold) != videos.fake)
+    farthest = wrong[np.argsort(-np.abs(videos.probability[wrong] - threshold), kind="stable")][:most]
+    found = []
+    for row in farthest:
+        fake = bool(videos.fake[row])
+        rows = np.flatnonzero(scores.video == videos.video[row])
+        worst = rows[np.argmin(scores.probability[rows]) if fake else np.argmax(scores.probability[rows])]
+        found.append(
+            Mistake(
+                video=str(videos.video[row]),
+                fake=fake,
+                method=_method(crops[worst]),
+                probability=float(videos.probability[row]),
+                file=crops[worst].file,
+                crop_probability=float(scores.probability[worst]),
+            )
+        )
+    return tuple(found)
+
+
+def _comparisons(models: Sequence[ModelEvaluation], settings: EvaluateSettings) -> tuple[Comparison, ...]:
+    first, *others = models
+    return tuple(
+        Comparison(
+            other.model.name,
+            first.model.name,
+            compare(
+                other.video_scores,
+                first.video_scores.probability,
+                (other.model.threshold, first.model.threshold),
+                resamples=settings.resamples,
+                seed=settings.seed,
+                cluster=settings.cluster,
+            ),
+        )
+        for other in others
+    )
+
+
+def _notes(
+    dataset: Dataset,
+    splits: Sequence[str | None],
+    models: Sequence[ModelEvaluation],
+    settings: EvaluateSettings,
+) -> tuple[str, ...]:
+    notes = []
+    if dataset.geometry is None:
+        notes.append(
+            "How these crops were cut is unknown; they were taken as they are and resized to the models' input size."
+            " Scores depend on it."
+        )
+    if "train" in splits:
+        notes.append(
+            "The train split is among those measured; figures on data that a model has seen say little."
+        )
+    videos = models[0].videos
+    if not videos.reals or not videos.fakes:
+        only = "real" if videos.reals else "fake"
+        notes.append(f"All faces are {only}: there is no AUC, only the share that is called fake.")
+    if settings.degrade:
+        notes.append(
+            "Degradations were applied to the crops at the size they had in their video, not to the videos themselves."
+        )
+    return tuple(notes)
