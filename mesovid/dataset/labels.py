@@ -9,22 +9,26 @@ from mesovid.errors import DatasetError
 
 REAL, FAKE = "real", "fake"
 
+# fmt: off
 # names as `plain` leaves them: lower case, words joined by one underscore, without a leading class number
 REAL_NAMES = frozenset(
-    """
-    real reals original originals pristine genuine authentic bonafide bona_fide live unaltered untouched
-    true_face real_face real_faces real_image real_images real_video real_videos original_sequences
-    original_videos celeb_real youtube_real training_real
-    """.split()
+    {
+        "real", "reals", "original", "originals", "pristine", "genuine", "authentic", "bonafide",
+        "bona_fide", "live", "unaltered", "untouched", "true_face", "real_face", "real_faces",
+        "real_image", "real_images", "real_video", "real_videos", "original_sequences",
+        "original_videos", "celeb_real", "youtube_real", "training_real",
+    }
 )
 FAKE_NAMES = frozenset(
-    """
-    fake fakes df deepfake deep_fake deep_fakes forged forgery forgeries manipulated manipulation
-    tampered synthetic synthesized synthesised synthesis swapped face_swap face_swaps generated altered
-    fake_face fake_faces fake_image fake_images fake_video fake_videos manipulated_sequences
-    manipulated_videos training_fake
-    """.split()
+    {
+        "fake", "fakes", "df", "deepfake", "deep_fake", "deep_fakes", "forged", "forgery", "forgeries",
+        "manipulated", "manipulation", "tampered", "synthetic", "synthesized", "synthesised",
+        "synthesis", "swapped", "face_swap", "face_swaps", "generated", "altered", "fake_face",
+        "fake_faces", "fake_image", "fake_images", "fake_video", "fake_videos", "manipulated_sequences",
+        "manipulated_videos", "training_fake",
+    }
 )
+# fmt: on
 # manipulations that serve as class names of their own; the value is the method's usual spelling
 METHODS: Mapping[str, str] = {
     "deepfakes": "Deepfakes",

@@ -11,22 +11,22 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mesovid.dataset.labels import FAKE, REAL, label_of, method_of, split_of
+from mesovid.dataset import class_folders
+from mesovid.dataset.labels import FAKE, REAL
 from mesovid.errors import DatasetError, SettingsError
 from mesovid.records import Box
 from mesovid.settings import Geometry
+from mesovid.video import PICTURE_SUFFIXES
 
 SCHEMA = 1
 MANIFEST = "manifest.jsonl"
 CARD = "dataset.json"
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
 Landmarks = tuple[tuple[float, float], ...]  # five (x, y) px: eye, eye, nose, mouth corner, mouth corner
 
@@ -243,75 +243,24 @@ def _geometry(root: Path, card: Mapping[str, Any]) -> Geometry | None:
 
 
 def bare_crops(root: Path, labels: Mapping[str, str] | None = None) -> list[CropEntry]:
-    """The pictures under `[split/]<class>/` or `<class>/[split/]`, label and method by the class folder's name.
-
-    A picture's video is its folder below the class folder or, for pictures that lie in the class folder itself, its name
-    without the frame number. `labels` adds class names to the known ones.
-    """
-    found: dict[tuple[str | None, str, str | None, str], list[str]] = {}
-    for file in sorted(pictures(root)):
-        place = file.split("/")[:-1]
-        split, names = _take_split(place)
-        at = next((i for i, name in enumerate(names) if label_of(name, labels)), None)
-        if at is None:
-            continue
-        label = label_of(names[at], labels)
-        method = next((method for name in names[at:] if (method := method_of(name))), None)
-        assert label is not None
-        found.setdefault((split, label, method if label == FAKE else None, "/".join(place)), []).append(file)
-    crops = []
-    for (split, label, method, place_text), files in found.items():
-        below = bool(place_text) and label_of(place_text.split("/")[-1], labels) is None
-        below = below and split_of(place_text.split("/")[-1]) is None
-        videos = (
-            [place_text] * len(files) if below else [f"{place_text}/{name}" for name in video_names(files)]
+    """The pictures under `[split/]<class>/` or `<class>/[split/]`; `labels` adds class names to the known ones."""
+    sources, _ = class_folders.find(root, PICTURE_SUFFIXES, labels or {})
+    return [
+        CropEntry(
+            file=file.relative_to(root).as_posix(),
+            label=source.label,
+            method=source.method,
+            video=source.video,
+            frame=frame,
+            split=source.split,
+            target=source.target,
+            source=source.source,
+            original=source.original,
+            group=source.group,
         )
-        frames: Counter[str] = Counter()
-        for file, video in zip(files, videos, strict=True):
-            crops.append(
-                CropEntry(
-                    file=file, label=label, method=method, video=video, frame=frames[video], split=split
-                )
-            )  # fmt: skip
-            frames[video] += 1
-    return crops
-
-
-def video_names(files: Sequence[str]) -> list[str]:
-    """Which video each picture of one folder belongs to: its stem without the frame number at its end.
-
-    `044_945_12.png` and `044_945_13.png` are frames of `044_945`. A prefix without digits that most of the folder shares
-    (`face_0001.jpg`, `face_0002.jpg`) numbers pictures, not frames: there each picture stands alone.
-    """
-    stems = [file.rsplit("/", 1)[-1].rsplit(".", 1)[0] for file in files]
-    prefixes = [re.sub(r"[_\-. ]+(frame|f)?\d+$", "", stem, flags=re.IGNORECASE) for stem in stems]
-    often = Counter(prefixes)
-    generic = {
-        prefix for prefix, n in often.items() if not re.search(r"\d", prefix) and n > max(1, len(stems) / 2)
-    }
-    return [stem if prefix in generic else prefix for stem, prefix in zip(stems, prefixes, strict=True)]
-
-
-def pictures(root: Path) -> list[str]:
-    """All pictures below a folder, relative to it with forward slashes; hidden folders and files are left out."""
-    found = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        place = Path(folder).relative_to(root)
-        found += [
-            (place / name).as_posix()
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURES
-        ]
-    return found
-
-
-def _take_split(place: list[str]) -> tuple[str | None, list[str]]:
-    """The first split folder of a place, and the place without it."""
-    for i, name in enumerate(place):
-        if (split := split_of(name)) is not None:
-            return split, place[:i] + place[i + 1 :]
-    return None, place
+        for source in sources
+        for frame, file in enumerate(source.files)
+    ]
 
 
 def write_atomically(file: Path, content: bytes) -> None:
