@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -74,7 +76,12 @@ def _plain(value: object) -> str:
 @click.option("--name", help="Name of the model. Default: the file's.")
 @click.option("--to", "folder", type=click.Path(file_okay=False), default=".", show_default=True, help="Folder for the model's three files.")  # fmt: skip
 def import_(
-    file: str, architecture: str, output: str, activation: str, name: str | None, folder: str
+    file: str,
+    architecture: str,
+    output: Literal["fake", "real"],
+    activation: Literal["relu", "elu", "leaky_relu"],
+    name: str | None,
+    folder: str,
 ) -> None:
     """Take weights that were trained elsewhere: .h5 by layer order, or .hdf5 and .keras files of a known architecture.
 
@@ -86,5 +93,5 @@ def import_(
         file, architecture=architecture, output=output, activation=activation, name=name, folder=folder
     )
     click.echo(
-        f"imported {card.name} to {folder}; scan with it: mesovid scan --model {folder}/{card.name}.json ..."
+        f"imported {card.name}; scan with it: mesovid scan --model {Path(folder) / card.name}.json ..."
     )
