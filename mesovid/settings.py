@@ -213,3 +213,117 @@ class EvaluateSettings(Settings):
     seed: int = setting(0, "Seed of the bootstrap.", at_least=0)
     batch_size: int = setting(64, "Faces that pass a network at once.", at_least=1, at_most=4096)
     mistakes: int = setting(24, "Worst mistakes to show, for each model.", at_least=0, at_most=1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings(Settings):
+    """How a detector is trained. The defaults are those of Afchar et al. 2018 and of its usual retrainings."""
+
+    architecture: str = setting("meso4", "Network to train.", metavar="NAME")
+    epochs: int = setting(30, "Epochs at most.", at_least=1, at_most=100_000)
+    steps: int = setting(
+        0, "Batches an epoch; 0 for as many as the crops fill.", at_least=0, at_most=1_000_000
+    )
+    batch_size: int = setting(32, "Crops a batch.", at_least=2, at_most=65_536)
+    optimizer: Literal["adam", "adamw", "sgd"] = setting(
+        "adam", "What turns gradients into steps.", choices=("adam", "adamw", "sgd")
+    )
+    learning_rate: float = setting(1e-3, "Learning rate at the start.", at_least=1e-9, at_most=10)
+    decay_rate: float = setting(
+        0.1, "Factor of each drop of the staircase schedule.", at_least=1e-6, at_most=1
+    )
+    decay_limit: float = setting(1e-6, "Learning rate that is reached at the end.", at_least=0, at_most=10)
+    schedule: Literal["exponential", "staircase", "cosine", "constant"] = setting(
+        "exponential",
+        "How the learning rate falls over the run.",
+        choices=("exponential", "staircase", "cosine", "constant"),
+    )
+    warmup: float = setting(0.0, "Epochs in which the learning rate rises from 0 first.", at_least=0)
+    weight_decay: float = setting(0.0, "Weight decay of adamw.", at_least=0, at_most=1)
+    clip_norm: float = setting(0.0, "Longest gradient of a step; 0 for any.", at_least=0)
+    loss: Literal["bce", "focal"] = setting("bce", "Loss of a face.", choices=("bce", "focal"))
+    focal_gamma: float = setting(2.0, "How little the focal loss minds easy faces.", at_least=0, at_most=10)
+    label_smoothing: float = setting(
+        0.0, "How far labels are drawn towards one half.", at_least=0, at_most=0.9
+    )
+    ranking: float = setting(
+        0.0, "Weight of the loss that a fake ranks above its pair.", at_least=0, at_most=100
+    )
+    balance: Literal["methods", "class_weights", "none"] = setting(
+        "methods",
+        "Half of each batch fake, all methods alike; or every crop once, weighted by class or not.",
+        choices=("methods", "class_weights", "none"),
+    )
+    pairs: bool = setting(False, "Put each fake and a crop of its own original into one batch.")
+    self_blend: float = setting(
+        0.0, "Share of the fakes that is made on the fly from real faces.", at_least=0, at_most=1
+    )
+    ema: float = setting(
+        0.0, "Momentum of the average over weights that is kept as the model; 0 for none.", at_least=0, at_most=0.99999
+    )  # fmt: skip
+    mixed_precision: bool = setting(False, "Compute in half precision; needs a GPU.")
+    device: Literal["auto", "cpu", "gpu"] = setting("auto", "Where to train.", choices=("auto", "cpu", "gpu"))
+    seed: int = setting(0, "Decides weights, order and augmentation.", at_least=0, at_most=2**31 - 1)
+    monitor: Literal["val_auc", "val_loss", "loss"] = setting(
+        "val_auc",
+        "What the best epoch is judged by: AUC or log loss over validation videos, or training loss.",
+        choices=("val_auc", "val_loss", "loss"),
+    )
+    mode: Literal["auto", "max", "min"] = setting(
+        "auto", "Whether more or less of it is better.", choices=("auto", "max", "min")
+    )
+    patience: int = setting(10, "Epochs without a better one before it stops; 0 never stops.", at_least=0)
+    valid_frames: int = setting(
+        8, "Crops of each person of a validation video.", at_least=1, at_most=1_000_000
+    )
+    valid_share: float = setting(
+        0.15, "Share of groups to validate on where a dataset has no such split.", at_least=0.01, at_most=0.9
+    )
+    calibration: Literal["platt", "temperature", "none"] = setting(
+        "platt", "How scores become probabilities.", choices=("platt", "temperature", "none")
+    )
+    false_alarms: float = setting(
+        0.05, "Share of real validation videos that may be called fake.", at_least=0, at_most=1
+    )
+    misses: float = setting(
+        0.10, "Share of fake validation videos that may be called real.", at_least=0, at_most=1
+    )
+    cache: float = setting(6.0, "GB of memory for decoded crops.", at_least=0, at_most=100_000)
+    workers: int = setting(0, "Threads that prepare batches; 0 for one a core.", at_least=0, at_most=1024)
+    tensorboard: bool = setting(False, "Write logs for TensorBoard.")
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if self.decay_limit > self.learning_rate:
+            raise SettingsError(
+                f"decay-limit ({self.decay_limit:g}) must not exceed the learning rate ({self.learning_rate:g})"
+            )
+        if self.balance != "methods" and (self.pairs or self.self_blend):
+            raise SettingsError(f"pairs and self-blend need balance methods; it is {self.balance}")
+        if self.ranking and not self.pairs:
+            raise SettingsError("ranking compares the faces of a pair; add --pairs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentSettings(Settings):
+    """How crops are varied in training. Defaults are the paper's; what goes beyond it is off, and a probability each."""
+
+    rotation: float = setting(15.0, "Degrees of rotation at most.", at_least=0, at_most=180)
+    zoom: float = setting(0.2, "Zoom of each axis, 1 -+ this.", at_least=0, at_most=0.9)
+    shift: float = setting(0.0, "Shift of each axis, in sides of a crop.", at_least=0, at_most=0.5)
+    brightness: float = setting(0.2, "Brightness, 1 -+ this.", at_least=0, at_most=1)
+    channel_shift: float = setting(30.0, "Shift of all channels, at most; of 255.", at_least=0, at_most=255)
+    flip: bool = setting(True, "Mirror every second crop.")
+    jpeg: float = setting(0.0, "Probability of JPEG compression, quality 30 to 95.", at_least=0, at_most=1)
+    h264: float = setting(0.0, "Probability of compression like H.264's, QP 20 to 40.", at_least=0, at_most=1)
+    rescale: float = setting(0.0, "Probability of shrinking to 1/4 ... 1 and back.", at_least=0, at_most=1)
+    blur: float = setting(0.0, "Probability of a Gaussian blur, sigma up to 2 px.", at_least=0, at_most=1)
+    sharpen: float = setting(0.0, "Probability of sharpening.", at_least=0, at_most=1)
+    noise: float = setting(0.0, "Probability of sensor noise, sigma up to 10 of 255.", at_least=0, at_most=1)
+    colour: float = setting(
+        0.0, "Probability of other contrast, saturation and white balance.", at_least=0, at_most=1
+    )
+    gamma: float = setting(0.0, "Probability of another gamma, 0.7 to 1.4.", at_least=0, at_most=1)
+    erase: float = setting(
+        0.0, "Probability of an erased rectangle, 2 to 15 % of the area.", at_least=0, at_most=1
+    )
