@@ -327,3 +327,33 @@ class AugmentSettings(Settings):
     erase: float = setting(
         0.0, "Probability of an erased rectangle, 2 to 15 % of the area.", at_least=0, at_most=1
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractSettings(Settings):
+    """Which crops of a collection become a dataset, and how they are parted."""
+
+    split: str | None = setting(
+        None,
+        "Shares of train/valid/test, say 80/10/10. Default: the collection's official split where it has one, else 80/10/10.",
+    )
+    seed: int = setting(0, "Seed of the split and of --balance.", at_least=0, at_most=2**32 - 1)
+    link: Literal["identities", "originals"] = setting(
+        "identities",
+        "What must not be parted beside a fake and its original: all videos of one person, or nothing more.",
+        choices=("identities", "originals"),
+    )
+    people: Literal["main", "all"] = setting(
+        "main", "Keep the main person of each shot, or everybody.", choices=("main", "all")
+    )
+    min_sharpness: float = setting(
+        0.0, "Least variance of the Laplacian of a crop's grey values; 20 drops clear blur.", at_least=0
+    )
+    distinct: float = setting(
+        0.0, "Drop a crop that differs from the last one kept by less than so many grey levels.", at_least=0, at_most=255
+    )  # fmt: skip
+    per_video: int | None = setting(None, "At most so many crops a video.", at_least=1)
+    balance: bool = setting(False, "Drop crops until each split has as many real as fake ones.")
+    pair: bool = setting(False, "Cut a fake where its original shows the face, when the original is at hand.")
+    format: Literal["png", "jpg"] = setting("png", "File type of the crops.", choices=("png", "jpg"))
+    jpeg_quality: int = setting(95, "Quality of .jpg crops.", at_least=1, at_most=100)
