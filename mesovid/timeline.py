@@ -1,0 +1,106 @@
+"""When the frames of a video are shown, and which of them to look at. Pure: knows times, no files and no pixels."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.settings import SampleSettings
+
+Integers = npt.NDArray[np.int64]
+Times = npt.NDArray[np.float64]  # seconds
+
+ROUNDING = 1e-6  # seconds; a frame this much before a wanted time still counts as in time
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What the packets of a video stream say without being decoded. Timestamps in ticks of the stream's time base."""
+
+    count: int  # frames on display
+    timestamps: Integers | None  # (count,) ascending; None when some are missing or come twice
+    keys: Integers  # (k,) timestamps of key frames, ascending, with those before the displayed part
+    key_positions: Integers  # (k,) packets in the file before each of them
+    last_duration: int  # ticks that the last frame stays on display; 0 when unknown
+
+
+class TimelineBuilder:
+    """Makes a Timeline of packets, taken one by one in the order of the file."""
+
+    def __init__(self) -> None:
+        self.position = 0  # packets taken
+        self._timestamps, self._keys, self._key_positions = array("q"), array("q"), array("q")
+        self._missing = 0  # frames without timestamp
+        self._last: tuple[int, int] | None = None  # timestamp and duration of the frame shown last
+
+    def add(self, timestamp: int | None, duration: int, *, key: bool, shown: bool) -> None:
+        """Take one packet. `shown` is False for one that is decoded for the sake of others only."""
+        if timestamp is None:
+            self._missing += shown
+        else:
+            if key:
+                self._keys.append(timestamp)
+                self._key_positions.append(self.position)
+            if shown:
+                self._timestamps.append(timestamp)
+                if self._last is None or timestamp > self._last[0]:
+                    self._last = timestamp, duration
+        self.position += 1
+
+    def build(self) -> Timeline:
+        """The timeline of all packets so far."""
+        timestamps = np.sort(np.array(self._timestamps, np.int64))
+        sound = not self._missing and bool(np.all(np.diff(timestamps) > 0))
+        keys, positions = np.array(self._keys, np.int64), np.array(self._key_positions, np.int64)
+        order = np.argsort(keys, kind="stable")
+        return Timeline(
+            count=len(timestamps) + self._missing,
+            timestamps=timestamps if sound else None,
+            keys=keys[order],
+            key_positions=positions[order],
+            last_duration=self._last[1] if self._last else 0,
+        )
+
+
+def choose(times: Times, duration: float, settings: SampleSettings) -> Integers:
+    """Which frames to look at: ascending indices into `times`, each once; none when no frame lies in the asked part.
+
+    Args:
+        times: (n,) seconds at which each frame appears, ascending; it stays until the next one appears.
+        duration: seconds at which the last one disappears.
+    """
+    start = settings.start or 0.0
+    end = duration if settings.end is None else min(settings.end, duration)
+    first = int(np.searchsorted(times, start - ROUNDING))
+    stop = int(np.searchsorted(times, end - ROUNDING)) if settings.end is not None else len(times)
+    window = times[first:stop]
+    if settings.every is not None:
+        chosen = np.arange(0, len(window), settings.every)
+    elif settings.fps is not None:
+        chosen = _first_of_each_interval(window - start, settings.fps)
+    else:
+        chosen = _on_display(window, start, end, settings.frames)
+    return chosen.astype(np.int64) + first
+
+
+def _first_of_each_interval(times: Times, fps: float) -> npt.NDArray[np.intp]:
+    """Indices of the first frame at or after each multiple of 1 / fps."""
+    intervals = np.floor((times + ROUNDING) * fps)
+    return np.flatnonzero(np.diff(intervals, prepend=-1.0) > 0)
+
+
+def _on_display(times: Times, start: float, end: float, count: int) -> npt.NDArray[np.intp]:
+    """Indices of `count` frames, each on display in the middle of one of `count` equal parts of [start, end)."""
+    available = len(times)
+    count = min(count, available)
+    if not count:
+        return np.empty(0, np.intp)
+    middles = start + (np.arange(count) + 0.5) * (end - start) / count
+    chosen = np.clip(np.searchsorted(times, middles + ROUNDING, side="right") - 1, 0, available - 1)
+    # a frame that stays for long may be on display at several of these times; its neighbours then fill up the number
+    steps = np.arange(count)
+    chosen = np.maximum.accumulate(chosen - steps) + steps
+    return np.minimum(chosen, available - count + steps)
