@@ -175,17 +175,22 @@ def evaluate(
 
 def check_geometry(dataset: Dataset, classifier: Classifier) -> None:
     """Raise DatasetError when a dataset's crops were cut otherwise than the model wants; unknown geometry passes."""
-    wanted, found = classifier.card.geometry, dataset.geometry
-    if found is None or found == wanted:
+    if dataset.geometry is None:
         return
-    names = [name for name, value in wanted.to_dict().items() if getattr(found, name) != value]
-    differences = "; ".join(
-        f"{name.replace('_', ' ')} is {getattr(found, name)}, {classifier.card.name} wants {getattr(wanted, name)}"
-        for name in names
-    )
-    raise DatasetError(
-        f"the crops of {dataset.root} do not fit {classifier.card.name}: {differences};"
-        f" extract them again with --model {classifier.card.name}"
+    if differences := geometry_differences(dataset.geometry, classifier):
+        raise DatasetError(
+            f"the crops of {dataset.root} do not fit {classifier.card.name}: {differences};"
+            f" extract them again with --model {classifier.card.name}"
+        )
+
+
+def geometry_differences(found: Geometry, classifier: Classifier) -> str:
+    """Where crops were cut otherwise than a model wants, both values named; empty when nowhere."""
+    wanted = classifier.card.geometry
+    return "; ".join(
+        f"{name.replace('_', ' ')} is {getattr(found, name)}, {classifier.card.name} wants {value}"
+        for name, value in wanted.to_dict().items()
+        if getattr(found, name) != value
     )
 
 

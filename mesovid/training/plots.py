@@ -89,14 +89,14 @@ def _drawn(
 @contextmanager
 def _calm() -> Iterator[None]:
     """A quiet look: thin grey frame on two sides, faint grid, small type."""
-    from matplotlib import cycler, rc_context
+    from matplotlib import rc_context
 
     style: Any = {
         "axes.edgecolor": GREY,
         "axes.grid": True,
         "axes.labelcolor": INK,
         "axes.linewidth": 0.7,
-        "axes.prop_cycle": cycler(color=COLOURS),
+        "axes.prop_cycle": f"cycler(color={list(COLOURS)})",
         "axes.spines.right": False,
         "axes.spines.top": False,
         "axes.titlelocation": "left",

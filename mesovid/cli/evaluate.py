@@ -1,0 +1,134 @@
+"""`mesovid evaluate`: how good are these models on this dataset?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mesovid.cli.options import complete_models, settings_options
+from mesovid.settings import EvaluateSettings, RuntimeSettings
+
+if TYPE_CHECKING:
+    from mesovid.training.evaluate import Evaluation
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="MODEL... DATASET", shell_complete=complete_models)
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the result to this file.")
+@click.option("--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Also write a page with plots and the worst mistakes; it needs no other file.")  # fmt: skip
+@click.option("--plots", type=click.Path(file_okay=False), metavar="DIR", help="Also write the plots and a sheet of the worst mistakes as PNG files.")  # fmt: skip
+@click.option("--scoreboard", type=click.Path(dir_okay=False), metavar="FILE.md", help="Also put the figures on a scoreboard of several sets, kept in FILE.md and FILE.json.")  # fmt: skip
+@click.option("--title", help="Name of this set on the scoreboard.  [default: the dataset's folder and split]")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@settings_options(EvaluateSettings)
+@settings_options(RuntimeSettings)
+def command(
+    words: tuple[str, ...],
+    format_: str,
+    output: str | None,
+    page: str | None,
+    plots: str | None,
+    scoreboard: str | None,
+    title: str | None,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Measure models on a dataset.
+
+    MODEL is a name, a path or a run folder; several are compared, each with the first. DATASET is a folder made by `mesovid
+    extract`, or one of class folders (real, fake and their synonyms, optionally under train, valid, test).
+
+    \b
+    mesovid evaluate meso4 datasets/mine
+    mesovid evaluate meso4 runs/mine datasets/mine --split dev --html report.html
+    """
+    if len(words) < 2:
+        raise click.UsageError("name at least one model, then a dataset: mesovid evaluate meso4 DATASET")
+    if scoreboard and not scoreboard.endswith(".md"):
+        raise click.UsageError(f"--scoreboard {scoreboard}: it must end in .md")
+    evaluation = _evaluate(
+        words[:-1], words[-1], quiet, settings["evaluate_settings"], settings["runtime_settings"]
+    )
+    _write(evaluation, format_, output)
+    if page:
+        from mesovid.training.page import to_html
+
+        _write_file(Path(page), to_html(evaluation).encode())
+    if plots:
+        _write_plots(evaluation, Path(plots))
+    if scoreboard:
+        from mesovid.training.scoreboard import add
+
+        add(Path(scoreboard), title or _title(evaluation), evaluation)
+
+
+def _evaluate(
+    models: tuple[str, ...], folder: str, quiet: bool, settings: EvaluateSettings, runtime: RuntimeSettings
+) -> Evaluation:
+    from mesovid.classifier import load_model
+    from mesovid.dataset.manifest import read_dataset
+    from mesovid.training.evaluate import choose_splits, evaluate
+
+    classifiers = [load_model(model, runtime) for model in models]
+    dataset = read_dataset(folder)
+    splits = choose_splits(dataset, settings.split)
+    crops = len(dataset.of_split(*splits))
+    if not quiet and not settings.split:
+        named = ", ".join("without a split" if split is None else f"of split {split}" for split in splits)
+        click.echo(f"mesovid: measuring on the {crops:,} faces {named}", err=True)
+    with _progress(crops, quiet) as bar:
+        return evaluate(dataset, classifiers, settings, bar.update if bar is not None else lambda _: None)
+
+
+def _progress(total: int, quiet: bool) -> Any:
+    if quiet or not sys.stderr.isatty():
+        return nullcontext()
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="face", file=sys.stderr, leave=False)
+
+
+def _write(evaluation: Evaluation, format_: str, output: str | None) -> None:
+    from mesovid.training.results import to_json
+    from mesovid.training.tables import to_text
+
+    if format_ == "json":
+        text = json.dumps(to_json(evaluation), indent=1, ensure_ascii=False) + "\n"
+    else:
+        text = to_text(evaluation)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _write_file(Path(output), text.encode())
+
+
+def _write_plots(evaluation: Evaluation, folder: Path) -> None:
+    from mesovid.training.plots import plots, sheet
+
+    for name, picture in plots(evaluation).items():
+        _write_file(folder / f"{name}.png", picture)
+    for model in evaluation.models:
+        if model.mistakes:
+            suffix = f"_{model.model.name}" if len(evaluation.models) > 1 else ""
+            _write_file(folder / f"mistakes{suffix}.png", sheet(evaluation, model.mistakes))
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    from mesovid.dataset.manifest import write_atomically
+    from mesovid.errors import InputError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error.strerror})") from error
+
+
+def _title(evaluation: Evaluation) -> str:
+    return " ".join([evaluation.root.resolve().name, *(split for split in evaluation.splits if split)])

@@ -1,0 +1,191 @@
+"""A scoreboard: one Markdown file of several models on several sets, grown by one evaluation after the other.
+
+Beside `FILE.md` lies `FILE.json` with the figures; the Markdown is written anew from it each time. Measuring a model on a set
+again replaces what was there, so that a benchmark can be run as often as one likes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mesovid.dataset.manifest import write_atomically
+from mesovid.errors import InputError
+from mesovid.training.evaluate import Evaluation
+from mesovid.training.metrics import Difference, Estimate
+from mesovid.training.results import to_json
+from mesovid.training.tables import UNKNOWN, Table, difference, estimate, markdown_table
+
+SCHEMA = 1
+_OVERVIEW = (
+    "Set",
+    "Model",
+    "Real + fake videos",
+    "Video AUC",
+    "Face AUC",
+    "Fake above its original",
+    "Reals called fake",
+    "Fakes called fake",
+    "Calibration error",
+)
+_HEAD = """# Scoreboard
+
+Written by `mesovid evaluate --scoreboard`; the figures lie in `{data}`. Every score is P(fake). In brackets: 95 % intervals, by
+bootstrap over videos, Wilson's for shares of verdicts. Called fake: at the threshold of the model's card, outside of its uncertain
+band."""
+
+Entry = dict[str, Any]  # a set's title, and one model of `results.to_json` on it: JSON in, JSON out
+
+
+def add(file: Path, title: str, evaluation: Evaluation) -> None:
+    """Put an evaluation on the scoreboard under the name of its set. InputError when the figures beside it are damaged."""
+    data = file.with_suffix(".json")
+    entries = _read(data)
+    for new in _entries(title, evaluation):
+        place = [i for i, old in enumerate(entries) if _key(old) == _key(new)]
+        if place:
+            entries[place[0]] = new
+        else:
+            entries.append(new)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"schema": SCHEMA, "entries": entries}, indent=1, ensure_ascii=False)
+    write_atomically(data, (text + "\n").encode())
+    write_atomically(file, to_markdown(entries, data.name).encode())
+
+
+def to_markdown(entries: list[Entry], data: str) -> str:
+    """The whole file: an overview, then a section for each set."""
+    overview = Table("Overview", _OVERVIEW, tuple(_overview_row(entry) for entry in entries), names=2)
+    parts = [_HEAD.format(data=data), markdown_table(overview)]
+    for title in dict.fromkeys(entry["set"] for entry in entries):
+        parts += _section(title, [entry for entry in entries if entry["set"] == title])
+    return "\n\n".join(parts) + "\n"
+
+
+def _entries(title: str, evaluation: Evaluation) -> list[Entry]:
+    found = to_json(evaluation, scores=False)
+    shared = {key: found[key] for key in ("mesovid", "settings", "notes")}
+    dataset = {key: found["dataset"][key] for key in ("digest", "splits", "geometry")}
+    excluded = len(found["excluded"])
+    return [
+        {"set": title, "dataset": dataset, "excluded": excluded}
+        | shared
+        | {key: value for key, value in model.items() if key != "mistakes"}
+        for model in found["models"]
+    ]
+
+
+def _key(entry: Entry) -> tuple[str, str]:
+    return entry["set"], entry["name"]
+
+
+def _read(data: Path) -> list[Entry]:
+    if not data.is_file():
+        return []
+    try:
+        content = json.loads(data.read_text(encoding="utf-8"))
+        entries: list[Entry] = content["entries"]
+        if content["schema"] != SCHEMA:
+            raise ValueError(f"schema {content['schema']!r}; this mesovid writes {SCHEMA}")
+        for entry in entries:
+            _key(entry)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{data} holds no scoreboard ({error}); move it away to begin a new one") from error
+    return entries
+
+
+def _overview_row(entry: Entry) -> tuple[str, ...]:
+    videos = entry["videos"]
+    reals = [call for call in entry["verdicts"] if not call["fake"]]
+    return (
+        entry["set"],
+        entry["name"],
+        f"{videos['reals']:,} + {videos['fakes']:,}",
+        _figure(videos["auc"]),
+        _figure(entry["crops"]["auc"]),
+        _share(entry["pairs"]["accuracy"]) if entry["pairs"] else UNKNOWN,
+        _share(reals[0]["called_fake"]) if reals else UNKNOWN,
+        _share(videos["recall"]),
+        _figure(videos["calibration_error"]),
+    )
+
+
+def _section(title: str, entries: list[Entry]) -> list[str]:
+    first = entries[0]
+    splits = ", ".join(split or "unnamed" for split in first["dataset"]["splits"])
+    parts = [
+        f"## {title}",
+        f"Split {splits}, dataset sha256 {', '.join(dict.fromkeys(entry['dataset']['digest'][:12] for entry in entries))}; "
+        + "; ".join(f"{entry['name']} sha256 {entry['sha256'][:12]}" for entry in entries)
+        + ".",
+        *dict.fromkeys(note for entry in entries for note in entry["notes"]),
+    ]
+    for table in (_methods(entries), _verdicts(entries), _robustness(entries)):
+        if table.rows:
+            parts += [f"**{table.title}**", markdown_table(table)]
+    return parts
+
+
+def _methods(entries: list[Entry]) -> Table:
+    rows = [
+        (
+            method["method"],
+            entry["name"],
+            f"{method['videos']['fakes']:,}",
+            _figure(method["videos"]["auc"]),
+            _figure(method["videos"]["eer"]),
+            _figure(method["crops"]["auc"]),
+        )
+        for entry in entries
+        for method in entry["methods"]
+        if method["videos"]["auc"]["value"] is not None
+    ]
+    header = ("Method", "Model", "Videos", "Video AUC", "EER", "Face AUC")
+    by_method = sorted(rows, key=lambda row: row[0])
+    return Table("Methods, each against all reals", header, tuple(by_method), names=2)
+
+
+def _verdicts(entries: list[Entry]) -> Table:
+    rows = [
+        (
+            call["name"],
+            entry["name"],
+            f"{call['videos']:,}",
+            _share(call["called_fake"]),
+            _share(call["uncertain"]),
+            _share(call["called_real"]),
+        )
+        for entry in entries
+        for call in entry["verdicts"]
+    ]
+    header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real")
+    reals_first = sorted(rows, key=lambda row: (row[0] != "real", row[0]))
+    return Table("Verdicts on videos", header, tuple(reals_first), names=2)
+
+
+def _robustness(entries: list[Entry]) -> Table:
+    rows = [
+        (
+            damaged["degradation"],
+            entry["name"],
+            _figure(damaged["videos"]["auc"]),
+            difference(Difference(**damaged["change"]) if damaged["change"] else None),
+            _share(damaged["videos"]["false_alarms"]),
+            _share(damaged["videos"]["recall"]),
+        )
+        for entry in entries
+        for damaged in entry["robustness"]
+    ]
+    header = ("Damage to the crops", "Model", "Video AUC", "Change", "False alarms", "Recall")
+    order = {row[0]: i for i, row in reversed(list(enumerate(rows)))}
+    by_damage = sorted(rows, key=lambda row: order[row[0]])
+    return Table("Robustness", header, tuple(by_damage), names=2)
+
+
+def _figure(values: dict[str, float | None]) -> str:
+    return estimate(Estimate(**values))
+
+
+def _share(values: dict[str, float | None]) -> str:
+    return estimate(Estimate(**values), percent=True)
