@@ -64,7 +64,7 @@ def _people(scan: Scan) -> list[str]:
         return []
     worst = sorted(scan.people, key=lambda person: -person.fake_probability)
     lines = [
-        f"person {person.id}  P(fake) {person.fake_probability:.2f}  {person.faces:3} faces"
+        f"person {person.id}  P(fake) {person.fake_probability:.2f}  {person.faces:3} face{'s' * (person.faces != 1)}"
         f"  {clock(person.first_time)} to {clock(person.last_time)}"
         for person in worst
     ]
