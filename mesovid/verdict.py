@@ -55,20 +55,16 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
     if judged:
         worst = max(judged, key=lambda person: person.fake_probability)
         probability = worst.fake_probability
-        who = (
-            f"the {worst.faces} faces"
-            if len(people) == 1
-            else f"the {worst.faces} faces of person {worst.id}"
-        )
+        who = f"the {_count(worst.faces, 'face')}"
+        if len(people) > 1:
+            who += f" of person {worst.id}"
         rest = "" if len(judged) == 1 else f", the most suspicious of {len(judged)} people,"
     else:
         probability = aggregate([score.fake_probability for score in scores], rule.aggregate)
         who, rest = f"{len(scores)} faces that could not be followed from frame to frame", ""
     label, side = label_of(probability, rule)
-    average = {"mean": "average", "median": "have a median of"}.get(
-        rule.aggregate, f"({rule.aggregate}) come to"
-    )
-    reason = f"{who}{rest} {average} P(fake) {probability:.2f}, {side}."
+    how = {"mean": "on average", "median": "in the median"}.get(rule.aggregate, f"by {rule.aggregate}")
+    reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {side}."
     return Verdict(label, probability, "ok", reason[0].upper() + reason[1:])
 
 
