@@ -119,7 +119,7 @@ class FaceSettings(Settings):
     """Which faces are found."""
 
     min_face: float = setting(40.0, "Smallest face to look for, px.", at_least=12, at_most=10_000)
-    confidence: float = setting(0.95, "Least confidence of the detector in a face.", at_least=0, at_most=1)
+    confidence: float = setting(0.85, "Least confidence of the detector in a face.", at_least=0, at_most=1)
     faces: Literal["all", "largest"] = setting(
         "all", "Judge all faces of a frame, or the largest.", choices=("all", "largest")
     )
