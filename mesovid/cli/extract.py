@@ -1,0 +1,189 @@
+"""`mesovid extract`: a dataset of aligned faces from a collection of videos or pictures."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mesovid.cli.options import settings_options
+from mesovid.errors import DatasetError, SettingsError
+from mesovid.settings import ExtractSettings, FaceSettings, Geometry, RuntimeSettings, SampleSettings
+
+if TYPE_CHECKING:
+    from mesovid.dataset.cutter import Result
+    from mesovid.dataset.extract import Extraction
+
+LAYOUTS = ("auto", "folders", "ffpp", "celebdf", "dfdc", "manifest")
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
+@click.option("-o", "--output", required=True, metavar="DATASET", type=click.Path(), help="New folder for the dataset, or one to finish.")  # fmt: skip
+@click.option("--layout", type=click.Choice(LAYOUTS), default="auto", show_default=True, help="How the collection is laid out.")  # fmt: skip
+@click.option("--label", "labels", multiple=True, metavar="[NAME=]LABEL", help="What a class name means, real or fake; without NAME, the label of everything.")  # fmt: skip
+@click.option("--splits", metavar="FILE", type=click.Path(exists=True), help="Official splits: a file {split: [paths or pairs]}, or a folder of such.")  # fmt: skip
+@click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help="How faces are cut out: as a model or dataset has it, and single values, say scale=2.5.")  # fmt: skip
+@click.option("--size", type=int, metavar="PX", help="Side of a crop; the same as --geometry size=PX.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes. Default: one a core.")
+@click.option("--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Also write a contact sheet.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no table.")
+@settings_options(ExtractSettings)
+@settings_options(SampleSettings)
+@settings_options(FaceSettings, skip=("faces",))
+@settings_options(RuntimeSettings, skip=("threads",))
+def command(
+    sources: tuple[str, ...],
+    output: str,
+    layout: str,
+    labels: tuple[str, ...],
+    splits: str | None,
+    geometry: tuple[str, ...],
+    size: int | None,
+    workers: int | None,
+    sheet: str | None,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Build a dataset of aligned faces from collections of videos or pictures.
+
+    SOURCE is FaceForensics++, Celeb-DF, DFDC, class folders such as real/ and fake/, or a table manifest.csv or .jsonl with
+    columns file and label (and video, original, split, identity, group, method where known). Stopped at any moment, the same
+    command goes on where it was.
+
+    \b
+    Exit status: 0 all done (a video without faces is an answer), 1 something
+    failed and the rest is done, 2 wrong usage.
+    """
+    from mesovid.dataset.cutter import CutSettings
+    from mesovid.dataset.extract import extract
+    from mesovid.dataset.labels import parse_labels
+    from mesovid.dataset.layouts import gather
+    from mesovid.dataset.show import write_sheet
+
+    _refuse_inside(output, sources)
+    chosen = CutSettings(
+        geometry=_geometry(geometry, size),
+        sample=settings["sample_settings"],
+        faces=settings["face_settings"],
+        runtime=settings["runtime_settings"],
+        extract=settings["extract_settings"],
+    )
+    lists = Path(splits) if splits else None
+    gathered = gather(sources, layout=layout, labels=parse_labels(labels), lists=lists)
+    progress = _Progress(quiet)
+    extraction = extract(
+        gathered,
+        output,
+        chosen,
+        workers=workers or os.cpu_count() or 1,
+        on_start=progress.start,
+        on_results=progress.add,
+    )
+    progress.close()
+    if not quiet:
+        _summarize(extraction, progress)
+    if sheet is not None:
+        write_sheet(extraction.dataset, sheet)
+    for failure in extraction.failures if quiet else ():
+        click.echo(f"mesovid: {failure.name}: {failure.why}", err=True)
+    sys.exit(int(bool(extraction.failures)))
+
+
+class _Progress:
+    """Videos done, rate and time left on stderr, when that is a terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bar: Any = None
+        self._shown = not quiet and sys.stderr.isatty()
+        self._began = time.monotonic()
+        self.crops = 0  # of this run
+        self.seconds = 0.0
+
+    def start(self, total: int, done: int) -> None:
+        self._began = time.monotonic()
+        if self._shown:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, initial=done, unit="video", file=sys.stderr, leave=False)
+
+    def add(self, results: Sequence[Result]) -> None:
+        self.crops += sum(len(result.crops) for result in results)
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self.crops} crops", refresh=False)
+            self._bar.update(len(results))
+
+    def close(self) -> None:
+        self.seconds = time.monotonic() - self._began
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _summarize(extraction: Extraction, progress: _Progress) -> None:
+    from mesovid.dataset.show import losses, table
+
+    click.echo(table(extraction.dataset.crops))
+    if text := losses(extraction.results, extraction.problems):
+        click.echo(text)
+    for note in extraction.notes:
+        click.echo(f"note: {note}")
+    if extraction.leaks:
+        shown = "; ".join(map(str, extraction.leaks[:3]))
+        click.echo(f"note: the official split leaks in {len(extraction.leaks)} places: {shown}")
+    if progress.crops:
+        rate = progress.crops / max(progress.seconds, 1e-9)
+        click.echo(f"{progress.crops} crops in {progress.seconds:.1f} s, {rate:.1f} a second", err=True)
+
+
+def _geometry(texts: tuple[str, ...], size: int | None) -> Geometry:
+    """The default geometry, or that of a model or dataset, with single values changed. UsageError for nonsense."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if equals and not Path(text).exists():
+            values[key.strip().replace("-", "_")] = _value(value.strip())
+        else:
+            values.update(_known_geometry(text).to_dict())
+    if size is not None:
+        values["size"] = size
+    try:
+        return Geometry.from_dict(values)
+    except (SettingsError, TypeError) as error:
+        raise click.UsageError(f"--geometry: {error}") from error
+
+
+def _known_geometry(name: str) -> Geometry:
+    """The geometry of a dataset's folder, or of a model given by name or path."""
+    from mesovid.classifier import read_card
+    from mesovid.dataset.manifest import CARD, read_dataset
+
+    if (Path(name) / CARD).is_file():
+        geometry = read_dataset(name).geometry
+        if geometry is None:
+            raise DatasetError(f"{name} does not say its geometry")
+        return geometry
+    return read_card(name).geometry
+
+
+def _value(text: str) -> Any:
+    """A number or truth value where the text is one, else the text; `Geometry` checks it."""
+    words = {"true": True, "yes": True, "false": False, "no": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _refuse_inside(output: str, sources: tuple[str, ...]) -> None:
+    for source in sources:
+        if Path(output).resolve().is_relative_to(Path(source).resolve()):
+            raise click.UsageError(f"the dataset {output} must not lie inside of the collection {source}")

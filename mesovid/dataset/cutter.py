@@ -1,0 +1,451 @@
+"""Cuts the aligned faces out of one video or set of pictures: scan without its classifier. Runs in worker processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.align import align
+from mesovid.dataset.manifest import CropEntry
+from mesovid.dataset.sources import Source
+from mesovid.errors import DatasetError, InputError, MesovidError
+from mesovid.faces import FaceFinder
+from mesovid.people import PeopleLinker
+from mesovid.records import Box, Face, Frame, FrameFaces, Pixels, VideoInfo
+from mesovid.settings import ExtractSettings, FaceSettings, Geometry, RuntimeSettings, SampleSettings
+from mesovid.video import is_picture, prefetch, sample
+
+BATCH = 16  # frames that pass the detector at once
+PICTURES = 32  # pictures that make up one job
+BORDER = 0.5  # of a picture's longer side: grey around a picture in which no face was found, for faces cropped tightly
+GREY = (128, 128, 128)
+THUMBNAIL = 32  # px, side at which near-duplicates are compared
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+Status = Literal["ok", "skipped", "failed"]  # skipped: looked at, and no crop was fit
+Shot = int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutSettings:
+    """All that decides what is cut out."""
+
+    geometry: Geometry
+    sample: SampleSettings
+    faces: FaceSettings
+    runtime: RuntimeSettings
+    extract: ExtractSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one video."""
+
+    video: str
+    label: str
+    method: str | None
+    split: str | None
+    status: Status
+    frames: int = 0  # looked at
+    crops: tuple[CropEntry, ...] = ()
+    dropped: dict[str, int] = field(default_factory=dict)  # reason -> frames or faces
+    reason: str | None = None  # of a status other than ok
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What one worker does in one go: a video, or pictures that pass the detector together."""
+
+    number: int
+    sources: tuple[Source, ...]
+    originals: tuple[Source | None, ...]  # of each source, where --pair wants it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    """A crop that waits in the staging folder."""
+
+    entry: CropEntry
+    staged: Path
+    shot: Shot
+    area: float  # px of the face's box
+    sharpness: float
+    thumbnail: npt.NDArray[np.int16]  # (THUMBNAIL, THUMBNAIL) grey
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """The faces of a video that has been looked through."""
+
+    video: str
+    width: int
+    height: int
+    found: tuple[FrameFaces, ...]  # without pixels
+
+
+class Cutter:
+    """Keeps the detector loaded. Writes below `root`; `stage` is a folder of its own on the same file system."""
+
+    def __init__(self, root: Path, stage: Path, settings: CutSettings) -> None:
+        self._root = root
+        self._stage = stage
+        self._settings = settings
+        self._finder = FaceFinder(settings.faces, settings.runtime)
+        self._staged = 0  # files written to the staging folder so far
+        self._known: _Known | None = None  # the last original, where fakes want its faces
+
+    def cut(self, job: Job) -> list[Result]:
+        """Cut all sources of a job; one that cannot be read is a result, too. Raises DatasetError on a full disk."""
+        shutil.rmtree(self._stage, ignore_errors=True)
+        self._stage.mkdir(parents=True)
+        if is_picture(job.sources[0].files[0]):
+            return self._cut_pictures(job)
+        return [
+            self._guarded(source, original)
+            for source, original in zip(job.sources, job.originals, strict=True)
+        ]
+
+    def _guarded(self, source: Source, original: Source | None) -> Result:
+        try:
+            return self._cut_video(source, original)
+        except Exception as error:
+            return failed(source, _reason(error))
+
+    # Videos
+
+    def _cut_video(self, source: Source, original: Source | None) -> Result:
+        warnings: list[str] = []
+        with sample(source.files[0], self._settings.sample) as sampling:
+            if original is not None:
+                size = (sampling.info.width, sampling.info.height)
+                try:
+                    known = self._faces_of(original, size)
+                    found: Iterator[FrameFaces] = (_borrowed(frame, known) for frame in sampling)
+                except (MesovidError, OSError) as error:
+                    warnings.append(f"own boxes: its original cannot be read ({_reason(error)})")
+                    found = self._finder.follow(prefetch(sampling, BATCH), BATCH)
+            else:
+                found = self._finder.follow(prefetch(sampling, BATCH), BATCH)
+                if self._settings.extract.pair:
+                    found = self._remembered(source, found, sampling.info)
+            frames, dropped, cuts = self._stage_all(source, found)
+            warnings += sampling.warnings
+        return self._finish(source, frames, dropped, cuts, warnings)
+
+    def _faces_of(self, original: Source, size: tuple[int, int]) -> list[FrameFaces]:
+        """The faces of an original, without its pictures, in pixels of a video of another size."""
+        if self._known is None or self._known.video != original.video:
+            with sample(original.files[0], self._settings.sample) as sampling:
+                found = self._finder.follow(prefetch(sampling, BATCH), BATCH)
+                for _ in self._remembered(original, found, sampling.info):
+                    pass
+        assert self._known is not None
+        zoom = np.array([size[0] / self._known.width, size[1] / self._known.height], np.float32)
+        return [
+            replace(item, faces=tuple(_zoomed(face, zoom) for face in item.faces))
+            for item in self._known.found
+        ]
+
+    def _remembered(
+        self, source: Source, found: Iterator[FrameFaces], info: VideoInfo
+    ) -> Iterator[FrameFaces]:
+        """The same, kept without their pictures for the fakes that come next."""
+        kept = []
+        for item in found:
+            kept.append(FrameFaces(replace(item.frame, image=_NO_PIXELS), item.faces, item.cut))
+            yield item
+        self._known = _Known(source.video, info.width, info.height, tuple(kept))
+
+    # Pictures
+
+    def _cut_pictures(self, job: Job) -> list[Result]:
+        """All pictures of a job pass the detector together; those without a face once more with a border."""
+        frames: dict[str, list[Frame]] = {}
+        results: dict[str, Result] = {}
+        for source in job.sources:
+            try:
+                frames[source.video] = [_read_picture(file, i) for i, file in enumerate(source.files)]
+            except Exception as error:
+                results[source.video] = failed(source, _reason(error))
+        borrowed = self._borrow(job, frames)
+        own = [frame for video, read in frames.items() if video not in borrowed for frame in read]
+        faces = iter(self._find(own))
+        for source in job.sources:
+            if source.video not in frames:
+                continue
+            read = frames[source.video]
+            per_frame = borrowed.get(source.video) or [next(faces) for _ in read]
+            found = [FrameFaces(frame, each, True) for frame, each in zip(read, per_frame, strict=True)]
+            try:
+                results[source.video] = self._finish(source, *self._stage_all(source, found), [])
+            except Exception as error:
+                results[source.video] = failed(source, _reason(error))
+        return [results[source.video] for source in job.sources]
+
+    def _borrow(self, job: Job, frames: dict[str, list[Frame]]) -> dict[str, list[tuple[Face, ...]]]:
+        """The faces of the originals of those sources that have one with as many pictures of the same sizes."""
+        pairs: dict[str, list[Frame]] = {}
+        for source, original in zip(job.sources, job.originals, strict=True):
+            if original is None or source.video not in frames:
+                continue
+            try:
+                read = [_read_picture(file, i) for i, file in enumerate(original.files)]
+            except (MesovidError, OSError):
+                continue
+            if [f.image.shape for f in read] == [f.image.shape for f in frames[source.video]]:
+                pairs[source.video] = read
+        found = iter(self._find([frame for read in pairs.values() for frame in read]))
+        borrowed = {video: [next(found) for _ in read] for video, read in pairs.items()}
+        return {video: faces for video, faces in borrowed.items() if any(faces)}
+
+    def _find(self, frames: Sequence[Frame]) -> list[tuple[Face, ...]]:
+        images = [frame.image for frame in frames]
+        faces = self._find_batched(images)
+        missed = [i for i, found in enumerate(faces) if not found]
+        edges = [round(BORDER * max(images[i].shape[:2])) for i in missed]
+        bordered = [
+            cv2.copyMakeBorder(images[i], edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=GREY)
+            for i, edge in zip(missed, edges, strict=True)
+        ]
+        for i, edge, found in zip(missed, edges, self._find_batched(bordered), strict=True):
+            faces[i] = tuple(_moved(face, -edge) for face in found)
+        return faces
+
+    def _find_batched(self, images: Sequence[Pixels]) -> list[tuple[Face, ...]]:
+        found: list[tuple[Face, ...]] = []
+        for start in range(0, len(images), PICTURES):
+            found += self._finder.find(images[start : start + PICTURES])
+        return found
+
+    # Both
+
+    def _stage_all(self, source: Source, found: Iterable[FrameFaces]) -> tuple[int, Counter[str], list[_Cut]]:
+        """Write every face's crop to the staging folder, so that a long video does not fill the memory."""
+        linker = PeopleLinker()
+        pictures = is_picture(source.files[0])
+        frames = shot = 0
+        dropped: Counter[str] = Counter()
+        cuts = []
+        for item in found:
+            frames += 1
+            shot += item.cut
+            if pictures:  # nothing says that one follows the other in time
+                linker = PeopleLinker()
+            people = linker.link(item)
+            dropped["no face in the frame"] += not item.faces
+            for face, person in zip(item.faces, people, strict=True):
+                cuts.append(self._stage_one(source, item.frame, face, person, shot))
+        return frames, dropped, cuts
+
+    def _stage_one(self, source: Source, frame: Frame, face: Face, person: int, shot: Shot) -> _Cut:
+        pixels = align(frame.image, face.landmarks, self._settings.geometry)
+        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        entry = _entry(source, frame, face, person, self._settings.extract.format)
+        self._staged += 1
+        staged = self._stage / f"{self._staged}.{self._settings.extract.format}"
+        staged.write_bytes(encode(pixels, self._settings.extract))
+        small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+        left, top, right, bottom = face.box
+        return _Cut(
+            entry=entry,
+            staged=staged,
+            shot=shot,
+            area=(right - left) * (bottom - top),
+            sharpness=sharpness(grey),
+            thumbnail=small.astype(np.int16),
+        )
+
+    def _finish(
+        self, source: Source, frames: int, dropped: Counter[str], cuts: list[_Cut], warnings: list[str]
+    ) -> Result:
+        """Choose among the staged crops and move those to their place."""
+        kept, reasons = choose(cuts, self._settings.extract)
+        dropped += reasons
+        for cut in kept:
+            place = self._root / cut.entry.file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(cut.staged, place)
+        result = Result(
+            video=source.video,
+            label=source.label,
+            method=source.method,
+            split=source.split,
+            status="ok" if kept else "skipped",
+            frames=frames,
+            crops=tuple(cut.entry for cut in kept),
+            dropped={reason: n for reason, n in sorted(dropped.items()) if n},
+            warnings=tuple(warnings),
+        )
+        if kept:
+            return result
+        if not frames:
+            return replace(result, status="failed", reason="no frame of it could be read")
+        why = "no face was found" if not cuts else f"no face was fit: {', '.join(sorted(reasons))}"
+        return replace(result, reason=f"{why} in {frames} {'frame' if frames == 1 else 'frames'}")
+
+
+def choose(cuts: Sequence[_Cut], settings: ExtractSettings) -> tuple[list[_Cut], Counter[str]]:
+    """The crops that the quality settings let pass, and how many each of the others' reasons cost."""
+    dropped: Counter[str] = Counter()
+    kept = [cut for cut in cuts if cut.sharpness >= settings.min_sharpness]
+    dropped["blurred"] = len(cuts) - len(kept)
+    if settings.people == "main":
+        main = _main_people(kept)
+        dropped["not the main person"] = sum((cut.shot, cut.entry.person) not in main for cut in kept)
+        kept = [cut for cut in kept if (cut.shot, cut.entry.person) in main]
+    if settings.distinct:
+        different = _distinct(kept, settings.distinct)
+        dropped["near-duplicate"] = len(kept) - len(different)
+        kept = different
+    if settings.per_video is not None and len(kept) > settings.per_video:
+        dropped["more than --per-video"] = len(kept) - settings.per_video
+        middles = (np.arange(settings.per_video) + 0.5) * len(kept) / settings.per_video
+        kept = [kept[int(at)] for at in middles]
+    return kept, +dropped
+
+
+def sharpness(grey: npt.NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian of grey values (h, w), after Pech-Pacheco et al. 2000: below about 20 a face is blurred."""
+    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
+
+
+def encode(pixels: Pixels, settings: ExtractSettings) -> bytes:
+    """A crop (size, size, 3) as a file's content."""
+    if settings.format == "jpg":
+        options = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
+    else:
+        # run lengths only: on 256 px crops of c23 video as small as level 6 of the default (71 kB), 4 instead of 20 ms
+        options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    ok, content = cv2.imencode(f".{settings.format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+    if not ok:
+        raise InputError(f"a crop of {pixels.shape} could not be encoded as {settings.format}")
+    return content.tobytes()
+
+
+def failed(source: Source, reason: str) -> Result:
+    """The result of a video that could not be read."""
+    return Result(
+        video=source.video,
+        label=source.label,
+        method=source.method,
+        split=source.split,
+        status="failed",
+        reason=reason,
+    )
+
+
+_NO_PIXELS: Pixels = np.empty((0, 0, 3), np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    """One line for a person. A full disk is not the video's fault: it ends the run as a DatasetError."""
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        raise DatasetError(f"cannot write: {error.strerror}") from error
+    if isinstance(error, MesovidError):
+        return str(error)
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    # a defect met in one file of an archive must not cost the others
+    return f"unexpected {type(error).__name__}: {error}".replace("\n", " ")
+
+
+def _read_picture(file: Path, index: int) -> Frame:
+    with sample(file, SampleSettings()) as sampling:
+        (frame,) = sampling
+    return replace(frame, index=index)
+
+
+def _entry(source: Source, frame: Frame, face: Face, person: int, suffix: str) -> CropEntry:
+    left, top, right, bottom = (round(float(value), 2) for value in face.box)
+    place = "/".join(part for part in (source.split, source.label, source.video) if part)
+    return CropEntry(
+        file=f"{place}/{frame.index:06d}_{person}.{suffix}",
+        label=source.label,
+        method=source.method,
+        video=source.video,
+        frame=frame.index,
+        time=None if is_picture(source.files[0]) else round(frame.time, 6),
+        person=person,
+        split=source.split,
+        target=source.target,
+        source=source.source,
+        original=source.original,
+        group=source.group,
+        collection=source.collection,
+        box=(left, top, right, bottom),
+        landmarks=tuple((round(float(x), 2), round(float(y), 2)) for x, y in face.landmarks),
+        confidence=round(face.confidence, 4),
+    )
+
+
+def _main_people(cuts: Sequence[_Cut]) -> set[tuple[Shot, int]]:
+    """Who covers most of the picture over each shot: a person's face areas added up."""
+    area: Counter[tuple[Shot, int]] = Counter()
+    for cut in cuts:
+        area[cut.shot, cut.entry.person] += cut.area  # type: ignore[assignment]
+    best: dict[Shot, tuple[float, int]] = {}
+    for (shot, person), total in area.items():
+        best[shot] = max(best.get(shot, (-1.0, 0)), (total, -person))  # of equals the one seen first
+    return {(shot, -person) for shot, (_, person) in best.items()}
+
+
+def _distinct(cuts: Sequence[_Cut], difference: float) -> list[_Cut]:
+    """Those that differ from the last one kept of the same person by a mean of at least so many grey levels."""
+    last: dict[int, npt.NDArray[np.int16]] = {}
+    kept = []
+    for cut in cuts:
+        before = last.get(cut.entry.person)
+        if before is None or np.abs(cut.thumbnail - before).mean() >= difference:
+            kept.append(cut)
+            last[cut.entry.person] = cut.thumbnail
+    return kept
+
+
+# --pair: an original's faces on the frames of a fake
+
+
+def _borrowed(frame: Frame, known: Sequence[FrameFaces]) -> FrameFaces:
+    """A fake's frame with the faces of its original at that frame, put between two samples of one shot where need be."""
+    at = [item.frame.index for item in known]
+    after = int(np.searchsorted(at, frame.index))
+    if after < len(at) and at[after] == frame.index:
+        return FrameFaces(frame, known[after].faces, known[after].cut)
+    if after in (0, len(at)) or known[after].cut:
+        return FrameFaces(frame, (), False)
+    before, behind = known[after - 1], known[after]
+    share = (frame.index - at[after - 1]) / (at[after] - at[after - 1])
+    linker = PeopleLinker()
+    first = dict(zip(linker.link(before), before.faces, strict=True))
+    then = dict(zip(linker.link(behind), behind.faces, strict=True))
+    shared = sorted(first.keys() & then.keys())
+    return FrameFaces(frame, tuple(_between(first[i], then[i], share) for i in shared), False)
+
+
+def _between(a: Face, b: Face, share: float) -> Face:
+    box = tuple((1 - share) * p + share * q for p, q in zip(a.box, b.box, strict=True))
+    landmarks = ((1 - share) * a.landmarks + share * b.landmarks).astype(np.float32)
+    return Face(_box(box), min(a.confidence, b.confidence), landmarks)
+
+
+def _zoomed(face: Face, zoom: npt.NDArray[np.float32]) -> Face:
+    return Face(_box(np.array(face.box) * np.tile(zoom, 2)), face.confidence, face.landmarks * zoom)
+
+
+def _moved(face: Face, by: float) -> Face:
+    return Face(_box(np.array(face.box) + by), face.confidence, face.landmarks + np.float32(by))
+
+
+def _box(values: Iterable[float]) -> Box:
+    left, top, right, bottom = map(float, values)
+    return left, top, right, bottom

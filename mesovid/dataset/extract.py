@@ -1,0 +1,333 @@
+"""Turns collections of videos and pictures into a dataset of aligned faces that does not leak between its splits."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from mesovid.dataset.cutter import FULL_DISK, PICTURES, CutSettings, Cutter, Job, Result, failed
+from mesovid.dataset.journal import WORK, Journal, plan_of, write_results
+from mesovid.dataset.labels import FAKE, REAL
+from mesovid.dataset.layouts import Gathered
+from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset, write_card, write_manifest
+from mesovid.dataset.sources import Problem, Source
+from mesovid.dataset.splits import OWN_SPLITS, Leak, assign, leaks, parse_ratio
+from mesovid.errors import DatasetError
+from mesovid.settings import ExtractSettings
+from mesovid.video import is_picture
+
+DEFAULT_SPLIT = "80/10/10"
+AHEAD = 2  # jobs that wait for each worker
+
+OnResults = Callable[[Sequence[Result]], None]  # sees the results of each job as it ends
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What an extraction has made."""
+
+    dataset: Dataset
+    results: tuple[Result, ...]  # a video each, sorted
+    problems: tuple[Problem, ...]  # what could not even be tried
+    notes: tuple[str, ...]
+    leaks: tuple[Leak, ...]  # of an official split; one's own has none
+
+    @property
+    def failures(self) -> tuple[Problem, ...]:
+        """Everything that failed: problems of the layout and videos that could not be read."""
+        own = tuple(Problem(r.video, r.reason or "") for r in self.results if r.status == "failed")
+        return self.problems + own
+
+
+def extract(
+    gathered: Gathered,
+    root: str | Path,
+    settings: CutSettings,
+    *,
+    workers: int = 1,
+    on_results: OnResults | None = None,
+    on_start: Callable[[int, int], None] | None = None,
+) -> Extraction:
+    """Extract all videos of `gathered` into the folder `root`; goes on where a killed run stopped.
+
+    The outcome does not depend on `workers`, nor on how often the run was stopped. `on_start` hears how many videos there
+    are and how many of them are done. Raises DatasetError for a folder that holds anything else, for a full disk (run again
+    once there is room), and when no crop came out.
+    """
+    root = Path(root)
+    # one thread a network: the numbers must not depend on the machine's cores, and the workers fill them
+    settings = replace(settings, runtime=replace(settings.runtime, threads=settings.runtime.threads or 1))
+    sources = split_sources(gathered.sources, settings.extract)
+    plan = plan_of(sources, _record(gathered, settings))
+    with Journal(root, plan) as journal:
+        jobs = list(_open_jobs(sources, settings.extract.pair, journal.results))
+        if on_start is not None:
+            done = len(sources) - sum(len(job.sources) for job in jobs)
+            on_start(len(sources), done)
+        if jobs or not journal.finished:
+            _run(jobs, journal, settings, workers, on_results)
+            _complete(journal, gathered, settings, plan)
+        journal.remove()
+        results = tuple(journal.results[source.video] for source in sources)
+    return Extraction(
+        dataset=read_dataset(root),
+        results=results,
+        problems=gathered.problems,
+        notes=gathered.notes + _split_notes(sources, settings.extract),
+        leaks=tuple(leaks(sources)) if settings.extract.link == "identities" else (),
+    )
+
+
+def split_sources(sources: Sequence[Source], settings: ExtractSettings) -> list[Source]:
+    """The sources, each with its split: the official one unless the settings name shares. Sorted by video."""
+    if settings.split is not None:
+        sources = [replace(source, split=None) for source in sources]
+    ratio = parse_ratio(settings.split or DEFAULT_SPLIT)
+    assigned = assign(sources, ratio, settings.seed, identities=settings.link == "identities")
+    return sorted(assigned, key=lambda source: source.video)
+
+
+def _record(gathered: Gathered, settings: CutSettings) -> dict[str, Any]:
+    """All settings that shape the outcome, as JSON values."""
+    runtime = {"runtime": settings.runtime.runtime, "device": settings.runtime.device}
+    return {
+        "layout": gathered.layout,
+        "geometry": settings.geometry.to_dict(),
+        **settings.sample.to_dict(),
+        **{name: value for name, value in settings.faces.to_dict().items() if name != "faces"},
+        **runtime,
+        **settings.extract.to_dict(),
+    }
+
+
+def _split_notes(sources: Sequence[Source], settings: ExtractSettings) -> tuple[str, ...]:
+    """What is odd about the splits: one that should have videos and has none."""
+    if any(source.split not in OWN_SPLITS for source in sources):
+        return ()
+    ratio = dict(zip(OWN_SPLITS, parse_ratio(settings.split or DEFAULT_SPLIT), strict=True))
+    there = {source.split for source in sources}
+    empty = [name for name, share in ratio.items() if share > 0 and name not in there]
+    if not empty or (settings.split is None and there == {"train", "test"}):
+        return ()
+    how = " (--link originals links less)" if settings.link == "identities" else ""
+    return (f"no video for {' and '.join(empty)}: too few sets of videos without a link between them{how}",)
+
+
+# Jobs
+
+
+def _open_jobs(sources: Sequence[Source], pair: bool, done: Mapping[str, Result]) -> Iterator[Job]:
+    """The jobs with a video that is not done or failed before. Which videos share a job depends on the sources alone."""
+    by_video = {source.video: source for source in sources}
+
+    def job(number: int, own: tuple[Source, ...]) -> Job:
+        originals = (by_video.get(source.original) if pair and source.original else None for source in own)
+        return Job(number=number, sources=own, originals=tuple(originals))
+
+    for number, own in enumerate(_shared(sources, pair)):
+        if any(source.video not in done or done[source.video].status == "failed" for source in own):
+            yield job(number, own)
+
+
+def _shared(sources: Sequence[Source], pair: bool) -> Iterator[tuple[Source, ...]]:
+    """Videos one by one or, where `pair`, an original with its fakes; pictures in lots."""
+    clips = [source for source in sources if not is_picture(source.files[0])]
+    scenes: dict[str, list[Source]] = {}
+    for source in clips:
+        scenes.setdefault((pair and source.original) or source.video, []).append(source)
+    for own in scenes.values():
+        yield tuple(sorted(own, key=lambda source: (source.original is not None, source.video)))
+    lot: list[Source] = []
+    size = 0
+    for source in sources:
+        if is_picture(source.files[0]):
+            lot.append(source)
+            size += len(source.files)
+            if size >= PICTURES:
+                yield tuple(lot)
+                lot, size = [], 0
+    if lot:
+        yield tuple(lot)
+
+
+def _run(
+    jobs: Iterable[Job], journal: Journal, settings: CutSettings, workers: int, on_results: OnResults | None
+) -> None:
+    """Work through the jobs in worker processes, noting each in the journal as it ends."""
+    try:
+        for results in _results(list(jobs), journal.root, settings, workers):
+            journal.add(results)
+            if on_results is not None:
+                on_results(results)
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise _full_disk(journal, error.strerror) from error
+    except DatasetError as error:
+        raise _full_disk(journal, str(error)) from error
+
+
+def _full_disk(journal: Journal, why: str | None) -> DatasetError:
+    done = len(journal.results)
+    return DatasetError(
+        f"{journal.root}: {why}; {done} videos are done and kept: make room and run the same command"
+    )
+
+
+def _results(jobs: list[Job], root: Path, settings: CutSettings, workers: int) -> Iterator[list[Result]]:
+    """The results of each job, as they come. A job that kills its worker twice fails; the others go on."""
+    suspects: list[Job] = []
+    while jobs or suspects:
+        # after a crash nobody knows whose fault it was: those that were under way go on one by one
+        batch, alone = (suspects[:1], True) if suspects else (jobs, False)
+        started: dict[Future[list[Result]], Job] = {}
+        finished: set[int] = set()
+        try:
+            for job, results in _pooled(batch, root, settings, 1 if alone else workers, started):
+                finished.add(job.number)
+                yield results
+        except BrokenProcessPool:
+            if alone:
+                yield [failed(source, "it crashed the worker process") for source in batch[0].sources]
+                finished.add(batch[0].number)
+            else:
+                suspects = [job for job in started.values() if job.number not in finished]
+        jobs = [job for job in jobs if job.number not in finished]
+        suspects = [job for job in suspects if job.number not in finished]
+
+
+def _pooled(
+    jobs: Sequence[Job],
+    root: Path,
+    settings: CutSettings,
+    workers: int,
+    started: dict[Future[list[Result]], Job],
+) -> Iterator[tuple[Job, list[Result]]]:
+    """Jobs and results from one pool; `started` holds those under way. Raises BrokenProcessPool when a worker dies."""
+    pool = ProcessPoolExecutor(
+        max_workers=max(1, min(workers, len(jobs))),
+        mp_context=multiprocessing.get_context("spawn"),  # networks are not fork-safe
+        initializer=_start_worker,
+    )
+    waiting = iter(jobs)
+    try:
+        while True:
+            while len(started) < workers * (1 + AHEAD) and (job := next(waiting, None)) is not None:
+                started[pool.submit(_work, job, root, settings)] = job
+            if not started:
+                return
+            for future in wait(started, return_when=FIRST_COMPLETED).done:
+                results = future.result()
+                yield started.pop(future), results
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_cutter: Cutter | None = None  # of this worker process
+
+
+def _start_worker() -> None:
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+
+
+def _work(job: Job, root: Path, settings: CutSettings) -> list[Result]:
+    global _cutter
+    if _cutter is None:  # not in the initializer, whose errors say no more than that the pool is broken
+        _cutter = Cutter(root, root / WORK / f"stage-{os.getpid()}", settings)
+    return _cutter.cut(job)
+
+
+def _die_with_parent() -> None:
+    """A killed parent cannot stop its workers; they must not write into the folder of its successor."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+# The end
+
+
+def _complete(journal: Journal, gathered: Gathered, settings: CutSettings, plan: Mapping[str, Any]) -> None:
+    """Write the dataset's files. All of it can be done again until the last one, `dataset.json`, is there."""
+    results = list(journal.results.values())
+    crops = [crop for result in results for crop in result.crops]
+    if settings.extract.balance:
+        kept = balance(crops, settings.extract.seed)
+        names = {crop.file for crop in kept}
+        results = [_without(result, names) for result in results]
+        _delete(journal.root, [crop.file for crop in crops if crop.file not in names])
+        crops = kept
+        journal.results = {result.video: result for result in results}
+    if not crops:
+        reasons = sorted({result.reason for result in results if result.reason})
+        raise DatasetError(
+            f"no crop came out of {len(results)} videos: {'; '.join(reasons[:3]) or 'none given'}"
+        )
+    write_manifest(journal.root, crops)
+    write_results(journal.root, results)
+    write_card(
+        journal.root,
+        geometry=settings.geometry,
+        layout=gathered.layout,
+        settings=plan["settings"],
+        crops=crops,
+        collections=[{"path": path, "layout": layout} for path, layout in gathered.layouts],
+        plan=dict(plan),
+    )
+
+
+def balance(crops: Sequence[CropEntry], seed: int) -> list[CropEntry]:
+    """As many real as fake crops in each split: the commoner label loses some, evenly over its videos."""
+    cells: dict[tuple[str | None, str], list[CropEntry]] = defaultdict(list)
+    for crop in crops:
+        cells[crop.split, crop.label].append(crop)
+    kept: list[CropEntry] = []
+    for (split, label), own in cells.items():
+        other = cells.get((split, REAL if label == FAKE else FAKE), [])
+        kept += _thinned(own, len(other), seed) if 0 < len(other) < len(own) else own
+    return sorted(kept, key=lambda crop: crop.file)
+
+
+def _thinned(crops: Sequence[CropEntry], count: int, seed: int) -> list[CropEntry]:
+    """So many of the crops, in rounds of one from every video."""
+    videos: dict[str, list[CropEntry]] = defaultdict(list)
+    for crop in sorted(crops, key=lambda crop: crop.file):
+        videos[crop.video].append(crop)
+    rounds = []
+    for video, own in videos.items():
+        dice = random.Random(f"{seed} {video}")
+        dice.shuffle(own)
+        rounds += [(n, dice.random(), crop) for n, crop in enumerate(own)]
+    rounds.sort(key=lambda entry: entry[:2])
+    return [crop for _, _, crop in rounds[:count]]
+
+
+def _without(result: Result, names: set[str]) -> Result:
+    kept = tuple(crop for crop in result.crops if crop.file in names)
+    lost = len(result.crops) - len(kept)
+    if not lost:
+        return result
+    dropped = dict(sorted({**result.dropped, "for balance": lost}.items()))
+    status = result.status if kept else "skipped"
+    return replace(result, crops=kept, dropped=dropped, status=status, reason=None if kept else "for balance")
+
+
+def _delete(root: Path, files: Iterable[str]) -> None:
+    for file in files:
+        path = root / file
+        path.unlink(missing_ok=True)
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()

@@ -1,0 +1,125 @@
+"""Shows a dataset: a table of what is in it, and a sheet of its faces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mesovid.dataset.cutter import Result
+from mesovid.dataset.manifest import CropEntry, Dataset, counts, write_atomically
+from mesovid.dataset.sources import Problem
+from mesovid.errors import DatasetError, InputError
+from mesovid.records import Pixels
+from mesovid.settings import SampleSettings
+from mesovid.video import sample
+
+CELL = 128  # px, side of a face on the sheet
+LINE = 18  # px, height of the text above a row
+SHOWN = 5  # names of each kind that a summary lists
+
+
+def table(crops: Sequence[CropEntry]) -> str:
+    """Videos and crops of each split, label and method, and in all."""
+    rows = [("split", "label", "method", "videos", "crops")]
+    about = counts(crops)
+    for cell in about["cells"]:
+        rows.append(tuple(str(cell[name]) for name in rows[0]))  # type: ignore[arg-type]
+    rows.append(("all", "", "", str(about["videos"]), str(about["crops"])))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            text.rjust(width) if i > 2 else text.ljust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def losses(results: Iterable[Result], problems: Sequence[Problem] = ()) -> str:
+    """What is not in the dataset, and why; empty when nothing is missing."""
+    results = list(results)
+    lines = []
+    dropped: Counter[str] = Counter()
+    for result in results:
+        dropped.update(result.dropped)
+    if dropped:
+        lines.append("left out: " + ", ".join(f"{n} {reason}" for reason, n in dropped.most_common()))
+    skipped = [Problem(r.video, r.reason or "") for r in results if r.status == "skipped"]
+    broken = [Problem(r.video, r.reason or "") for r in results if r.status == "failed"]
+    warned = [Problem(r.video, warning) for r in results for warning in r.warnings]
+    for heading, entries in (
+        ("videos without a crop", skipped),
+        ("videos that failed", broken),
+        ("odd videos", warned),
+        ("not extracted", list(problems)),
+    ):
+        lines += _listing(heading, entries)
+    return "\n".join(lines)
+
+
+def contact_sheet(dataset: Dataset, columns: int = 10, rows_each: int = 2) -> Pixels:
+    """Faces of every split, label and method, evenly picked over the videos, as one picture (h, w, 3) RGB."""
+    groups: dict[tuple[str, str, str], list[CropEntry]] = {}
+    for crop in dataset.crops:
+        groups.setdefault((crop.split or "-", crop.label, crop.method or "-"), []).append(crop)
+    bands = [
+        _band(dataset, " ".join(name for name in group if name != "-"), own, columns, rows_each)
+        for group, own in sorted(groups.items())
+    ]
+    return np.concatenate(bands)
+
+
+def write_sheet(dataset: Dataset, file: str | Path, columns: int = 10, rows_each: int = 2) -> None:
+    """Write the contact sheet as a PNG file. DatasetError when the folder cannot be written."""
+    sheet = cv2.cvtColor(contact_sheet(dataset, columns, rows_each), cv2.COLOR_RGB2BGR)
+    ok, content = cv2.imencode(".png", sheet)
+    try:
+        write_atomically(Path(file), content.tobytes() if ok else b"")
+    except OSError as error:
+        raise DatasetError(f"cannot write {file}: {error.strerror}") from error
+
+
+def _listing(heading: str, entries: Sequence[Problem]) -> list[str]:
+    """A heading with the count, the commonest reasons, and the first names of each."""
+    if not entries:
+        return []
+    by_reason: dict[str, list[str]] = {}
+    for entry in entries:
+        by_reason.setdefault(entry.why.replace(entry.name, "it"), []).append(entry.name)
+    lines = [f"{heading}: {len(entries)}"]
+    for why, names in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        lines.append(f"  {why}: {', '.join(names[:SHOWN])}{more}")
+    return lines
+
+
+def _band(dataset: Dataset, title: str, crops: list[CropEntry], columns: int, rows: int) -> Pixels:
+    """The title and up to `columns` x `rows` faces, from different videos where there are enough."""
+    wanted = columns * rows
+    at = np.linspace(0, len(crops) - 1, min(wanted, len(crops))).round().astype(int)
+    ordered = sorted(crops, key=lambda crop: (crop.video, crop.frame, crop.person))
+    cells = [_cell(dataset.path(ordered[i])) for i in at]
+    cells += [np.full((CELL, CELL, 3), 255, np.uint8)] * (-len(cells) % columns)
+    lines = [np.concatenate(cells[i : i + columns], axis=1) for i in range(0, len(cells), columns)]
+    head = np.full((LINE, columns * CELL, 3), 255, np.uint8)
+    text = f"{title}: {len(crops)} crops of {len({crop.video for crop in crops})} videos"
+    cv2.putText(head, text, (4, LINE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([head, *lines])
+
+
+def _cell(file: Path) -> Pixels:
+    """A face at the sheet's scale; grey with a cross where its file cannot be read."""
+    try:
+        with sample(file, SampleSettings()) as sampling:
+            image = next(iter(sampling)).image
+    except InputError:
+        blank = np.full((CELL, CELL, 3), 128, np.uint8)
+        cv2.line(blank, (0, 0), (CELL, CELL), (255, 0, 0), 2)
+        return blank
+    small: Pixels = cv2.resize(image, (CELL, CELL), interpolation=cv2.INTER_AREA)
+    return small
