@@ -42,7 +42,7 @@ def write_model(
     """
     folder = Path(folder)
     with _writing(folder, card.name) as work:
-        _save_keras(model, card, work / f"{card.name}.keras")
+        save_keras(model, card, work / f"{card.name}.keras")
         onnx.save(convert(model), work / f"{card.name}.onnx")
         card = replace(
             card,
@@ -95,6 +95,18 @@ def import_model(
     return write_model(model, card, folder)
 
 
+def save_keras(model: keras.Model, card: ModelCard, path: Path) -> None:
+    """A fresh float32 graph with the model's weights: no optimizer, no half precision, no training leftovers."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        plain = build(card.architecture, card.network, size=card.geometry.size)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    plain.set_weights(model.get_weights())
+    plain.save(path)
+
+
 @contextlib.contextmanager
 def _writing(folder: Path, name: str) -> Iterator[Path]:
     """A work folder whose files of that name move to `folder` at the end, the card last; on failure it vanishes."""
@@ -111,18 +123,6 @@ def _writing(folder: Path, name: str) -> Iterator[Path]:
             left.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             work.rmdir()
-
-
-def _save_keras(model: keras.Model, card: ModelCard, path: Path) -> None:
-    """A fresh float32 graph with the model's weights: no optimizer, no half precision, no training leftovers."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        plain = build(card.architecture, card.network, size=card.geometry.size)
-    finally:
-        keras.config.set_dtype_policy(policy)
-    plain.set_weights(model.get_weights())
-    plain.save(path)
 
 
 def _difference(card: Path, crops: Pixels) -> float:

@@ -1,0 +1,110 @@
+"""`mesovid train`: from datasets to a model with a card."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mesovid.cli.options import complete_models, settings_options
+from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
+
+
+@click.command()
+@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
+@click.option("-o", "--output", "folder", required=True, metavar="RUN", type=click.Path(file_okay=False), help="Folder of the run; one that is there is gone on with.")  # fmt: skip
+@click.option("--name", help="Name of the model.  [default: the folder's]")
+@click.option(
+    "--init", "start", metavar="NAME|PATH", shell_complete=complete_models, help="Model to start from."
+)
+@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How often faces of a dataset or method come in balanced batches, against 1; may be given several times.")  # fmt: skip
+@click.option("--override", is_flag=True, help="Go on with a run that was begun with other settings or data.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@settings_options(TrainSettings)
+@settings_options(NetworkSettings)
+@settings_options(AugmentSettings)
+def command(
+    datasets: tuple[str, ...],
+    folder: str,
+    name: str | None,
+    start: str | None,
+    weights: tuple[str, ...],
+    override: bool,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Train a detector.
+
+    DATASET is a folder made by `mesovid extract`, or one of class folders (real, fake and their synonyms, optionally under
+    train and valid). A run that was stopped, even killed, goes on when the same command is given again.
+
+    \b
+    mesovid train datasets/mine -o runs/mine
+    mesovid train datasets/reals -o runs/blended --self-blend 1
+    mesovid scan clip.mp4 --model runs/mine
+    """
+    parsed = dict(_weight(text) for text in weights)
+
+    from mesovid.training.fit import Job, train
+
+    job = Job(
+        datasets=[Path(path) for path in datasets],
+        folder=Path(folder),
+        name=name or Path(folder).resolve().name,
+        train=settings["train_settings"],
+        augment=settings["augment_settings"],
+        network=settings["network_settings"],
+        weights=parsed,
+        start=start,
+        override=override,
+    )
+    progress = _Progress(quiet)
+    try:
+        card = train(job, progress.reporter())
+    finally:
+        progress.close()
+    click.echo(f"{card.name}: threshold {card.threshold:g}; scan with it: mesovid scan --model {folder} ...")
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, _, value = text.rpartition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not name or not 0 <= number < float("inf"):
+        raise click.UsageError(f"--weight {text}: write NAME=NUMBER, such as Deepfakes=2; 0 leaves it out")
+    return name, number
+
+
+class _Progress:
+    """Sentences on stderr, and a bar within an epoch when it is a terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+
+    def reporter(self) -> Any:
+        from mesovid.training.fit import Reporter
+
+        return Reporter() if self._quiet else Reporter(self._say, self._step)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _say(self, message: str) -> None:
+        self.close()
+        click.echo(message, err=True)
+
+    def _step(self, epoch: int, done: int, of: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(total=of, desc=f"epoch {epoch}", unit="batch", leave=False)
+        self._bar.update(done - self._bar.n)

@@ -1,0 +1,221 @@
+"""Varies crops in training: what the paper did, and what happens to faces in video. On uint8 RGB with OpenCV, which lets go of
+Python's lock, so that threads prepare batches in parallel; one table look-up and one warp take the place of a dozen passes.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.records import Pixels
+from mesovid.settings import AugmentSettings
+
+SHRINKAGE = (0.25, 0.9)  # of a side, by rescaling
+BLUR = (0.3, 2.0)  # px, sigma
+SHARPNESS = (0.3, 1.5)  # share of the detail that is added
+NOISE = (1.0, 10.0)  # of 255, sigma
+JPEG_QUALITY = (30, 95)
+QP = (20, 40)  # quantisation parameter of H.264
+CONTRAST = 0.2  # 1 -+ this
+SATURATION = 0.3
+WHITE_BALANCE = 0.08
+GAMMA = (0.7, 1.4)
+ERASED = (0.02, 0.15)  # of the area
+
+BLOCK = 8  # px, side of a transform
+_QP = (
+    0,
+    29,
+    34,
+    39,
+    45,
+    51,
+)  # from 30 on H.264 quantises colour more finely than brightness (its table 8-15)
+_CHROMA_QP = (0, 29, 32, 35, 37, 39)
+
+Table = npt.NDArray[np.uint8]  # (256, 3): what each value of each channel becomes
+
+
+def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Pixels:
+    """A random variant of a crop `(size, size, 3)`; equal settings and generator states give equal variants."""
+    draw = rng.random
+    # every choice is drawn whether it is used or not: switching one augmentation leaves the others as they were
+    chances = draw(9)
+    crop = _move(crop, settings, draw(6))
+    crop = cv2.LUT(crop, _table(settings, draw(8), chances[0] < settings.colour, chances[1] < settings.gamma))
+    amounts = draw(6)
+    if chances[0] < settings.colour:
+        crop = _saturate(crop, 1 + SATURATION * (2 * amounts[0] - 1))
+    if chances[2] < settings.rescale:
+        crop = shrink_and_grow(crop, _between(SHRINKAGE, amounts[1]), int(draw() * 3))
+    if chances[3] < settings.blur:
+        crop = cv2.GaussianBlur(crop, (0, 0), _between(BLUR, amounts[2]))
+    elif chances[4] < settings.sharpen:
+        crop = sharpen(crop, _between(SHARPNESS, amounts[2]))
+    if chances[5] < settings.noise:
+        crop = add_noise(crop, _between(NOISE, amounts[3]), int(rng.integers(2**31)))
+    if chances[6] < settings.h264:
+        crop = like_h264(crop, _between(QP, amounts[4]))
+    if chances[7] < settings.jpeg:
+        crop = jpeg(crop, round(_between(JPEG_QUALITY, amounts[5])))
+    if chances[8] < settings.erase:
+        crop = _erase(crop, rng)
+    return crop
+
+
+def shrink_and_grow(crop: Pixels, share: float, kind: int) -> Pixels:
+    """Scaled down to `share` of its side and back, as resized video is; `kind` 0 to 2 chooses how it is scaled up."""
+    size = crop.shape[0]
+    small = cv2.resize(crop, (max(1, round(size * share)),) * 2, interpolation=cv2.INTER_AREA)
+    up = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)[kind]
+    grown: Pixels = cv2.resize(small, (size, size), interpolation=up)
+    return grown
+
+
+def sharpen(crop: Pixels, amount: float) -> Pixels:
+    """Unsharp mask."""
+    sharp: Pixels = cv2.addWeighted(crop, 1 + amount, cv2.GaussianBlur(crop, (0, 0), 1.5), -amount, 0)
+    return sharp
+
+
+def add_noise(crop: Pixels, sigma: float, seed: int) -> Pixels:
+    """Gaussian noise, half of it common to all channels, as sensors have it."""
+    rng = np.random.default_rng(seed)
+    # drawn once and read at random places: normal deviates cost more than all else here
+    grey, coloured = (
+        _NOISE[start : start + crop.size] for start in rng.integers(len(_NOISE) - crop.size, size=2)
+    )
+    common = grey[: crop.size // 3].reshape(*crop.shape[:2], 1)
+    noise = (common + coloured.reshape(crop.shape)) * (sigma / np.sqrt(2) / 32)
+    noisy: Pixels = cv2.add(crop, noise.astype(np.int16), dtype=cv2.CV_8U)
+    return noisy
+
+
+def jpeg(crop: Pixels, quality: int) -> Pixels:
+    """Through a JPEG file of that quality (4:2:0) and back."""
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, quality))
+    decoded: Pixels = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return decoded
+
+
+def like_h264(crop: Pixels, qp: float) -> Pixels:
+    """What a video coder of the H.264 kind leaves of a crop at a quantisation parameter, without its prediction.
+
+    Colour at half the resolution, an 8x8 transform, the flat quantisation of the standard (a step that doubles every 6 QP)
+    with the rounding of encoders, which drops weak detail, and smoothed block edges. A real encoder takes 20 times as long.
+    """
+    size = crop.shape[0] // (2 * BLOCK) * 2 * BLOCK
+    if size < 2 * BLOCK:
+        return crop
+    ycc = cv2.cvtColor(crop[:size, :size], cv2.COLOR_RGB2YCrCb)
+    half = cv2.resize(ycc[..., 1:], (size // 2, size // 2), interpolation=cv2.INTER_AREA)
+    luma = _quantise(ycc[..., 0], _step(qp))
+    finer = _step(np.interp(qp, _QP, _CHROMA_QP))
+    chroma = np.stack([_quantise(half[..., channel], finer) for channel in (0, 1)], axis=-1)
+    coded = np.dstack([luma, cv2.resize(chroma, (size, size), interpolation=cv2.INTER_LINEAR)])
+    result = crop.copy()
+    result[:size, :size] = cv2.cvtColor(coded, cv2.COLOR_YCrCb2RGB)
+    return result
+
+
+def _step(qp: float) -> float:
+    """Size of a quantisation step, of 255: table of Qstep in H.264, where it doubles every 6."""
+    return 0.625 * float(2 ** (qp / 6))
+
+
+def _quantise(plane: npt.NDArray[np.uint8], step: float) -> npt.NDArray[np.uint8]:
+    """One plane through the transform, dead-zone quantisation and deblocking."""
+    rows, columns = plane.shape[0] // BLOCK, plane.shape[1] // BLOCK
+    blocks = plane.reshape(rows, BLOCK, columns, BLOCK).transpose(0, 2, 1, 3).astype(np.float32)
+    spectrum = _DCT @ blocks @ _DCT.T
+    # 1/3 as encoders round intra blocks; truncation towards 0 does the rest
+    levels = np.trunc(spectrum / step + np.copysign(np.float32(1 / 3), spectrum))
+    decoded = (_DCT.T @ (levels * step) @ _DCT).transpose(0, 2, 1, 3).reshape(plane.shape)
+    return _deblock(np.clip(decoded + 0.5, 0, 255).astype(np.uint8), step)
+
+
+def _deblock(plane: npt.NDArray[np.uint8], step: float) -> npt.NDArray[np.uint8]:
+    """Smooth the two pixels at each block edge where their difference is what quantisation can make."""
+    wide = plane.astype(np.int16)
+    for axis in (0, 1):
+        lines = np.moveaxis(wide, axis, 0)
+        before, after = lines[BLOCK - 1 : -1 : BLOCK], lines[BLOCK::BLOCK]
+        gap = after - before
+        change = np.where(np.abs(gap) < step, gap // 4, 0).astype(np.int16)
+        lines[BLOCK - 1 : -1 : BLOCK] = before + change
+        lines[BLOCK::BLOCK] = after - change
+    return wide.astype(np.uint8)
+
+
+def _move(crop: Pixels, settings: AugmentSettings, draws: npt.NDArray[np.float64]) -> Pixels:
+    """Rotation, zoom, shift and mirror in one warp."""
+    size = crop.shape[0]
+    around = 2 * draws - 1  # -1 ... 1
+    angle = np.deg2rad(settings.rotation * around[0])
+    zoom = 1 + settings.zoom * around[1:3]
+    mirror = -1.0 if settings.flip and draws[5] < 0.5 else 1.0
+    linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * zoom
+    linear = linear @ np.diag([mirror, 1.0])
+    middle = np.full(2, (size - 1) / 2)
+    matrix = np.column_stack([linear, middle - linear @ middle + settings.shift * size * around[3:5]])
+    if np.array_equal(matrix, [[-1, 0, size - 1], [0, 1, 0]]):
+        mirrored: Pixels = cv2.flip(crop, 1)
+        return mirrored
+    if np.array_equal(matrix, [[1, 0, 0], [0, 1, 0]]):
+        return crop
+    # the nearest pixel beyond the edge, as Keras's generator fills it
+    moved: Pixels = cv2.warpAffine(
+        crop, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return moved
+
+
+def _table(
+    settings: AugmentSettings, draws: npt.NDArray[np.float64], colour: bool, gamma: bool
+) -> npt.NDArray[np.uint8]:
+    """All changes that act on single values, as one table (256, 1, 3)."""
+    around = 2 * draws - 1
+    values = np.arange(256, dtype=np.float64)[:, None].repeat(3, axis=1)
+    if gamma:
+        values = 255 * (values / 255) ** _between(GAMMA, draws[0])
+    if colour:
+        values = (values - 128) * (1 + CONTRAST * around[1]) + 128
+        values = values * (1 + WHITE_BALANCE * around[2:5])
+    values = values * (1 + settings.brightness * around[5]) + settings.channel_shift * around[6]
+    table: Table = np.clip(values + 0.5, 0, 255).astype(np.uint8).reshape(256, 1, 3)
+    return table
+
+
+def _saturate(crop: Pixels, factor: float) -> Pixels:
+    grey = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    saturated: Pixels = cv2.addWeighted(crop, factor, grey, 1 - factor, 0)
+    return saturated
+
+
+def _erase(crop: Pixels, rng: np.random.Generator) -> Pixels:
+    """A rectangle of noise or of one colour (Zhong et al. 2020, random erasing)."""
+    size = crop.shape[0]
+    area, aspect = rng.uniform(*ERASED) * size * size, np.exp(rng.uniform(-1, 1))
+    height, width = (int(np.clip(side, 1, size)) for side in (np.sqrt(area * aspect), np.sqrt(area / aspect)))
+    top, left = rng.integers(size - height + 1), rng.integers(size - width + 1)
+    erased = crop.copy()
+    shape = (height, width, 3) if rng.random() < 0.5 else (1, 1, 3)
+    erased[top : top + height, left : left + width] = rng.integers(0, 256, shape, dtype=np.uint8)
+    return erased
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * float(share)
+
+
+def _transform_matrix() -> npt.NDArray[np.float32]:
+    """The orthonormal DCT-II of BLOCK points, as rows."""
+    n = np.arange(BLOCK)
+    matrix = np.cos(np.pi * (2 * n[None] + 1) * n[:, None] / (2 * BLOCK)) * np.sqrt(2 / BLOCK)
+    matrix[0] /= np.sqrt(2)
+    return np.asarray(matrix, np.float32)
+
+
+_DCT = _transform_matrix()
+_NOISE = (np.random.default_rng(20).standard_normal(4 * 1024 * 1024) * 32).astype(np.float32)

@@ -1,0 +1,93 @@
+"""From scores on validation videos to probabilities that hold, and to a threshold and an uncertain band with a stated rule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from mesovid.classifier import Calibration, logit
+from mesovid.settings import TrainSettings
+from mesovid.training.metrics import Scores
+
+Floats = npt.NDArray[np.float64]
+
+SCALE = 10_000  # threshold and band go to the card with four decimals
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a model's scores are read: goes to its card."""
+
+    calibration: Calibration
+    threshold: float
+    uncertain: tuple[float, float] | None
+    rule: str
+
+
+def decide(scores: Scores, settings: TrainSettings) -> Decision:
+    """Fit a calibration to the raw scores of validation crops, and choose threshold and band on their videos.
+
+    The threshold is one half, or higher where more than `false_alarms` of the real videos would lie above. The band reaches
+    down from it to where `misses` of the fake videos lie below; above the band a video is fake, below it real.
+    """
+    calibration = fit(scores, settings.calibration)
+    videos = scores.with_probability(calibration(scores.probability)).per_video()
+    reals, fakes = videos.probability[~videos.fake], videos.probability[videos.fake]
+    threshold = max(0.5, _rounded_up(_exceeded_by(reals, settings.false_alarms)))
+    low = min(threshold, _rounded_down(-_exceeded_by(-fakes, settings.misses)))
+    rule = (
+        f"on {len(reals)} real and {len(fakes)} fake validation videos: at most {settings.false_alarms:.0%} of the real ones"
+        f" lie above the threshold ({np.mean(reals > threshold):.1%} do), which is at least 0.5; the uncertain band reaches"
+        f" down to where at most {settings.misses:.0%} of the fake ones lie below ({np.mean(fakes < low):.1%} do);"
+        f" above it {np.mean(fakes > threshold):.0%} of the fakes are called fake"
+    )
+    return Decision(calibration, threshold, (low, threshold) if low < threshold else None, rule)
+
+
+def fit(scores: Scores, method: str) -> Calibration:
+    """The calibration under which the mean over a video's faces has the least log loss.
+
+    Real and fake videos weigh the same in total: the probability holds for one as likely as the other, since nobody knows
+    how many fakes a user's folder has. Targets are Platt's (1999), which keeps separable scores from becoming certain.
+    """
+    if method == "none" or scores.fake.all() or not scores.fake.any():
+        return Calibration()
+    x = logit(scores.probability)
+    video, of_row = np.unique(scores.video, return_inverse=True)
+    faces = np.bincount(of_row)
+    fake = np.zeros(len(video), bool)
+    fake[of_row] = scores.fake
+    target = np.where(fake, (fake.sum() + 1) / (fake.sum() + 2), 1 / ((~fake).sum() + 2))
+    weight = np.where(fake, 0.5 / fake.sum(), 0.5 / (~fake).sum())
+
+    def loss(parameters: Floats) -> float:
+        scale, shift = math.exp(parameters[0]), parameters[1] if method == "platt" else 0.0
+        face = 0.5 * (1 + np.tanh(0.5 * (scale * x + shift)))
+        p = np.clip(np.bincount(of_row, weights=face) / faces, 1e-12, 1 - 1e-12)
+        return float(-np.sum(weight * (target * np.log(p) + (1 - target) * np.log1p(-p))))
+
+    best = minimize(
+        loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-8, "maxiter": 2000}
+    )
+    scale, shift = math.exp(float(np.clip(best.x[0], -5, 3))), float(np.clip(best.x[1], -20, 20))
+    if method == "temperature":
+        return Calibration("temperature", scale, 0.0)
+    return Calibration("platt", scale, shift)
+
+
+def _exceeded_by(values: Floats, share: float) -> float:
+    """The least of the values that at most `share` of them exceed."""
+    ordered = np.sort(values)[::-1]
+    return float(ordered[min(int(share * len(ordered) + 1e-9), len(ordered) - 1)])
+
+
+def _rounded_up(value: float) -> float:
+    return min(1.0, math.ceil(value * SCALE) / SCALE)
+
+
+def _rounded_down(value: float) -> float:
+    return max(0.0, math.floor(value * SCALE) / SCALE)

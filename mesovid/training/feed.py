@@ -1,0 +1,106 @@
+"""Batches for the network: crops are read, blended and varied by several threads of tf.data while it trains on the last ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from mesovid.errors import MesovidError
+from mesovid.records import Pixels
+from mesovid.settings import AugmentSettings
+from mesovid.training.augment import augment
+from mesovid.training.sampler import Batch
+from mesovid.training.samples import CropReader, Samples
+from mesovid.training.self_blend import Blended, self_blend
+
+AHEAD = 2  # batches that wait ready, beyond those being made
+VALIDATION_SEED = 1_000_003  # self-blended validation faces are the same in every epoch and every run
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feed:
+    """Turns plans of batches into arrays, in parallel and in order."""
+
+    samples: Samples
+    reader: CropReader
+    augmentation: AugmentSettings
+    size: int  # px
+    workers: int  # threads; 0: one a core
+
+    def train(self, plan: Sequence[Batch]) -> Iterator[tuple[Any, Any, Any]]:
+        """Tensors (crops uint8 (b, s, s, 3), labels float32 (b,), weights float32 (b,)) of each batch of a plan."""
+
+        def make(number: int) -> tuple[Pixels, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+            batch = plan[number]
+            return self.batch(batch), batch.fake.astype(np.float32), batch.weight
+
+        return self._in_parallel(make, len(plan), (tf.uint8, tf.float32, tf.float32))
+
+    def plain(self, batch_size: int) -> Iterator[tuple[Any]]:
+        """Tensors (crops,) of all samples in order, as they are; those to be blended always come out alike."""
+
+        def make(number: int) -> tuple[Pixels]:
+            rows = range(number * batch_size, min((number + 1) * batch_size, len(self.samples)))
+            return (np.stack([self._plain(row) for row in rows]),)
+
+        return self._in_parallel(make, -(-len(self.samples) // batch_size), (tf.uint8,))
+
+    def batch(self, batch: Batch) -> Pixels:
+        """The crops of one planned batch. Members of a pair vary alike, so that only the manipulation tells them apart."""
+        half = len(batch.rows) // 2
+        crops = np.empty((len(batch.rows), self.size, self.size, 3), np.uint8)
+        for place, (row, blend) in enumerate(zip(batch.rows, batch.blend, strict=True)):
+            member = place % half if batch.paired else place
+            pair = np.random.default_rng([*batch.seed, member])
+            if blend:
+                own = np.random.default_rng([*batch.seed, place, 1])
+                crop = self._blended(int(row), own).fake
+            else:
+                crop = self.reader[int(row)]
+            crops[place] = augment(crop, self.augmentation, pair)
+        return crops
+
+    def _plain(self, row: int) -> Pixels:
+        if not self.samples.blend[row]:
+            return self.reader[row]
+        return self._blended(row, np.random.default_rng([VALIDATION_SEED, row])).fake
+
+    def _blended(self, row: int, rng: np.random.Generator) -> Blended:
+        return self_blend(self.reader[row], self.samples.landmarks[row], rng)
+
+    def _in_parallel(
+        self, make: Callable[[int], tuple[Any, ...]], count: int, types: tuple[Any, ...]
+    ) -> Iterator[Any]:
+        """Results of make(0), make(1)...; an error inside comes out as itself, not as TensorFlow's account of it."""
+        cv2.setNumThreads(1)  # the parallelism is that of whole batches
+        raised: list[MesovidError] = []
+
+        def guarded(number: npt.NDArray[np.int64]) -> tuple[Any, ...]:
+            try:
+                return make(int(number))
+            except MesovidError as error:
+                raised.append(error)
+                raise
+
+        workers = self.workers or os.cpu_count() or 1
+        options = tf.data.Options()
+        options.deterministic = True
+        numbers = tf.data.Dataset.range(count).with_options(options)
+        # tf.data would run a stateful function one call at a time; this one depends on its number alone
+        batches = numbers.map(
+            lambda number: tf.numpy_function(guarded, [number], list(types), stateful=False),
+            num_parallel_calls=workers,
+        )
+        try:
+            yield from batches.prefetch(AHEAD)
+        except tf.errors.OpError as error:
+            if raised:
+                raise raised[0] from error
+            raise

@@ -1,0 +1,446 @@
+"""A training run: from datasets to a model with a card, epoch by epoch, so that it can be killed and go on.
+
+After each epoch the whole state is on disk. What is random follows from the seed and the number of the epoch alone, so that an
+epoch that was cut off is done again as it would have been.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mesovid.architectures import build, check_architecture
+from mesovid.backend import import_tensorflow
+from mesovid.classifier import Figure, ModelCard, find_card, read_card, sha256_of
+from mesovid.dataset.manifest import Dataset, digest, read_dataset
+from mesovid.errors import TrainingError
+from mesovid.records import Pixels
+from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, TrainSettings
+from mesovid.weights import load_weights
+
+import_tensorflow()
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from mesovid.training import checkpoint, curves  # noqa: E402
+from mesovid.training.calibrate import Decision, decide  # noqa: E402
+from mesovid.training.checkpoint import Epoch, State  # noqa: E402
+from mesovid.training.export import save_keras, write_model  # noqa: E402
+from mesovid.training.feed import Feed  # noqa: E402
+from mesovid.training.metrics import Scores, auc, measure  # noqa: E402
+from mesovid.training.run_folder import (  # noqa: E402
+    BEST,
+    CURVES,
+    LAST,
+    RunFolder,
+    environment,
+    replacing,
+    writing,
+)
+from mesovid.training.sampler import Sampler  # noqa: E402
+from mesovid.training.samples import CropReader, Halves, Samples, gather  # noqa: E402
+from mesovid.training.self_blend import sheet  # noqa: E402
+from mesovid.training.trainer import Trainer, learning_rate  # noqa: E402
+
+VALID_BATCH = 64  # crops
+CHECK_EVERY = 16  # batches between looks at the loss: each look waits for the device
+SHEET_ROWS, SHEET_COLUMNS = 6, 8
+PROBES = 64  # validation crops on which both exported files are compared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that a training run is asked to do."""
+
+    datasets: Sequence[Path]
+    folder: Path
+    name: str  # of the model
+    train: TrainSettings = field(default_factory=TrainSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    weights: Mapping[str, float] = field(default_factory=dict)  # of datasets and methods in balanced batches
+    start: str | None = None  # model to start from, by name or path
+    override: bool = False  # go on with a run of other settings
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Where a run tells how it goes: whole sentences, and steps within an epoch."""
+
+    say: Callable[[str], None] = lambda _message: None
+    step: Callable[[int, int, int], None] = lambda _epoch, _done, _of: (
+        None
+    )  # epoch, batches done, batches of it
+
+
+def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
+    """Train, or go on with training, and write the model and its card into the run's folder.
+
+    Raises TrainingError, DatasetError or ModelError with one line; the run stays resumable.
+    """
+    reporter = reporter or Reporter()
+    check_architecture(job.train.architecture)
+    _use_device(job.train)
+    datasets = [read_dataset(path) for path in job.datasets]
+    halves = gather(datasets, job.train, read_card(job.start).geometry if job.start else None)
+    folder = RunFolder(job.folder, _plan(job, datasets, halves), override=job.override)
+    if folder.finished:
+        reporter.say(f"{job.folder} is finished; more epochs take --override")
+        return read_card(job.folder)
+    for note in halves.notes:
+        reporter.say(f"note: {note}")
+    reporter.say(_account(halves))
+    run = _Run(job, halves, folder, reporter)
+    run.fit()
+    return run.finish(datasets)
+
+
+class _Run:
+    """One run in memory."""
+
+    def __init__(self, job: Job, halves: Halves, folder: RunFolder, reporter: Reporter) -> None:
+        settings = job.train
+        keras.utils.set_random_seed(settings.seed)
+        keras.config.set_dtype_policy("mixed_float16" if settings.mixed_precision else "float32")
+        self._job, self._halves, self._folder, self._reporter = job, halves, folder, reporter
+        size = halves.geometry.size
+        self._trainer = Trainer(_initial_model(job, halves.geometry), settings)
+        self._sampler = Sampler(halves.train, settings, job.weights)
+        # validation crops are read in every epoch, so they come first
+        memory = settings.cache * 1e9
+        of_valid = min(memory, len(halves.valid) * size * size * 3)
+        self._valid = _feed(halves.valid, job, size, of_valid)
+        self._train = _feed(halves.train, job, size, memory - of_valid)
+        self._history: list[Epoch] = []
+        self._best = 0
+        self._restore()
+
+    def fit(self) -> None:
+        """Epoch after epoch, to the end or until nothing gets better."""
+        if not self._history:
+            self._draw_samples()
+        while len(self._history) < self._job.train.epochs and not self._exhausted():
+            self._epoch(len(self._history))
+        if self._exhausted() and len(self._history) < self._job.train.epochs:
+            self._reporter.say(
+                f"stopped: no better epoch than {self._best} for {self._job.train.patience} epochs"
+            )
+
+    def finish(self, datasets: Sequence[Dataset]) -> ModelCard:
+        """The best epoch becomes the model: calibrated, with threshold and band, exported, described."""
+        load_weights(self._trainer.model, self._job.folder / BEST)
+        scores = self._scores()
+        decision = decide(scores, self._job.train)
+        probes = np.concatenate([batch[0].numpy() for batch in self._valid.plain(VALID_BATCH)][:1])[:PROBES]
+        card = _card(self._job, self._halves, datasets, decision)
+        card = replace(
+            card, training={**card.training, "epochs": len(self._history), "best_epoch": self._best}
+        )
+        card = replace(card, figures=_figures(scores, decision, self._job.train))
+        with writing(self._job.folder):
+            card = write_model(self._trainer.model, card, self._job.folder, probes)
+        self._folder.note(status="finished", best_epoch=self._best, model=card.name)
+        return card
+
+    def _epoch(self, number: int) -> None:
+        began = time.perf_counter()
+        loss, accuracy, rate = self._learn(number)
+        learned = time.perf_counter()
+        with self._trainer.averaged():
+            scores = self._scores()
+            line = self._line(number, scores, loss, accuracy, rate, (began, learned))
+            self._history.append(line)
+            better = self._is_best()
+            if better:
+                self._best = line.epoch
+            with writing(self._job.folder):
+                self._save_models(better)
+        with writing(self._job.folder):
+            checkpoint.save(State(tuple(self._history), self._best, *self._trainer.state()), self._job.folder)
+            self._folder.write_history(self._history)
+            with replacing(self._job.folder / CURVES) as partial:
+                curves.draw(self._history, self._best, partial)
+        self._log(line)
+        self._reporter.say(_sentence(line, self._job.train.epochs, better))
+
+    def _learn(self, number: int) -> tuple[float, float, float]:
+        """One pass over the plan of an epoch; mean loss, accuracy, last learning rate."""
+        plan = self._sampler.epoch(number)
+        settings = self._job.train
+        losses: list[Any] = []
+        right: list[Any] = []
+        rate = settings.learning_rate
+        for step, (crops, labels, weights) in enumerate(self._train.train(plan)):
+            rate = learning_rate(settings, number + (step + 1) / len(plan))
+            loss, hits = self._trainer.step(crops, labels, weights, rate)
+            losses.append(loss)
+            right.append(hits)
+            if step % CHECK_EVERY == 0 or step + 1 == len(plan):
+                self._check(loss, number, step, rate)
+                self._reporter.step(number + 1, step + 1, len(plan))
+        values = np.array([float(loss) for loss in losses])
+        if not np.isfinite(values).all():
+            self._check(values[~np.isfinite(values)][0], number, len(plan) - 1, rate)
+        faces = len(plan) * settings.batch_size
+        return float(values.mean()), sum(int(hits) for hits in right) / faces, rate
+
+    def _check(self, loss: Any, number: int, step: int, rate: float) -> None:
+        if not math.isfinite(float(loss)):
+            kept = f"epoch {number} is kept" if number else "nothing was learned yet"
+            raise TrainingError(
+                f"the loss became {float(loss)} in epoch {number + 1} by batch {step + 1} at learning rate {rate:.2g}; {kept}:"
+                " go on with --override and a lower --learning-rate or --clip-norm 1"
+            )
+
+    def _scores(self) -> Scores:
+        """Raw P(fake) of the validation crops."""
+        valid = self._halves.valid
+        parts = [self._trainer.predict(batch[0]) for batch in self._valid.plain(VALID_BATCH)]
+        probability = np.concatenate(parts)
+        if not np.isfinite(probability).all():
+            raise TrainingError(
+                "the network gives scores that are not numbers; a lower --learning-rate may help"
+            )
+        return Scores.of(
+            valid.fake, np.clip(probability, 0, 1), valid.video, person=valid.person,
+            method=valid.method, group=list(valid.group), original=list(valid.original),
+        )  # fmt: skip
+
+    def _line(
+        self,
+        number: int,
+        scores: Scores,
+        loss: float,
+        accuracy: float,
+        rate: float,
+        times: tuple[float, float],
+    ) -> Epoch:
+        videos = scores.per_video()
+        p = np.clip(videos.probability, 1e-7, 1 - 1e-7)
+        began, learned = times
+        faces = self._sampler.steps * self._job.train.batch_size
+        return Epoch(
+            epoch=number + 1,
+            learning_rate=rate,
+            loss=loss,
+            accuracy=accuracy,
+            val_loss=float(-np.where(videos.fake, np.log(p), np.log1p(-p)).mean()),
+            val_auc=auc(videos.fake, videos.probability),
+            val_frame_auc=auc(scores.fake, scores.probability),
+            seconds=time.perf_counter() - began,
+            images_per_second=faces / (learned - began),
+        )
+
+    def _is_best(self) -> bool:
+        values = [_monitored(line, self._job.train) for line in self._history]
+        return len(values) - 1 == int(np.argmax(values))  # the first of equals
+
+    def _exhausted(self) -> bool:
+        patience = self._job.train.patience
+        return bool(patience and self._history and len(self._history) - self._best >= patience)
+
+    def _save_models(self, better: bool) -> None:
+        card = ModelCard(
+            name=self._job.name,
+            architecture=self._job.train.architecture,
+            network=self._job.network,
+            geometry=self._halves.geometry,
+        )
+        for name in (LAST, BEST) if better else (LAST,):
+            with replacing(self._job.folder / name) as partial:
+                save_keras(self._trainer.model, card, partial)
+
+    def _restore(self) -> None:
+        state = checkpoint.load(self._job.folder)
+        if state is None:
+            return
+        self._trainer.restore(state.model, state.optimizer, state.average)
+        self._history, self._best = list(state.history), state.best
+        self._folder.write_history(self._history)
+        self._reporter.say(f"going on after epoch {state.epoch} of {self._job.train.epochs}")
+
+    def _draw_samples(self) -> None:
+        """What the network gets to see, as PNG: the first batches of training, and how self-blended faces are made."""
+        plan = self._sampler.epoch(0)
+        shown: list[Pixels] = []
+        for batch in plan[: -(-SHEET_ROWS * SHEET_COLUMNS // self._job.train.batch_size)]:
+            shown += list(self._train.batch(batch))
+        with writing(self._job.folder):
+            _write_png(self._job.folder / "samples.png", _grid(shown[: SHEET_ROWS * SHEET_COLUMNS]))
+            if self._job.train.self_blend:
+                rows = np.flatnonzero(~self._halves.train.fake)
+                rows = np.random.default_rng(self._job.train.seed).choice(
+                    rows, min(SHEET_ROWS, len(rows)), replace=False
+                )
+                crops = [self._train.reader[int(row)] for row in rows]
+                points = [self._halves.train.landmarks[row] for row in rows]
+                _write_png(self._job.folder / "self-blend.png", sheet(crops, points, self._job.train.seed))
+
+    def _log(self, line: Epoch) -> None:
+        if not self._job.train.tensorboard:
+            return
+        with _tensorboard(self._job.folder).as_default():
+            for name in (
+                "loss",
+                "accuracy",
+                "val_loss",
+                "val_auc",
+                "val_frame_auc",
+                "learning_rate",
+                "images_per_second",
+            ):
+                value = getattr(line, name)
+                if value is not None:
+                    tf.summary.scalar(name, value, step=line.epoch)
+
+
+def _feed(samples: Samples, job: Job, size: int, memory: float) -> Feed:
+    return Feed(samples, CropReader(samples.path, size, memory), job.augment, size, job.train.workers)
+
+
+def _initial_model(job: Job, geometry: Geometry) -> keras.Model:
+    """A fresh network, or that of the model to start from, turned so that it gives P(fake)."""
+    model = build(job.train.architecture, job.network, size=geometry.size)
+    if job.start is None:
+        return model
+    card = read_card(job.start)
+    if (card.architecture, card.network.activation, card.network.batch_norm) != (
+        job.train.architecture,
+        job.network.activation,
+        job.network.batch_norm,
+    ):
+        raise TrainingError(
+            f"{card.name} is a {card.architecture} with {card.network.activation}, training asks for a"
+            f" {job.train.architecture} with {job.network.activation}; both must be equal to start from it"
+        )
+    load_weights(model, find_card(job.start).with_suffix(".keras"))
+    if card.output == "real":
+        last = next(layer for layer in reversed(model.layers) if layer.weights)
+        last.set_weights([-array for array in last.get_weights()])
+    return model
+
+
+def _use_device(settings: TrainSettings) -> None:
+    graphics = tf.config.list_physical_devices("GPU")
+    if settings.device == "gpu" and not graphics:
+        raise TrainingError(
+            "--device gpu: TensorFlow finds no GPU here; leave it out to train on the processor"
+        )
+    if settings.mixed_precision and (settings.device == "cpu" or not graphics):
+        raise TrainingError("--mixed-precision needs a GPU, and none is used; leave it out")
+    if settings.device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    if settings.tensorboard:
+        if importlib.util.find_spec("tensorboard") is None:
+            raise TrainingError("--tensorboard needs a package: pip install mesovid[tensorboard]")
+
+
+def _plan(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, Any]:
+    start = None
+    if job.start is not None:
+        start = {
+            "model": read_card(job.start).name,
+            "sha256": sha256_of(find_card(job.start).with_suffix(".keras")),
+        }
+    return {
+        "name": job.name,
+        "datasets": [{"name": each.root.resolve().name, "digest": digest(each)} for each in datasets],
+        "geometry": halves.geometry.to_dict(),
+        "train": job.train.to_dict(),
+        "augment": job.augment.to_dict(),
+        "network": job.network.to_dict(),
+        "weights": dict(job.weights),
+        "start": start,
+    }
+
+
+def _account(halves: Halves) -> str:
+    parts = [
+        f"{name} {len(samples)} crops of {len(set(samples.video))} videos ({int(samples.fake.sum())} fake)"
+        for name, samples in (("training:", halves.train), ("validation:", halves.valid))
+    ]
+    return "; ".join(parts)
+
+
+def _monitored(line: Epoch, settings: TrainSettings) -> float:
+    """What is to be as large as possible."""
+    value = getattr(line, settings.monitor)
+    if value is None:
+        return -math.inf
+    more = settings.mode == "max" or (settings.mode == "auto" and settings.monitor == "val_auc")
+    return float(value) if more else -float(value)
+
+
+def _sentence(line: Epoch, epochs: int, better: bool) -> str:
+    video = "-" if line.val_auc is None else f"{line.val_auc:.4f}"
+    return (
+        f"epoch {line.epoch}/{epochs}  loss {line.loss:.4f}  accuracy {line.accuracy:.3f}"
+        f"  validation: loss {line.val_loss:.4f}, video AUC {video}{' *' if better else ''}"
+        f"  ({line.seconds:.0f} s, {line.images_per_second:.0f} images/s)"
+    )
+
+
+def _card(job: Job, halves: Halves, datasets: Sequence[Dataset], decision: Decision) -> ModelCard:
+    methods = sorted({str(method) for method in halves.train.method if method})
+    return ModelCard(
+        name=job.name,
+        summary=f"{job.train.architecture} trained on {', '.join(each.root.resolve().name for each in datasets)}",
+        architecture=job.train.architecture,
+        network=job.network,
+        geometry=halves.geometry,
+        threshold=decision.threshold,
+        uncertain=decision.uncertain,
+        rule=decision.rule,
+        calibration=decision.calibration,
+        training=_plan(job, datasets, halves)
+        | {
+            "crops": {"train": len(halves.train), "valid": len(halves.valid)},
+            "methods": methods,
+            "environment": environment(),
+        },
+        licence="that of the data it was trained on",
+        limits="Measured on its own validation videos only; on manipulations it has not seen it is less reliable.",
+    )
+
+
+def _figures(scores: Scores, decision: Decision, settings: TrainSettings) -> tuple[Figure, ...]:
+    """Video AUC of the validation half: all methods, and each alone against all reals."""
+    calibrated = scores.with_probability(decision.calibration(scores.probability)).per_video()
+    methods = sorted({str(method) for method in calibrated.method[calibrated.fake]})
+    subsets = [("all", np.ones(len(calibrated), bool))]
+    if len(methods) > 1:
+        subsets += [(method, ~calibrated.fake | (calibrated.method == method)) for method in methods]
+    protocol = f"up to {settings.valid_frames} crops a person, mean; the epoch was chosen on these videos"
+    figures = []
+    for name, rows in subsets:
+        found = measure(calibrated.select(rows), decision.threshold).auc
+        if found.value is not None:
+            figures.append(
+                Figure("validation", "video AUC", found.value, name, found.low, found.high, protocol)
+            )
+    return tuple(figures)
+
+
+def _grid(crops: Sequence[Pixels], side: int = 128) -> Pixels:
+    small = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
+    small += [np.zeros((side, side, 3), np.uint8)] * (-len(small) % SHEET_COLUMNS)
+    rows = [np.hstack(small[row : row + SHEET_COLUMNS]) for row in range(0, len(small), SHEET_COLUMNS)]
+    return np.asarray(np.vstack(rows), np.uint8)
+
+
+def _write_png(path: Path, image: Pixels) -> None:
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    path.write_bytes(data.tobytes())
+
+
+def _tensorboard(folder: Path) -> Any:
+    return tf.summary.create_file_writer(str(folder / "tensorboard"))

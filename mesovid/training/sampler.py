@@ -1,0 +1,182 @@
+"""Which crops make up each batch of an epoch. A pure function of seed and epoch, so that a run can stop and go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.errors import TrainingError
+from mesovid.settings import TrainSettings
+from mesovid.training.samples import SELF_BLEND, Flags, Integers, Samples
+
+REAL = "real"  # what real crops are called in weights
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """One batch: rows of the samples, and what is made of them."""
+
+    seed: tuple[int, int, int]  # seed, epoch, number: of everything random in making it
+    rows: Integers  # (b,)
+    fake: Flags  # (b,)
+    blend: Flags  # (b,) self-blend this real crop
+    weight: npt.NDArray[np.float32]  # (b,) of its loss
+    paired: bool  # row i of the first half is the fake of row i of the second
+
+
+class Sampler:
+    """Plans epochs over the training samples."""
+
+    def __init__(
+        self, samples: Samples, settings: TrainSettings, weights: Mapping[str, float] | None = None
+    ) -> None:
+        self._samples = samples
+        self._settings = settings
+        self._reals = np.flatnonzero(~samples.fake)
+        self._strata = _strata(samples, weights or {})
+        self._partner = _Partners(samples) if settings.pairs else None
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch."""
+        return self._settings.steps or max(1, len(self._samples) // self._settings.batch_size)
+
+    def epoch(self, number: int) -> list[Batch]:
+        """The batches of one epoch, counted from 0."""
+        rng = np.random.default_rng([self._settings.seed, number, 1])
+        if self._settings.balance == "methods":
+            return self._balanced(number, rng)
+        return self._natural(number, rng)
+
+    def _balanced(self, epoch: int, rng: np.random.Generator) -> list[Batch]:
+        settings = self._settings
+        half = settings.batch_size // 2
+        count = half * self.steps
+        blend = rng.random(count) < settings.self_blend
+        fakes = np.empty(count, np.int64)
+        fakes[blend] = self._draw(REAL, int(blend.sum()), rng)
+        fakes[~blend] = self._draw("fake", int((~blend).sum()), rng)
+        if self._partner is None:
+            reals = self._draw(REAL, (settings.batch_size - half) * self.steps, rng)
+        else:
+            reals = np.where(blend, fakes, self._partner(fakes, rng))
+        by_step = (
+            fakes.reshape(self.steps, half),
+            blend.reshape(self.steps, half),
+            reals.reshape(self.steps, -1),
+        )
+        return [self._halves(epoch, step, *parts) for step, parts in enumerate(zip(*by_step, strict=True))]
+
+    def _halves(self, epoch: int, step: int, fakes: Integers, blend: Flags, reals: Integers) -> Batch:
+        count = len(fakes) + len(reals)
+        return Batch(
+            seed=(self._settings.seed, epoch, step),
+            rows=np.concatenate([fakes, reals]),
+            fake=np.arange(count) < len(fakes),
+            blend=np.concatenate([blend, np.zeros(len(reals), bool)]),
+            weight=np.ones(count, np.float32),
+            paired=self._partner is not None,
+        )
+
+    def _natural(self, epoch: int, rng: np.random.Generator) -> list[Batch]:
+        """Every crop once (or as often as `steps` asks), in random order."""
+        size, fake = self._settings.batch_size, self._samples.fake
+        rows = _cycled(np.arange(len(fake)), self.steps * size, rng)
+        weight = np.ones(len(fake), np.float32)
+        if self._settings.balance == "class_weights":
+            share = fake.mean()
+            weight = np.where(fake, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)
+        return [
+            Batch(
+                (self._settings.seed, epoch, step),
+                part,
+                fake[part],
+                np.zeros(size, bool),
+                weight[part],
+                False,
+            )
+            for step, part in enumerate(rows.reshape(self.steps, size))
+        ]
+
+    def _draw(self, label: str, count: int, rng: np.random.Generator) -> Integers:
+        """Rows of one label: strata by their weights, and within each every crop before one comes twice."""
+        if not count:
+            return np.empty(0, np.int64)
+        strata = self._strata[label]
+        chances = np.array([stratum.weight for stratum in strata])
+        chosen = rng.choice(len(strata), size=count, p=chances / chances.sum())
+        rows = np.empty(count, np.int64)
+        for number, stratum in enumerate(strata):
+            places = np.flatnonzero(chosen == number)
+            rows[places] = _cycled(stratum.rows, len(places), rng)
+        return rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stratum:
+    rows: Integers
+    weight: float
+
+
+def _strata(samples: Samples, weights: Mapping[str, float]) -> dict[str, list[_Stratum]]:
+    """The fakes by dataset and method, the reals by dataset; each as likely as its weights' product says."""
+    strata: dict[str, list[_Stratum]] = {REAL: [], "fake": []}
+    kinds = sorted(set(zip(samples.dataset, samples.method, samples.fake, strict=True)))
+    known = {str(name) for dataset, method, _ in kinds for name in (dataset, method) if name} | {
+        REAL,
+        SELF_BLEND,
+    }
+    if unknown := sorted(set(weights) - known):
+        raise TrainingError(
+            f"no dataset or method {unknown[0]!r} to weigh; there are {', '.join(sorted(known))}"
+        )
+    for dataset, method, fake in kinds:
+        rows = np.flatnonzero(
+            (samples.dataset == dataset) & (samples.method == method) & (samples.fake == fake)
+        )
+        weight = weights.get(str(dataset), 1.0) * weights.get(str(method), 1.0)
+        if weight > 0:
+            strata["fake" if fake else REAL].append(_Stratum(rows, weight))
+    if not strata[REAL]:
+        raise TrainingError("all datasets with real faces have the weight 0; some must be left")
+    return strata
+
+
+def _cycled(rows: Integers, count: int, rng: np.random.Generator) -> Integers:
+    """So many of the rows: one random order after the other."""
+    rounds = [rng.permutation(rows) for _ in range(-(-count // max(len(rows), 1)))]
+    return np.concatenate([*rounds, np.empty(0, np.int64)])[:count]
+
+
+class _Partners:
+    """Finds a real crop to each fake: of its own original, nearest in time; any real one where that is unknown."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._reals = np.flatnonzero(~samples.fake)
+        self._candidates = _originals(samples)
+
+    def __call__(self, fakes: Integers, rng: np.random.Generator) -> Integers:
+        anyone = rng.choice(self._reals, len(fakes))
+        return np.array(
+            [self._candidates.get(int(fake), other) for fake, other in zip(fakes, anyone, strict=True)],
+            np.int64,
+        )
+
+
+def _originals(samples: Samples) -> dict[int, int]:
+    """Row of a fake -> row of the crop of its original that is nearest in time, the same person's if there is one."""
+    by_video: dict[str, list[int]] = {}
+    for row in np.flatnonzero(~samples.fake):
+        by_video.setdefault(str(samples.video[row]), []).append(int(row))
+    found = {}
+    for row in np.flatnonzero(samples.fake):
+        rows: Sequence[int] = by_video.get(str(samples.original[row]), ())
+        if rows:
+            person, frame = samples.person[row], samples.frame[row]
+            found[int(row)] = min(
+                rows, key=lambda real: (samples.person[real] != person, abs(int(samples.frame[real] - frame)))
+            )
+    return found

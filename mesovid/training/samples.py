@@ -1,0 +1,277 @@
+"""What a training run learns from and is judged on: the crops of one or several datasets, as columns."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.align import transform
+from mesovid.dataset.manifest import CropEntry, Dataset
+from mesovid.errors import DatasetError, TrainingError
+from mesovid.records import Pixels
+from mesovid.settings import Geometry, TrainSettings
+
+SELF_BLEND = "self-blend"  # method of the fakes that are made of real crops
+UNKNOWN = "unknown"  # method of fakes whose manipulation nobody named
+
+Names = npt.NDArray[np.str_]
+Flags = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+Landmarks = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """n crops, one array a column. Keys of videos and groups carry their dataset's name: they are unique over all."""
+
+    path: Names  # (n,)
+    fake: Flags  # (n,)
+    dataset: Names  # (n,) name of the dataset
+    method: Names  # (n,) of manipulation; "" for reals
+    video: Names  # (n,)
+    person: Integers  # (n,) id within the video
+    frame: Integers  # (n,)
+    group: Names  # (n,) what must stay on one side of a split
+    original: Names  # (n,) key of the video a fake was made from; "" where unknown
+    landmarks: Landmarks  # (n, 5, 2) px of the crop; NaN where unknown
+    blend: Flags  # (n,) a fake that is yet to be made of the real crop at `path`
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def select(self, rows: Flags | Integers) -> Self:
+        """The rows of a mask or of indices."""
+        return type(self)(**{each.name: getattr(self, each.name)[rows] for each in dataclasses.fields(self)})
+
+    def joined(self, other: Samples) -> Self:
+        """These rows, then those of `other`."""
+        columns = [each.name for each in dataclasses.fields(self)]
+        return type(self)(
+            **{key: np.concatenate([getattr(self, key), getattr(other, key)]) for key in columns}
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Halves:
+    """What is learned from, what it is judged on, and how both were cut."""
+
+    train: Samples
+    valid: Samples
+    geometry: Geometry
+    notes: tuple[str, ...]  # what the user should know about the data, one sentence each
+
+
+def gather(datasets: Sequence[Dataset], settings: TrainSettings, geometry: Geometry | None = None) -> Halves:
+    """Split the crops of all datasets into training and validation halves.
+
+    A dataset's own `train` and `valid` splits are taken; where one has no `valid`, groups of its `train` (or of everything,
+    where it has no splits) are set aside by the seed. Other splits stay untouched. `geometry`, if given, is what the
+    crops must have. Raises DatasetError when they were cut differently, and TrainingError when a class is missing.
+    """
+    geometry, notes = _common_geometry(datasets, geometry)
+    trains, valids = [], []
+    for name, dataset in zip(_names(datasets), datasets, strict=True):
+        learn, judge = _parts(dataset, settings)
+        trains.append(_columns(dataset, name, learn))
+        valids.append(_columns(dataset, name, judge))
+    train, valid = _all(trains), _all(valids)
+    if settings.self_blend and not valid.fake.any():
+        valid = valid.joined(self_blended(valid))
+        notes.append("no validation video is fake: judged and calibrated on self-blended faces")
+    _check_classes(train, valid, settings)
+    return Halves(train, _thinned(valid, settings.valid_frames), geometry, tuple(notes))
+
+
+def self_blended(reals: Samples) -> Samples:
+    """A fake twin of each crop, to be made by self-blending."""
+    count = len(reals)
+    return dataclasses.replace(
+        reals,
+        fake=np.ones(count, bool),
+        blend=np.ones(count, bool),
+        method=np.full(count, SELF_BLEND),
+        original=reals.video,
+        video=np.char.add(reals.video, f"#{SELF_BLEND}"),
+    )
+
+
+class CropReader:
+    """Reads crops as RGB uint8 of one size, and keeps as many decoded as fit into `memory` bytes. Safe for threads."""
+
+    def __init__(self, paths: Names, size: int, memory: float) -> None:
+        self._paths = paths
+        self._size = size
+        kept = min(len(paths), int(memory // (size * size * 3)))
+        self._kept: Pixels = np.empty(
+            (kept, size, size, 3), np.uint8
+        )  # memory is taken when it is first written
+        self._ready = np.zeros(kept, bool)
+        self._lock = threading.Lock()
+
+    def __getitem__(self, index: int) -> Pixels:
+        """One crop, not to be written to."""
+        if index < len(self._ready) and self._ready[index]:
+            kept: Pixels = self._kept[index]
+            return kept
+        pixels = read_crop(Path(str(self._paths[index])), self._size)
+        if index < len(self._ready):
+            self._kept[index] = pixels
+            with self._lock:
+                self._ready[index] = True
+        return pixels
+
+
+def read_crop(path: Path, size: int) -> Pixels:
+    """A crop as RGB uint8 `(size, size, 3)`. Raises DatasetError when it is missing or damaged."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DatasetError(f"cannot read the crop {path} ({error.strerror}); extract it again") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise DatasetError(f"the crop {path} is damaged; delete it and run `mesovid extract` again")
+    if image.shape[:2] != (size, size):
+        shrinks = image.shape[0] > size
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    pixels: Pixels = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return pixels
+
+
+def _common_geometry(datasets: Sequence[Dataset], wanted: Geometry | None) -> tuple[Geometry, list[str]]:
+    if not datasets:
+        raise TrainingError("no dataset to train on; give at least one")
+    notes, owner = [], "the model that training starts from"
+    for dataset in datasets:
+        if dataset.geometry is None:
+            notes.append(
+                f"how the crops of {dataset.root} were cut is unknown: scans cut faces as the card says"
+            )
+        elif wanted is None:
+            wanted, owner = dataset.geometry, str(dataset.root)
+        elif dataset.geometry != wanted:
+            raise DatasetError(
+                f"the crops of {dataset.root} are cut differently from those of {owner}:"
+                f" {_differences(dataset.geometry, wanted)}; extract both with one geometry"
+            )
+    return wanted or Geometry(), notes
+
+
+def _differences(mine: Geometry, theirs: Geometry) -> str:
+    return ", ".join(
+        f"{key} {value} against {theirs.to_dict()[key]}"
+        for key, value in mine.to_dict().items()
+        if value != theirs.to_dict()[key]
+    )
+
+
+def _names(datasets: Sequence[Dataset]) -> list[str]:
+    """Folder names; whole paths where two are equal."""
+    names = [dataset.root.resolve().name for dataset in datasets]
+    if len(set(names)) == len(names):
+        return names
+    paths = [str(dataset.root.resolve()) for dataset in datasets]
+    if len(set(paths)) < len(paths):
+        raise DatasetError("one dataset is given twice; its crops would count double")
+    return paths
+
+
+def _parts(dataset: Dataset, settings: TrainSettings) -> tuple[list[CropEntry], list[CropEntry]]:
+    """Crops to learn from and crops to be judged on."""
+    learn = list(dataset.of_split("train")) or list(dataset.of_split(None))
+    judge = list(dataset.of_split("valid"))
+    if not learn:
+        there = ", ".join(str(split) for split in dataset.splits)
+        raise DatasetError(f"{dataset.root} has no train split; it has {there}")
+    return (learn, judge) if judge else _carved(learn, settings)
+
+
+def _carved(crops: Sequence[CropEntry], settings: TrainSettings) -> tuple[list[CropEntry], list[CropEntry]]:
+    """Sets whole groups aside, by the seed, until `valid_share` of the groups of each kind of content are."""
+    keys = [crop.group or crop.original or crop.video for crop in crops]
+    groups = sorted(set(keys))
+    count = round(settings.valid_share * len(groups))
+    if not 0 < count < len(groups):
+        return list(crops), []
+    order = np.random.default_rng([settings.seed, len(groups)]).permutation(len(groups))
+    aside = {groups[index] for index in order[:count]}
+    judge = [crop for crop, key in zip(crops, keys, strict=True) if key in aside]
+    return [crop for crop, key in zip(crops, keys, strict=True) if key not in aside], judge
+
+
+def _columns(dataset: Dataset, name: str, crops: Sequence[CropEntry]) -> Samples:
+    fake = np.array([crop.label == "fake" for crop in crops], bool)
+    return Samples(
+        path=_text([str(dataset.path(crop)) for crop in crops]),
+        fake=fake,
+        dataset=_text([name] * len(crops)),
+        method=_text([(crop.method or UNKNOWN) if crop.label == "fake" else "" for crop in crops]),
+        video=_text([f"{name}/{crop.video}" for crop in crops]),
+        person=np.array([crop.person for crop in crops], np.int64),
+        frame=np.array([crop.frame for crop in crops], np.int64),
+        group=_text([f"{name}/{crop.group or crop.original or crop.video}" for crop in crops]),
+        original=_text([f"{name}/{crop.original}" if crop.original else "" for crop in crops]),
+        landmarks=_landmarks(crops, dataset.geometry),
+        blend=np.zeros(len(crops), bool),
+    )
+
+
+def _text(values: list[str]) -> Names:
+    return np.array(values, dtype=np.str_)
+
+
+def _landmarks(crops: Sequence[CropEntry], geometry: Geometry | None) -> Landmarks:
+    """Landmarks moved from the frame to the crop by the very transform that cut it."""
+    points = np.full((len(crops), 5, 2), np.nan, np.float32)
+    for row, crop in enumerate(crops):
+        if crop.landmarks is not None and geometry is not None:
+            in_frame = np.asarray(crop.landmarks, np.float32)
+            matrix = transform(in_frame, geometry)
+            points[row] = in_frame @ matrix[:, :2].T + matrix[:, 2]
+    return points
+
+
+def _all(parts: Sequence[Samples]) -> Samples:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.joined(part)
+    return whole
+
+
+def _thinned(samples: Samples, frames: int) -> Samples:
+    """At most so many crops of each person, evenly over the video."""
+    people: dict[tuple[str, int], list[int]] = {}
+    for row in np.lexsort((samples.frame, samples.person, samples.video)):
+        people.setdefault((samples.video[row], int(samples.person[row])), []).append(int(row))
+    kept = [
+        rows[position]
+        for rows in people.values()
+        for position in np.unique(np.linspace(0, len(rows) - 1, min(frames, len(rows))).round().astype(int))
+    ]
+    return samples.select(np.sort(np.array(kept, np.int64)))
+
+
+def _check_classes(train: Samples, valid: Samples, settings: TrainSettings) -> None:
+    for samples, name in ((train, "training"), (valid, "validation")):
+        if not len(samples):
+            raise TrainingError(
+                f"no {name} videos; give the dataset a `valid` split, or more videos so that some can be set aside"
+            )
+        if samples.fake.all():
+            raise TrainingError(
+                f"no real face among the {len(samples)} {name} crops; both classes are needed"
+            )
+        if not samples.fake.any() and not (settings.self_blend and name == "training"):
+            raise TrainingError(
+                f"no fake face among the {len(samples)} {name} crops; add fakes,"
+                " or train from real faces alone with --self-blend 1"
+            )
+    if not train.fake.any() and settings.self_blend < 1:
+        raise TrainingError("no fake face among the training crops; --self-blend must be 1 then")

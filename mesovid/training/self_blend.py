@@ -1,0 +1,178 @@
+"""Pseudo-fakes from real faces alone: a face blended onto itself (Shiohara and Yamasaki 2022, arXiv 2204.08376).
+
+Source and target are the same crop, made to differ a little in colour, sharpness, compression and place, as a swapped face and
+its frame do. What a detector learns from them is the seam and the mismatch, not the habits of one generator. The paper
+draws its mask from 68 or 81 landmarks; here a standard outline is laid through MTCNN's five.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.records import Pixels
+from mesovid.settings import Geometry
+from mesovid.training.augment import add_noise, jpeg, like_h264, sharpen, shrink_and_grow
+
+Points = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.float32]  # (size, size), 0 to 1
+
+# A frontal mean face. The unit is half the distance of the eyes, the origin lies between them, y points down; after the 112 px
+# template of ArcFace and the outline of the 68 points of iBUG 300-W.
+TEMPLATE = np.array([(-1, 0), (1, 0), (0, 1.14), (-0.83, 2.31), (0.83, 2.31)], np.float32)
+_JAW = [(-2.05, 0.1), (-2.0, 0.9), (-1.85, 1.7), (-1.5, 2.6), (-0.9, 3.3), (0, 3.65)]
+_BROW = [(-1.75, -0.65), (-1.2, -0.95), (-0.4, -0.85)]
+_HAIRLINE = [(-1.9, -0.8), (-1.4, -1.6), (-0.5, -1.95)]
+_INNER = [(-1.7, -0.55), (-1.55, 0.6), (-1.25, 2.2), (-0.6, 2.95)]
+_LOWER = [(-1.9, 0.75), (-1.85, 1.7), (-1.5, 2.6), (-0.9, 3.3), (0, 3.65), (-0.5, 0.4)]
+_MIDDLE = [(-1.75, -0.75), (-0.4, -0.8), (-1.7, 0.55), (-0.75, 1.4), (0, 1.55)]
+OUTLINES = (  # left halves; which part of the face is exchanged
+    _JAW + _BROW,
+    _JAW + _BROW,  # the whole face twice: it is what swaps replace
+    _JAW + _HAIRLINE,
+    _INNER,
+    _LOWER,
+    _MIDDLE,
+)
+
+STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # of the blend, as in the paper
+COLOUR_SHIFT = 20  # of 255, a channel
+VALUE_CHANGE = 0.2  # saturation and brightness, 1 -+ this
+TRANSLATION = (0.03, 0.015)  # sides of a crop, across and down
+SCALING = 0.05  # 1 -+ this
+JITTER = 0.15  # of the outline's points, in its unit
+WAVES = 6  # cells a side of the field that deforms the mask
+DEFORMATION = 0.04  # sides of a crop, sigma
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blended:
+    """A self-blended face and what it was made with."""
+
+    fake: Pixels
+    source: Pixels  # what was blended in
+    mask: Mask  # how much of it
+
+
+def self_blend(crop: Pixels, landmarks: Points, rng: np.random.Generator) -> Blended:
+    """Blend a face onto itself. `landmarks` (5, 2) in px of the crop; where they are NaN, a frontal face is assumed."""
+    mask = blend_mask(crop.shape[0], landmarks, rng)
+    source, target = _altered(crop, rng), crop
+    if rng.random() < 0.5:
+        source, target = target, source
+    # only what is blended in: a coded frame around a clean face would teach that coding means fake
+    source = _coded(source, rng)
+    move = _small_move(crop.shape[0], rng)
+    side = (crop.shape[0], crop.shape[0])
+    source = cv2.warpAffine(source, move, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    mask = cv2.warpAffine(mask, move, side, flags=cv2.INTER_LINEAR)
+    fake = cv2.blendLinear(source, target, mask, 1 - mask)
+    return Blended(np.asarray(fake, np.uint8), np.asarray(source, np.uint8), mask)
+
+
+def blend_mask(size: int, landmarks: Points, rng: np.random.Generator) -> Mask:
+    """A soft, deformed mask of a part of the face that is drawn at random, as strong as drawn."""
+    outline = outline_of(size, landmarks, OUTLINES[rng.integers(len(OUTLINES))], rng)
+    mask = np.zeros((size, size), np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(outline.round().astype(np.int32)), 255)
+    mask = _deformed(mask, rng)
+    # softened twice, and between shrunk to what was fully inside, so that the edge's fall is no plain Gaussian
+    first, second = rng.uniform(0.008, 0.04) * size, rng.uniform(0.006, 0.06) * size
+    inside = (cv2.GaussianBlur(mask, (0, 0), first) >= 250).astype(np.float32)
+    if not inside.any():
+        inside = (mask > 127).astype(np.float32)
+    soft = cv2.GaussianBlur(inside, (0, 0), second)
+    strength = STRENGTHS[rng.integers(len(STRENGTHS))]
+    return np.asarray(soft * np.float32(strength / max(float(soft.max()), 1e-3)), np.float32)
+
+
+def outline_of(
+    size: int, landmarks: Points, half: Sequence[tuple[float, float]], rng: np.random.Generator
+) -> Points:
+    """The points (n, 2) of an outline on a face, px, each moved a little."""
+    points = np.array([*half, *((-x, y) for x, y in half)])
+    points += rng.uniform(-JITTER, JITTER, points.shape)
+    matrix = _template_to_crop(landmarks if np.isfinite(landmarks).all() else usual_landmarks(size))
+    return np.asarray(points @ matrix[:2] + matrix[2], np.float32)
+
+
+def usual_landmarks(size: int) -> Points:
+    """Where the landmarks of a frontal face lie in a crop of the default geometry."""
+    geometry = Geometry(size=size)
+    side = geometry.scale * float(TEMPLATE[3, 1])  # the eyes' distance is less than that to the mouth
+    centre = np.array([0, geometry.centre * TEMPLATE[2, 1]], np.float32)
+    return np.asarray((TEMPLATE - centre) * (size / side) + (size - 1) / 2, np.float32)
+
+
+def sheet(crops: Sequence[Pixels], landmarks: Sequence[Points], seed: int, side: int = 160) -> Pixels:
+    """Samples side by side, a row each: real, source, mask, fake, and four times their difference around grey."""
+    rows = []
+    for number, (crop, points) in enumerate(zip(crops, landmarks, strict=True)):
+        made = self_blend(crop, points, np.random.default_rng([seed, number]))
+        mask = cv2.cvtColor((made.mask * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+        difference = np.clip(128 + 4 * (made.fake.astype(np.int16) - crop), 0, 255).astype(np.uint8)
+        panels = (crop, made.source, mask, made.fake, difference)
+        rows.append(
+            np.hstack([cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA) for panel in panels])
+        )
+    return np.asarray(np.vstack(rows), np.uint8)
+
+
+def _template_to_crop(landmarks: Points) -> Points:
+    """The affine map (3, 2) that takes the template's points nearest to a face's; it follows turned heads in part."""
+    known = np.column_stack([TEMPLATE, np.ones(len(TEMPLATE))])
+    matrix, *_ = np.linalg.lstsq(known, landmarks, rcond=None)
+    return np.asarray(matrix, np.float32)
+
+
+def _deformed(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Elastic deformation by a smooth random field."""
+    size = mask.shape[0]
+    field = rng.normal(0, DEFORMATION * size * rng.random(), (WAVES, WAVES, 2)).astype(np.float32)
+    places = cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
+    places += np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).astype(np.float32)
+    return np.asarray(cv2.remap(mask, places, None, cv2.INTER_LINEAR), np.uint8)
+
+
+def _altered(crop: Pixels, rng: np.random.Generator) -> Pixels:
+    """The crop in other colours, then softer or sharper."""
+    shift = rng.uniform(-COLOUR_SHIFT, COLOUR_SHIFT, 3) if rng.random() < 0.7 else np.zeros(3)
+    values = np.arange(256)[:, None] * rng.uniform(1 - VALUE_CHANGE, 1 + VALUE_CHANGE) + shift
+    values = (values - 128) * rng.uniform(0.9, 1.1) + 128
+    altered = cv2.LUT(crop, np.clip(values + 0.5, 0, 255).astype(np.uint8).reshape(256, 1, 3))
+    if rng.random() < 0.5:
+        grey = cv2.cvtColor(cv2.cvtColor(altered, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        factor = rng.uniform(1 - VALUE_CHANGE, 1 + VALUE_CHANGE)
+        altered = cv2.addWeighted(altered, factor, grey, 1 - factor, 0)
+    kind = rng.random()
+    if kind < 0.4:
+        altered = shrink_and_grow(altered, rng.uniform(0.25, 0.8), int(rng.integers(3)))
+    elif kind < 0.75:
+        altered = sharpen(altered, rng.uniform(0.2, 0.8))
+    return np.asarray(altered, np.uint8)
+
+
+def _coded(crop: Pixels, rng: np.random.Generator) -> Pixels:
+    """Now and then compressed or noisy, as what a generator gives."""
+    kind = rng.random()
+    if kind < 0.2:
+        return jpeg(crop, int(rng.integers(40, 95)))
+    if kind < 0.4:
+        return like_h264(crop, rng.uniform(20, 34))
+    if kind < 0.5:
+        return add_noise(crop, rng.uniform(1, 5), int(rng.integers(2**31)))
+    return crop
+
+
+def _small_move(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Shift and scale (2, 3) about the middle, which leave the face nearly in place."""
+    scale = rng.uniform(1 - SCALING, 1 + SCALING)
+    shift = size * rng.uniform(-1, 1, 2) * TRANSLATION
+    middle = (size - 1) / 2
+    return np.array(
+        [[scale, 0, middle * (1 - scale) + shift[0]], [0, scale, middle * (1 - scale) + shift[1]]]
+    )
