@@ -46,7 +46,8 @@ def command(
     _write(_FORMATS[format_](predictions), output)
     size = classifier.card.geometry.size
     if resized := sum(prediction.resized for prediction in predictions):
-        click.echo(f"mesovid: {resized:,} faces were resized to {size}x{size}", err=True)
+        noun = "face" if resized == 1 else "faces"
+        click.echo(f"mesovid: {resized:,} {noun} resized to {size}x{size}", err=True)
     if table := report(predictions, classifier.card.threshold):
         # beside a machine's format, stdout carries only the result
         click.echo(f"\n{table}", err=format_ != "text" or output is not None)

@@ -367,22 +367,23 @@ def _evaluated(
     min_faces = _min_faces(crops, settings)
     clean, *damaged = (scores_of(crops, probability) for probability in probabilities)
     videos = clean.per_video(min_faces)
-    ruler = _Ruler(threshold, settings.resamples, settings.seed, settings.cluster)
+    ruler = _Ruler(threshold, settings.resamples, settings.seed, settings.cluster, min_faces)
+    of_videos, of_crops = ruler.both(clean)
     return ModelEvaluation(
         model=dataclasses.replace(classifier.ref, threshold=threshold),
         uncertain=band,
         scores=clean,
         video_scores=videos,
-        videos=ruler.measure(videos),
-        crops=ruler.measure(clean),
+        videos=of_videos,
+        crops=of_crops,
         methods=tuple(
-            MethodMeasures(method, ruler.measure(part.per_video(min_faces)), ruler.measure(part))
+            MethodMeasures(method, *((of_videos, of_crops) if len(part) == len(clean) else ruler.both(part)))
             for method, part in by_method(clean)
         ),
         calls=_calls(videos, threshold, band),
         pairs=paired(videos, resamples=settings.resamples, seed=settings.seed, cluster=settings.cluster),
         robustness=tuple(
-            _robustness(degradation, scores, videos, min_faces, ruler)
+            _robustness(degradation, scores, videos, ruler)
             for degradation, scores in zip(degradations, damaged, strict=True)
         ),
         mistakes=_mistakes(crops, clean, videos, threshold, settings.mistakes),
@@ -397,6 +398,13 @@ class _Ruler:
     resamples: int
     seed: int
     cluster: Cluster
+    min_faces: int
+
+    def both(self, crops: Scores) -> tuple[Measures, Measures]:
+        """The figures of videos and of single crops, the same where each video is one crop."""
+        videos = crops.per_video(self.min_faces)
+        of_videos = self.measure(videos)
+        return of_videos, of_videos if len(videos) == len(crops) else self.measure(crops)
 
     def measure(self, scores: Scores) -> Measures:
         return measure(scores, self.threshold, resamples=self.resamples, seed=self.seed, cluster=self.cluster)
@@ -413,14 +421,10 @@ def _min_faces(crops: Sequence[CropEntry], settings: EvaluateSettings) -> int:
     return 1 if all(crop.time is None for crop in crops) else settings.min_faces
 
 
-def _robustness(
-    degradation: Degradation, scores: Scores, clean_videos: Scores, min_faces: int, ruler: _Ruler
-) -> Robustness:
-    videos = scores.per_video(min_faces)
-    change = ruler.change(videos, clean_videos.probability, ("auc",))
-    return Robustness(
-        degradation, ruler.measure(videos), ruler.measure(scores), change[0] if change else None
-    )
+def _robustness(degradation: Degradation, scores: Scores, clean: Scores, ruler: _Ruler) -> Robustness:
+    videos = scores.per_video(ruler.min_faces)
+    change = ruler.change(videos, clean.probability, ("auc",))
+    return Robustness(degradation, *ruler.both(scores), change[0] if change else None)
 
 
 def _calls(videos: Scores, threshold: float, band: tuple[float, float] | None) -> tuple[Calls, ...]:

@@ -113,7 +113,7 @@ def _plots(evaluation: Evaluation) -> str:
     images = []
     for name, alt in _PLOTS.items():
         if name in drawn:
-            wide = name == "robustness" or (name == "scores" and len(evaluation.models) > 1)
+            wide = name in ("scores", "robustness")
             images.append(
                 f'<img{" class=wide" if wide else ""} alt="{alt}" src="{_data(drawn[name], "png")}">'
             )

@@ -21,7 +21,8 @@ from mesovid.training.metrics import CALIBRATION_BINS
 COLOURS = ("#2f6f8f", "#c8643c", "#5d8a4a", "#8a5a9e", "#b08a2e", "#4a5568")
 REAL, FAKE = "#2f6f8f", "#c8643c"
 INK, GREY = "#2b2f36", "#8b929c"
-_DPI = 160
+_DPI = 200
+_COLUMNS = 4  # most panels in a row
 _TILE, _LABEL = 144, 34  # px, of the sheet of faces
 
 
@@ -35,7 +36,7 @@ def plots(evaluation: Evaluation) -> dict[str, bytes]:
         found["reliability"] = _drawn(_reliability, evaluation.models)
         if evaluation.models[0].robustness:
             kinds = {damaged.degradation.kind for damaged in evaluation.models[0].robustness}
-            found["robustness"] = _drawn(_robustness, evaluation.models, len(kinds))
+            found["robustness"] = _drawn(_robustness, evaluation.models, max(3, len(kinds)))
     return found
 
 
@@ -69,18 +70,23 @@ def _encoded(image: Pixels, suffix: str) -> bytes:
 
 
 def _drawn(
-    draw: Callable[[Any, Sequence[ModelEvaluation]], None], models: Sequence[ModelEvaluation], panels: int = 1
+    draw: Callable[[Any, Sequence[ModelEvaluation]], None], models: Sequence[ModelEvaluation], panels: int = 0
 ) -> bytes:
-    """A figure as PNG; with several panels, `draw` gets an array of axes."""
+    """A figure as PNG: one small square plot, or with `panels` a row of them over a page's width; then `draw` gets an array."""
     with _calm():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        width = 4.6 if panels == 1 else 3.4 * panels
-        figure = Figure(figsize=(width, 3.9 if panels == 1 else 3.1), dpi=_DPI, layout="constrained")
+        rows = -(-panels // _COLUMNS)
+        size = (10.6, 2.7 * rows) if panels else (3.4, 3.3)  # inches
+        figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(1, panels, squeeze=False)[0]
-        draw(axes[0] if panels == 1 else axes, models)
+        columns = min(panels, _COLUMNS)
+        axes: Any = figure.subplots(rows, columns, squeeze=False).ravel() if panels else figure.subplots()
+        if panels:
+            for spare in axes[panels:]:
+                spare.set_axis_off()
+        draw(axes[:panels] if panels else axes, models)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -92,6 +98,7 @@ def _calm() -> Iterator[None]:
     from matplotlib import rc_context
 
     style: Any = {
+        "axes.axisbelow": True,
         "axes.edgecolor": GREY,
         "axes.grid": True,
         "axes.labelcolor": INK,
@@ -171,7 +178,7 @@ def _reliability(axes: Any, models: Sequence[ModelEvaluation]) -> None:
 
 
 def _scores(axes: Any, models: Sequence[ModelEvaluation]) -> None:
-    for panel, model in zip(np.atleast_1d(axes), models, strict=True):
+    for panel, model in zip(axes, models, strict=True):
         scores = model.video_scores
         bins = np.linspace(0, 1, 26)
         for fake, colour, label in ((False, REAL, "real"), (True, FAKE, "fake")):
@@ -194,7 +201,7 @@ def _scores(axes: Any, models: Sequence[ModelEvaluation]) -> None:
 def _robustness(axes: Any, models: Sequence[ModelEvaluation]) -> None:
     order = sorted(range(len(models[0].robustness)), key=lambda i: _severity_key(models[0], i))
     groups = groupby(order, key=lambda i: models[0].robustness[i].degradation.kind)
-    for panel, (kind, members) in zip(np.atleast_1d(axes), groups, strict=True):
+    for panel, (kind, members) in zip(axes, groups, strict=False):
         rows = list(members)
         ticks = ["clean", *(f"{models[0].robustness[i].degradation.amount:g}" for i in rows)]
         for model in models:
@@ -206,7 +213,9 @@ def _robustness(axes: Any, models: Sequence[ModelEvaluation]) -> None:
         panel.set(ylim=(0.35, 1.02), title=kind, ylabel="Video AUC", xlabel="Severity")
         panel.set_xticks(range(len(ticks)), ticks)
         panel.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 4)))
-    np.atleast_1d(axes)[0].legend(loc="lower left")
+    for spare in axes[len({damaged.degradation.kind for damaged in models[0].robustness}) :]:
+        spare.set_axis_off()
+    axes[0].legend(loc="lower left")
 
 
 def _severity_key(model: ModelEvaluation, i: int) -> tuple[str, float]:

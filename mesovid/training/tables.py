@@ -10,6 +10,7 @@ from mesovid.training.evaluate import Calls, Evaluation, MethodMeasures, ModelEv
 from mesovid.training.metrics import Difference, Estimate, Measures
 
 UNKNOWN = "–"
+MISTAKES = 8  # shown in text; the page and the sheet show all that were kept
 FIGURE_NAMES = (
     ("auc", "AUC"),
     ("eer", "Equal error rate"),
@@ -163,6 +164,9 @@ def _crops(evaluation: Evaluation) -> Iterator[Table]:
 
 
 def _methods(evaluation: Evaluation) -> Iterator[Table]:
+    methods = {each.method for each in evaluation.models[0].methods}
+    if methods == {"fake"}:  # one method, without a name: all that there is to say stands above
+        return
     rows = [
         _method(model.methods[i], model.model.name)
         for i in range(len(evaluation.models[0].methods))
@@ -256,7 +260,7 @@ def _mistakes(model: ModelEvaluation) -> Table:
             each.method if each.fake else "",
             each.video,
         )
-        for each in model.mistakes
+        for each in model.mistakes[:MISTAKES]
     ]
     return Table(
         f"Worst mistakes of {model.model.name}", ("P(fake)", "Truth", "Method", "Video"), tuple(rows), names=4
