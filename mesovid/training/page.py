@@ -26,12 +26,14 @@ body { margin: 0; background: var(--back); color: var(--ink);
 main { max-width: 1120px; margin: 0 auto; padding: 40px 24px 64px; }
 h1 { font-size: 28px; font-weight: 650; letter-spacing: -.01em; margin: 0 0 8px; }
 h2 { font-size: 16px; font-weight: 650; margin: 0 0 12px; }
-h3 { font-size: 14px; font-weight: 600; margin: 20px 0 10px; }
+h3 { font-size: 14px; font-weight: 600; margin: 22px 0 0; }
+h3 + .tiles { margin-top: 8px; }
+section p:last-child { margin-bottom: 0; }
 p { margin: 0 0 6px; }
 .meta, .note, footer { color: var(--soft); font-size: 13px; overflow-wrap: anywhere; }
 .note { margin-top: 10px; }
 section { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 20px 24px; margin-top: 20px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 14px; margin-top: 24px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 14px; margin-top: 24px; }
 .tile { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 14px 18px; }
 .tile b { display: block; font-size: 26px; font-weight: 650; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: 13px; display: block; }
@@ -95,7 +97,7 @@ def _tiles(model: ModelEvaluation, named: bool) -> str:
         ("Calibration error", videos.calibration_error, False),
     ]
     if model.pairs:
-        shown.insert(1, ("Fakes above their original", model.pairs.accuracy, True))
+        shown.insert(1, ("Fake above its original", model.pairs.accuracy, True))
     tiles = []
     for label, figure, percent in shown:
         value, _, interval = estimate(figure, percent=percent).partition(" [")
