@@ -73,6 +73,10 @@ class Cascade:
         """The faces of each image, most confident first. Images may differ in size."""
         return self.decide(images, self._refine(images, self._propose(images)))
 
+    def confirm(self, images: Sequence[Pixels], guesses: Candidates) -> list[tuple[Face, ...]]:
+        """The faces of each image near square candidates that come from elsewhere."""
+        return self.decide(images, self._refine(images, guesses))
+
     def decide(self, images: Sequence[Pixels], squares: Candidates) -> list[tuple[Face, ...]]:
         """O-Net: the faces of each image among square candidates, with landmarks, most confident first."""
         faces: list[tuple[Face, ...]] = [() for _ in images]

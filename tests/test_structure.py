@@ -17,7 +17,7 @@ LAYERS = (
     ("records", "errors", "assets"),
     ("settings", "backend"),
     ("video", "align", "people", "networks", "verdict"),
-    ("faces", "meso", "architectures", "weights"),
+    ("cascade", "cuts", "faces", "meso", "architectures", "weights"),
     ("classifier", "dataset", "recipes", "report"),
     ("scanner", "training"),
     ("batch",),
