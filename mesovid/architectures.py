@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BUILDERS = {
     "meso4": "mesovid.meso:meso4",
     "mesoinception4": "mesovid.meso:mesoinception4",
+    "mesolite": "mesovid.mesolite:mesolite",
 }
 
 

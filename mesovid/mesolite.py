@@ -1,0 +1,81 @@
+"""MesoLite: the first stages of EfficientNet-Lite0, read out for local traces of tampering, as a Keras graph.
+
+EfficientNet-Lite0 is EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946) without squeeze-and-excitation and with ReLU6 for swish. What
+tells a fake is fine and local, so the trunk ends at a stride of 16, before the stages that know objects, and the head takes
+both the mean and the maximum of each feature over the face.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from mesovid.errors import ModelError
+from mesovid.settings import FACE_SIZE, NetworkSettings
+
+TRUNK_SIDE = 224  # px; the trunk's own training saw this size
+INPUT_SCALE, INPUT_OFFSET = 1 / 128, -127 / 128  # as EfficientNet-Lite0 was trained
+STEM = 32  # filters
+STAGES = (  # expansion, filters, blocks, kernel, stride of the first block
+    (1, 16, 1, 3, 1),
+    (6, 24, 2, 3, 2),
+    (6, 40, 2, 5, 2),
+    (6, 80, 3, 3, 2),
+    (6, 112, 3, 5, 1),
+)
+
+
+def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
+    """MesoLite: some 0.7 million parameters. ReLU6 throughout, whatever the settings' activation; the pretrained weights know no other.
+
+    Without batch normalisation the convolutions carry a bias, into which that of pretrained weights is folded.
+    """
+    if settings.activation != "relu":
+        raise ModelError(f"mesolite has ReLU6 throughout; activation {settings.activation!r} does not fit it")
+    inputs = keras.Input((size, size, 3), name="face")
+    x = layers.Resizing(TRUNK_SIDE, TRUNK_SIDE, name="resize")(inputs) if size != TRUNK_SIDE else inputs
+    x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="scale")(x)
+    x = layers.ReLU(6)(_convolution(x, STEM, 3, 2, settings, "stem"))
+    for stage, (expansion, filters, blocks, kernel, stride) in enumerate(STAGES):
+        for block in range(blocks):
+            name = f"stage{stage}_block{block}"
+            x = _block(x, expansion, filters, kernel, stride if block == 0 else 1, settings, name)
+    pooled = [layers.GlobalAveragePooling2D(name="mean")(x), layers.GlobalMaxPooling2D(name="max")(x)]
+    x = layers.Dropout(settings.dropout)(layers.Concatenate()(pooled))
+    logit = layers.Dense(1, name="logit")(x)
+    return keras.Model(
+        inputs, layers.Activation("sigmoid", dtype="float32", name="fake")(logit), name="mesolite"
+    )
+
+
+def _block(
+    x: keras.KerasTensor,
+    expansion: int,
+    filters: int,
+    kernel: int,
+    stride: int,
+    settings: NetworkSettings,
+    name: str,
+) -> keras.KerasTensor:
+    """An inverted residual: widen, filter each channel, narrow; added to its input where the shapes agree."""
+    channels = int(x.shape[-1])
+    y = x
+    if expansion > 1:
+        y = layers.ReLU(6)(_convolution(y, channels * expansion, 1, 1, settings, f"{name}_expand"))
+    y = layers.DepthwiseConv2D(
+        kernel, stride, padding="same", use_bias=not settings.batch_norm, name=f"{name}_depthwise"
+    )(y)
+    y = layers.ReLU(6)(_normalised(y, settings, f"{name}_depthwise"))
+    y = _convolution(y, filters, 1, 1, settings, f"{name}_project")
+    return layers.Add()([x, y]) if stride == 1 and channels == filters else y
+
+
+def _convolution(
+    x: keras.KerasTensor, filters: int, kernel: int, stride: int, settings: NetworkSettings, name: str
+) -> keras.KerasTensor:
+    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=not settings.batch_norm, name=name)(x)
+    return _normalised(x, settings, name)
+
+
+def _normalised(x: keras.KerasTensor, settings: NetworkSettings, name: str) -> keras.KerasTensor:
+    return layers.BatchNormalization(name=f"{name}_norm")(x) if settings.batch_norm else x
