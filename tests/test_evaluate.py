@@ -268,6 +268,17 @@ def test_a_missing_split_is_named(folder: Path, split: str, asked: str | None, m
         choose_splits(replace(dataset, crops=crops), asked)
 
 
+def test_groups_are_what_originals_and_people_tie_together(folder: Path, model: Path) -> None:
+    dataset = read_dataset(folder)
+    crops = tuple(replace(crop, group=None) for crop in dataset.crops)
+    crops = tuple(replace(crop, target="x") if crop.video in ("fs/c", "real/a") else crop for crop in crops)
+    found = evaluate(replace(dataset, crops=crops), [load_model(model)], replace(QUICK, cluster="group"))
+    videos = found.models[0].video_scores
+    together = {frozenset(videos.video[videos.group == group].tolist()) for group in videos.group}
+    assert together == {frozenset({"real/b", "df/b"}), frozenset({"real/a", "df/a", "real/c", "fs/c"})}
+    assert "over groups of videos" in to_text(found)
+
+
 def test_a_mirror_image_counts_half() -> None:
     card = ModelCard(name="left", architecture="none", geometry=GEOMETRY)
     left = Classifier(card, lambda pixels: pixels[:, :, :16].mean(axis=(1, 2, 3)) / 255, "0")

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mesovid.dataset.labels import split_of
 from mesovid.dataset.sources import Problem, Source
@@ -34,6 +34,9 @@ class Linked(Protocol):
     def group(self) -> str | None: ...
     @property
     def collection(self) -> str | None: ...
+
+
+Tied = TypeVar("Tied", bound=Linked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def links(item: Linked, *, identities: bool = True) -> set[tuple[str, Hashable]]
     return nodes
 
 
-def linked_sets(sources: Iterable[Source], *, identities: bool = True) -> list[list[Source]]:
+def linked_sets(sources: Iterable[Tied], *, identities: bool = True) -> list[list[Tied]]:
     """The connected parts of the graph of links, in order of their first source."""
     sources = list(sources)
     parent: dict[Hashable, Hashable] = {}
@@ -121,7 +124,7 @@ def linked_sets(sources: Iterable[Source], *, identities: bool = True) -> list[l
         first, *others = sorted(links(source, identities=identities), key=repr)
         for other in others:
             parent[find(other)] = find(first)
-    sets: dict[Hashable, list[Source]] = {}
+    sets: dict[Hashable, list[Tied]] = {}
     for source in sources:
         sets.setdefault(find(("video", source.video)), []).append(source)
     return list(sets.values())

@@ -18,6 +18,7 @@ from mesovid.align import transform
 from mesovid.classifier import Classifier
 from mesovid.dataset.labels import FAKE
 from mesovid.dataset.manifest import CropEntry, Dataset, digest
+from mesovid.dataset.splits import linked_sets
 from mesovid.errors import DatasetError
 from mesovid.records import ModelRef, Pixels
 from mesovid.settings import EvaluateSettings, Geometry
@@ -294,6 +295,13 @@ def fit(image: Pixels, size: int) -> Pixels:
     return np.asarray(cv2.resize(image, (size, size), interpolation=how), dtype=np.uint8)
 
 
+def _groups(crops: Sequence[CropEntry]) -> list[str]:
+    """For each crop the set of videos that is tied to its own by an original, a group or a person."""
+    one_each = {crop.video: crop for crop in crops}
+    names = {crop.video: tied[0].video for tied in linked_sets(one_each.values()) for crop in tied}
+    return [names[crop.video] for crop in crops]
+
+
 def scores_of(crops: Sequence[CropEntry], probability: Floats) -> Scores:
     """The crops' columns with their probabilities."""
     return Scores.of(
@@ -302,7 +310,7 @@ def scores_of(crops: Sequence[CropEntry], probability: Floats) -> Scores:
         [crop.video for crop in crops],
         person=[crop.person for crop in crops],
         method=[_method(crop) for crop in crops],
-        group=[crop.group for crop in crops],
+        group=_groups(crops),
         original=[crop.original for crop in crops],
     )
 
@@ -365,7 +373,8 @@ def _evaluated(
     threshold = card.threshold if settings.threshold is None else settings.threshold
     band = card.uncertain if own else None
     min_faces = _min_faces(crops, settings)
-    clean, *damaged = (scores_of(crops, probability) for probability in probabilities)
+    blank = scores_of(crops, np.zeros(len(crops)))
+    clean, *damaged = (blank.with_probability(probability) for probability in probabilities)
     videos = clean.per_video(min_faces)
     ruler = _Ruler(threshold, settings.resamples, settings.seed, settings.cluster, min_faces)
     of_videos, of_crops = ruler.both(clean)
