@@ -14,6 +14,8 @@ Integers = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]  # seconds
 
 ROUNDING = 1e-6  # seconds; a frame this much before a wanted time still counts as in time
+LONG_GAP = 10.0  # seconds between wanted frames, from which a key frame near by will do
+NEAR_BY = 0.1  # of the gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,12 @@ class Timeline:
     keys: Integers  # (k,) timestamps of key frames, ascending, with those before the displayed part
     key_positions: Integers  # (k,) packets in the file before each of them
     last_duration: int  # ticks that the last frame stays on display; 0 when unknown
+
+    def key_indices(self) -> Integers:
+        """Which frames are key frames, ascending; none when the timestamps are unknown."""
+        if self.timestamps is None:
+            return np.empty(0, np.int64)
+        return np.flatnonzero(np.isin(self.timestamps, self.keys)).astype(np.int64)
 
 
 class TimelineBuilder:
@@ -65,12 +73,16 @@ class TimelineBuilder:
         )
 
 
-def choose(times: Times, duration: float, settings: SampleSettings) -> Integers:
+def choose(times: Times, duration: float, keys: Integers, settings: SampleSettings) -> Integers:
     """Which frames to look at: ascending indices into `times`, each once; none when no frame lies in the asked part.
+
+    A key frame takes the place of an evenly spaced frame when these lie `LONG_GAP` or more apart and it is `NEAR_BY`: it is
+    decoded alone, any other only after all frames since the key frame before it, which are hundreds.
 
     Args:
         times: (n,) seconds at which each frame appears, ascending; it stays until the next one appears.
         duration: seconds at which the last one disappears.
+        keys: (k,) indices of the key frames, ascending.
     """
     start = settings.start or 0.0
     end = duration if settings.end is None else min(settings.end, duration)
@@ -82,7 +94,8 @@ def choose(times: Times, duration: float, settings: SampleSettings) -> Integers:
     elif settings.fps is not None:
         chosen = _first_of_each_interval(window - start, settings.fps)
     else:
-        chosen = _on_display(window, start, end, settings.frames)
+        keys = keys[(keys >= first) & (keys < stop)] - first
+        chosen = _on_display(window, start, end, keys, settings.frames)
     return chosen.astype(np.int64) + first
 
 
@@ -92,15 +105,26 @@ def _first_of_each_interval(times: Times, fps: float) -> npt.NDArray[np.intp]:
     return np.flatnonzero(np.diff(intervals, prepend=-1.0) > 0)
 
 
-def _on_display(times: Times, start: float, end: float, count: int) -> npt.NDArray[np.intp]:
+def _on_display(times: Times, start: float, end: float, keys: Integers, count: int) -> Integers:
     """Indices of `count` frames, each on display in the middle of one of `count` equal parts of [start, end)."""
     available = len(times)
     count = min(count, available)
     if not count:
-        return np.empty(0, np.intp)
-    middles = start + (np.arange(count) + 0.5) * (end - start) / count
+        return np.empty(0, np.int64)
+    gap = (end - start) / count
+    middles: Times = start + (np.arange(count, dtype=np.float64) + 0.5) * gap
     chosen = np.clip(np.searchsorted(times, middles + ROUNDING, side="right") - 1, 0, available - 1)
+    if gap >= LONG_GAP and len(keys):
+        nearest = keys[_nearest(times[keys], middles)]
+        chosen = np.where(np.abs(times[nearest] - middles) <= NEAR_BY * gap, nearest, chosen)
     # a frame that stays for long may be on display at several of these times; its neighbours then fill up the number
     steps = np.arange(count)
     chosen = np.maximum.accumulate(chosen - steps) + steps
-    return np.minimum(chosen, available - count + steps)
+    return np.minimum(chosen, available - count + steps).astype(np.int64)
+
+
+def _nearest(values: Times, wanted: Times) -> npt.NDArray[np.intp]:
+    """Index of the nearest of the ascending `values` for each one wanted."""
+    after = np.clip(np.searchsorted(values, wanted), 0, len(values) - 1)
+    before = np.maximum(after - 1, 0)
+    return np.where(wanted - values[before] <= np.abs(values[after] - wanted), before, after)

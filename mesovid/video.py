@@ -240,7 +240,7 @@ class _Video:
         """The chosen frames; notes in `warnings` what could not be read."""
         timeline = self._read_timeline()
         times, duration = self._times(timeline)
-        chosen = choose(times, duration, settings)
+        chosen = choose(times, duration, timeline.key_indices(), settings)
         if not len(chosen):
             raise InputError(f"{self._path}: no frame {_part(settings)}; the video lasts {duration:.2f} s")
         if timeline.timestamps is None:
