@@ -88,7 +88,8 @@ def load(folder: Path) -> State | None:
 
 
 def _read(path: Path) -> State:
-    with np.load(path, allow_pickle=False) as file:
+    # opened here: numpy forgets to close a path that it cannot make sense of
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         about = json.loads(str(file["about"]))
         model, optimizer, average = (_numbered(file, part) for part in ("model", "optimizer", "average"))
     return State(

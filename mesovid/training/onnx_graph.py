@@ -45,7 +45,7 @@ def convert(model: keras.Model) -> onnx.ModelProto:
 
     Raises ModelError for a layer that is not known here.
     """
-    ops = simplify(translate(model))
+    ops = numbered(simplify(translate(model)))
     proto = write(ops, model)
     onnx.checker.check_model(proto, full_check=True)
     return proto
@@ -398,6 +398,14 @@ def _conv_then_affine(conv: Op, affine: Op) -> Op:
         "bias": conv.arrays["bias"] * scale + shift,
     }
     return replace(conv, output=affine.output, arrays=arrays)
+
+
+def numbered(ops: list[Op]) -> list[Op]:
+    """The same ops with tensors named by their place: Keras counts layers over a whole process, and files should not tell."""
+    names = {op.output: f"{place}_{op.kind}" for place, op in enumerate(ops)} | {INPUT: INPUT, OUTPUT: OUTPUT}
+    return [
+        replace(op, inputs=tuple(names[name] for name in op.inputs), output=names[op.output]) for op in ops
+    ]
 
 
 # --- ONNX -----------------------------------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ def _revision() -> str | None:
     return found.stdout.strip()
 
 
-def _changes(old: Plan, new: Plan, prefix: str = "") -> list[str]:
+def _changes(old: Plan, new: Plan) -> list[str]:
     """What differs, one `name old (now new)` each."""
     found = []
     for key in sorted(set(old) | set(new)):
@@ -173,9 +173,9 @@ def _changes(old: Plan, new: Plan, prefix: str = "") -> list[str]:
         if key in FREE or before == after:
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += _changes(before, after, f"{key} ")
+            found += _changes(before, after)
         else:
-            found.append(f"{prefix}{key.replace('_', '-')} {_short(before)} (now {_short(after)})")
+            found.append(f"{key.replace('_', '-')} {_short(before)} (now {_short(after)})")
     return found
 
 

@@ -1,0 +1,423 @@
+"""A run gives a model that scans, the same one each time, whatever stops it in between."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import errno
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mesovid.classifier import load_model, read_card
+from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset
+from mesovid.errors import DatasetError, ModelError, TrainingError
+from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, SettingsError, TrainSettings
+from mesovid.training import checkpoint, fit
+from mesovid.training.fit import Job, Reporter, train
+from mesovid.training.sampler import Sampler
+from mesovid.training.samples import CropReader, Samples, gather, read_crop, self_blended
+from mesovid.training.trainer import learning_rate
+
+SIZE = 64  # px
+QUICK = TrainSettings(epochs=2, batch_size=8, learning_rate=3e-3, workers=2)
+GEOMETRY = Geometry(size=SIZE)
+
+
+def write_dataset(
+    root: Path, face: np.ndarray, *, geometry: Geometry | None = GEOMETRY, videos: int = 6
+) -> Path:
+    """Crops of one face, four a video; in the fakes, a square of the skin has lost its detail."""
+    rng = np.random.default_rng(5)
+    lines = []
+    for split, count in (("train", videos), ("valid", 4)):
+        for video in range(count):
+            for fake in (False, True):
+                for frame in range(4):
+                    image = cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.int16)
+                    image = np.clip(
+                        image + rng.integers(-20, 20, 3) + rng.integers(-12, 12, image.shape), 0, 255
+                    )
+                    if fake:
+                        image[16:48, 16:48] = cv2.blur(image[16:48, 16:48].astype(np.uint8), (9, 9))
+                    key = f"{split}{video}{'_swap' if fake else ''}"
+                    label = "fake" if fake else "real"
+                    file = f"{split}/{label}/{key}/{frame}_0.png"
+                    (root / file).parent.mkdir(parents=True, exist_ok=True)
+                    cv2.imwrite(str(root / file), image.astype(np.uint8)[..., ::-1])
+                    lines.append(
+                        CropEntry(file=file, label=label, video=key, frame=frame, split=split,
+                                  method="swap" if fake else None, original=f"{split}{video}" if fake else None,
+                                  group=f"{split}{video}")
+                    )  # fmt: skip
+    text = "".join(json.dumps(dataclasses.asdict(line)) + "\n" for line in lines)
+    (root / "manifest.jsonl").write_text(text)
+    card = {"schema": 1, "layout": "test", "settings": {}, "geometry": geometry and geometry.to_dict()}
+    (root / "dataset.json").write_text(json.dumps(card))
+    return root
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("faces"), astronaut[30:230, 120:320])
+
+
+@pytest.fixture(scope="session")
+def dataset(faces: Path) -> Dataset:
+    return read_dataset(faces)
+
+
+@pytest.fixture(scope="session")
+def run(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    train(job(faces, folder))
+    return folder
+
+
+def job(faces: Path, folder: Path, settings: TrainSettings = QUICK, **others: object) -> Job:
+    augmentation = AugmentSettings(jpeg=0.3, h264=0.3, noise=0.3)
+    return Job(datasets=[faces], folder=folder, name="small", train=settings, augment=augmentation, **others)  # type: ignore[arg-type]
+
+
+def curve(folder: Path) -> list[list[str]]:
+    """The history but for what a clock says."""
+    with (folder / "history.csv").open(newline="") as file:
+        return [
+            [value for key, value in line.items() if "second" not in key] for line in csv.DictReader(file)
+        ]
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing in the product catches it."""
+
+
+def killed_in(epoch: int) -> Reporter:
+    def step(now: int, done: int, of: int) -> None:
+        if now == epoch and done == of:
+            raise Killed
+
+    return Reporter(step=step)
+
+
+# --- runs
+
+
+def test_a_run_ends_with_a_model_that_judges(run: Path, dataset: Dataset) -> None:
+    model = load_model(run)
+    card = model.card
+    assert (card.name, card.geometry, card.architecture) == ("small", GEOMETRY, "meso4")
+    assert card.agreement["largest_difference"] <= card.agreement["tolerance"]
+    assert card.figures[0].metric == "video AUC"
+    assert card.training["datasets"][0]["digest"]
+    crops = np.stack([read_crop(dataset.path(crop), SIZE) for crop in dataset.of_split("valid")[:5]])
+    assert np.isfinite(model(crops)).all()
+    there = {path.name for path in run.iterdir()}
+    assert {"run.json", "history.csv", "curves.png", "samples.png", "best.keras", "last.keras"} <= there
+    assert not [name for name in there if "partial" in name]
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+
+
+def test_the_same_seed_gives_the_same_model_even_after_a_kill(faces: Path, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(job(faces, tmp_path / "killed"), killed_in(2))
+    assert len(curve(tmp_path / "killed")) == 1
+    with pytest.raises(ModelError, match="training is not finished"):
+        load_model(tmp_path / "killed")
+    said: list[str] = []
+    train(job(faces, tmp_path / "killed"), Reporter(say=said.append))
+    assert "going on after epoch 1 of 2" in said
+    assert curve(tmp_path / "killed") == curve(run)
+    assert read_card(tmp_path / "killed").sha256["onnx"] == read_card(run).sha256["onnx"]
+
+
+def test_a_finished_run_is_left_as_it_is(faces: Path, run: Path) -> None:
+    said: list[str] = []
+    assert train(job(faces, run), Reporter(say=said.append)) == read_card(run)
+    assert "is finished" in said[0]
+
+
+def test_a_run_of_other_settings_is_not_touched(faces: Path, run: Path) -> None:
+    other = dataclasses.replace(QUICK, learning_rate=0.1, workers=1)
+    before = (run / "run.json").read_text()
+    with pytest.raises(
+        TrainingError, match=r"other settings: learning-rate 0\.003 \(now 0\.1\); name another"
+    ):
+        train(job(faces, run, other))
+    assert (run / "run.json").read_text() == before
+
+
+def test_override_goes_on_with_more_epochs(faces: Path, run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    more = dataclasses.replace(QUICK, epochs=3, schedule="constant")
+    card = train(job(faces, folder, more, override=True))
+    assert card.training["epochs"] == 3
+    assert curve(folder)[:2] == curve(run)
+    assert json.loads((folder / "run.json").read_text())["overridden"]
+
+
+def test_training_goes_on_from_a_model(faces: Path, run: Path, tmp_path: Path) -> None:
+    one = dataclasses.replace(QUICK, epochs=1)
+    card = train(job(faces, tmp_path / "tuned", one, start=str(run)))
+    assert card.training["start"]["sha256"] == read_card(run).sha256["keras"]
+    with pytest.raises(TrainingError, match="must be equal"):
+        train(job(faces, tmp_path / "elu", one, start=str(run), network=NetworkSettings(activation="elu")))
+
+
+def test_real_faces_alone_suffice_with_self_blending(faces: Path, tmp_path: Path) -> None:
+    reals = Path(shutil.copytree(faces, tmp_path / "reals"))
+    lines = [line for line in (reals / "manifest.jsonl").read_text().splitlines() if '"real"' in line]
+    (reals / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    settings = dataclasses.replace(
+        QUICK, epochs=1, self_blend=1.0, pairs=True, ranking=0.5, ema=0.9, loss="focal"
+    )
+    card = train(job(reals, tmp_path / "run", settings))
+    assert "fake validation videos" in card.rule
+    assert (tmp_path / "run" / "self-blend.png").stat().st_size > 1000
+
+
+def test_a_loss_that_is_no_number_stops_the_run_resumable(
+    faces: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = fit.learning_rate
+    monkeypatch.setattr(
+        fit, "learning_rate", lambda s, epoch: usual(s, epoch) if epoch <= 1.5 else float("inf")
+    )
+    with pytest.raises(
+        TrainingError, match=r"loss became nan in epoch 2 .*; epoch 1 is kept: .*lower --learning-rate"
+    ):
+        train(job(faces, tmp_path / "run"))
+    monkeypatch.undo()
+    train(job(faces, tmp_path / "run"))
+    assert curve(tmp_path / "run") == curve(run)
+
+
+def test_a_full_disk_stops_the_run_resumable(
+    faces: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = checkpoint.save
+
+    def full(state: checkpoint.State, folder: Path) -> None:
+        if state.epoch == 2:
+            (folder / f"{checkpoint.FILE}.partial").write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(state, folder)
+
+    monkeypatch.setattr(fit.checkpoint, "save", full)
+    with pytest.raises(TrainingError, match=r"disk of .* is full; make room and run the same command again"):
+        train(job(faces, tmp_path / "run"))
+    monkeypatch.undo()
+    train(job(faces, tmp_path / "run"))
+    assert curve(tmp_path / "run") == curve(run)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    path = folder / checkpoint.FILE
+    path.write_bytes(path.read_bytes()[:1000])
+    state = checkpoint.load(folder)
+    assert state is not None
+    assert state.epoch == 1
+    (folder / checkpoint.PREVIOUS).write_bytes(b"")
+    with pytest.raises(TrainingError, match=r"checkpoints in .* are damaged"):
+        checkpoint.load(folder)
+
+
+def test_a_missing_gpu_is_said(faces: Path, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU")
+    with pytest.raises(TrainingError, match="finds no GPU"):
+        train(job(faces, tmp_path, dataclasses.replace(QUICK, device="gpu")))
+    with pytest.raises(TrainingError, match="--mixed-precision needs a GPU"):
+        train(job(faces, tmp_path, dataclasses.replace(QUICK, mixed_precision=True)))
+
+
+def test_a_folder_with_other_things_is_not_used(faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(TrainingError, match="holds something else"):
+        train(job(faces, tmp_path))
+
+
+# --- data
+
+
+def spoilt(dataset: Dataset, **keep: object) -> Dataset:
+    crops = tuple(
+        crop for crop in dataset.crops if all(getattr(crop, key) == value for key, value in keep.items())
+    )
+    return dataclasses.replace(dataset, crops=crops)
+
+
+def test_one_class_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(TrainingError, match=r"no fake face among .* --self-blend 1"):
+        gather([spoilt(dataset, label="real")], QUICK)
+    with pytest.raises(TrainingError, match="no real face among"):
+        gather([spoilt(dataset, label="fake")], QUICK)
+
+
+def test_no_training_split_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(DatasetError, match="has no train split; it has valid"):
+        gather([spoilt(dataset, split="valid")], QUICK)
+
+
+def test_validation_is_set_aside_by_group(dataset: Dataset) -> None:
+    halves = gather([spoilt(dataset, split="train")], dataclasses.replace(QUICK, valid_share=0.34))
+    assert len(set(halves.valid.group)) == 2
+    assert not set(halves.valid.group) & set(halves.train.group)
+    assert halves.valid.fake.any()
+    assert not halves.valid.fake.all()
+
+
+def test_a_set_too_small_to_set_anything_aside_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(TrainingError, match="no validation videos"):
+        gather([spoilt(dataset, split="train", group="train0")], QUICK)
+
+
+def test_another_geometry_names_both_values(dataset: Dataset, tmp_path: Path) -> None:
+    other = dataclasses.replace(dataset, geometry=Geometry(size=SIZE, scale=2.0), root=tmp_path)
+    with pytest.raises(DatasetError, match=r"scale 2\.0 against 2\.96"):
+        gather([dataset, other], QUICK)
+    with pytest.raises(DatasetError, match="size 64 against 256"):
+        gather([dataset], QUICK, Geometry())
+
+
+def test_the_same_dataset_twice_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(DatasetError, match="given twice"):
+        gather([dataset, dataset], QUICK)
+
+
+def test_validation_keeps_so_many_crops_a_person(dataset: Dataset) -> None:
+    halves = gather([dataset], dataclasses.replace(QUICK, valid_frames=2))
+    videos, counts = np.unique(halves.valid.video, return_counts=True)
+    assert len(videos) == 8
+    assert set(counts) == {2}
+    assert set(halves.valid.frame) == {0, 3}
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture"], ids=["empty", "text"])
+def test_a_corrupt_crop_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "face.png").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"face\.png is damaged"):
+        read_crop(tmp_path / "face.png", SIZE)
+    with pytest.raises(DatasetError, match="cannot read the crop"):
+        read_crop(tmp_path / "none.png", SIZE)
+
+
+def test_a_corrupt_crop_stops_a_run_with_its_name(faces: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(faces, tmp_path / "faces"))
+    (broken / "train/fake/train0_swap/0_0.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=r"train0_swap.0_0\.png is damaged"):
+        train(job(broken, tmp_path / "run"))
+
+
+def test_crops_come_from_memory_as_from_disk(dataset: Dataset) -> None:
+    samples = gather([dataset], QUICK).train
+    kept, read = (CropReader(samples.path, SIZE, memory) for memory in (1e9, 0.0))
+    for index in (0, 5, 0):
+        np.testing.assert_array_equal(kept[index], read[index])
+
+
+# --- batches
+
+
+@pytest.fixture(scope="module")
+def samples(dataset: Dataset) -> Samples:
+    return gather([dataset], QUICK).train
+
+
+def test_batches_are_half_fake_and_follow_from_the_seed(samples: Samples) -> None:
+    plans = [Sampler(samples, QUICK).epoch(3) for _ in range(2)]
+    assert all(batch.fake.sum() == 4 and not samples.fake[batch.rows[4:]].any() for batch in plans[0])
+    for one, two in zip(*plans, strict=True):
+        np.testing.assert_array_equal(one.rows, two.rows)
+    other = Sampler(samples, QUICK).epoch(4)
+    assert any((one.rows != two.rows).any() for one, two in zip(plans[0], other, strict=True))
+
+
+def test_pairs_hold_the_original_at_the_same_moment(samples: Samples) -> None:
+    for batch in Sampler(samples, dataclasses.replace(QUICK, pairs=True)).epoch(0):
+        fakes, reals = np.split(batch.rows, 2)
+        assert batch.paired
+        np.testing.assert_array_equal(samples.original[fakes], samples.video[reals])
+        np.testing.assert_array_equal(samples.frame[fakes], samples.frame[reals])
+
+
+def test_self_blends_are_made_of_real_crops_and_paired_with_them(samples: Samples) -> None:
+    settings = dataclasses.replace(QUICK, pairs=True, self_blend=0.5, steps=50)
+    plan = Sampler(samples, settings).epoch(0)
+    blend = np.concatenate([batch.blend[:4] for batch in plan])
+    assert 0.35 < blend.mean() < 0.65
+    for batch in plan:
+        made = batch.rows[batch.blend]
+        assert not samples.fake[made].any()
+        np.testing.assert_array_equal(batch.rows[4:][batch.blend[:4]], made)
+
+
+def test_every_crop_comes_once_in_natural_batches(samples: Samples) -> None:
+    settings = dataclasses.replace(QUICK, balance="class_weights")
+    plan = Sampler(samples, settings).epoch(0)
+    rows = np.concatenate([batch.rows for batch in plan])
+    assert len(rows) == len(set(rows)) == len(samples)
+    weights = np.concatenate([batch.weight for batch in plan])
+    fake = np.concatenate([batch.fake for batch in plan])
+    assert weights[fake].sum() == pytest.approx(weights[~fake].sum())
+
+
+def test_weights_decide_how_often_a_method_comes(samples: Samples) -> None:
+    method = np.where(samples.fake & (samples.frame > 1), "late", samples.method)
+    two = dataclasses.replace(samples, method=method)
+    settings = dataclasses.replace(QUICK, steps=400)
+    plan = Sampler(two, settings, {"late": 3.0}).epoch(0)
+    drawn = np.concatenate([method[batch.rows[:4]] for batch in plan])
+    assert (drawn == "late").mean() == pytest.approx(0.75, abs=0.04)
+    with pytest.raises(TrainingError, match="no dataset or method 'early'"):
+        Sampler(two, settings, {"early": 1.0})
+
+
+def test_self_blended_twins_are_fakes_of_their_own(samples: Samples) -> None:
+    twins = self_blended(samples.select(~samples.fake))
+    assert twins.fake.all()
+    assert twins.blend.all()
+    assert not set(twins.video) & set(samples.video)
+
+
+# --- learning rate
+
+
+@pytest.mark.parametrize("schedule", ["exponential", "staircase", "cosine"])
+def test_the_learning_rate_falls_to_its_limit(schedule: str) -> None:
+    settings = TrainSettings(epochs=30, schedule=schedule)  # type: ignore[arg-type]
+    rates = [learning_rate(settings, epoch) for epoch in np.linspace(0, 30, 301)]
+    assert rates[0] == pytest.approx(1e-3)
+    assert rates[-1] == pytest.approx(1e-6)
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates))
+    if schedule == "staircase":
+        assert len({round(np.log10(rate), 6) for rate in rates}) == 4  # 1e-3, 1e-4, 1e-5, 1e-6
+
+
+def test_the_learning_rate_warms_up() -> None:
+    settings = TrainSettings(warmup=2.0, schedule="constant")
+    assert learning_rate(settings, 1.0) == pytest.approx(5e-4)
+    assert learning_rate(settings, 2.0) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"decay_limit": 0.01}, "must not exceed"),
+        ({"balance": "none", "pairs": True}, "need balance methods"),
+        ({"ranking": 1.0}, "add --pairs"),
+        ({"epochs": 0}, "at least 1"),
+    ],
+    ids=["limit", "balance", "ranking", "epochs"],
+)
+def test_settings_that_contradict_each_other_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        TrainSettings(**values)  # type: ignore[arg-type]
