@@ -134,9 +134,9 @@ class Cutter:
                     found: Iterator[FrameFaces] = (_borrowed(frame, known) for frame in sampling)
                 except (MesovidError, OSError) as error:
                     warnings.append(f"own boxes: its original cannot be read ({_reason(error)})")
-                    found = self._finder.follow(prefetch(sampling, BATCH), BATCH)
+                    found = self._found(sampling)
             else:
-                found = self._finder.follow(prefetch(sampling, BATCH), BATCH)
+                found = self._found(sampling)
                 if self._settings.extract.pair:
                     found = self._remembered(source, found, sampling.info)
             frames, dropped, cuts = self._stage_all(source, found)
@@ -147,7 +147,7 @@ class Cutter:
         """The faces of an original, without its pictures, in pixels of a video of another size."""
         if self._known is None or self._known.video != original.video:
             with sample(original.files[0], self._settings.sample) as sampling:
-                found = self._finder.follow(prefetch(sampling, BATCH), BATCH)
+                found = self._found(sampling)
                 for _ in self._remembered(original, found, sampling.info):
                     pass
         assert self._known is not None
@@ -229,6 +229,10 @@ class Cutter:
         return found
 
     # Both
+
+    def _found(self, sampling: Iterable[Frame]) -> Iterator[FrameFaces]:
+        """The faces of each sampled frame, found while the next ones decode in a thread."""
+        return self._finder.follow(prefetch(sampling, BATCH), BATCH)
 
     def _stage_all(self, source: Source, found: Iterable[FrameFaces]) -> tuple[int, Counter[str], list[_Cut]]:
         """Write every face's crop to the staging folder, so that a long video does not fill the memory."""

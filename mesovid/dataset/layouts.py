@@ -53,7 +53,7 @@ def gather(
     InputError for a path that does not exist, DatasetError for an unknown layout.
     """
     found = [recognise(Path(path), layout, labels or {}) for path in paths]
-    names = _distinct_names([Path(path) for path in paths])
+    names = distinct_names([Path(path) for path in paths])
     sources: list[Source] = []
     problems: list[Problem] = []
     notes: list[str] = []
@@ -96,7 +96,7 @@ def recognise(root: Path, layout: str, labels: Mapping[str, str]) -> Collection:
     )
 
 
-def _distinct_names(paths: Sequence[Path]) -> list[str]:
+def distinct_names(paths: Sequence[Path]) -> list[str]:
     """The shortest ends of the paths that tell them apart. DatasetError when one is given twice or lies in another."""
     parts = [path.resolve().parts for path in paths]
     for i, one in enumerate(parts):

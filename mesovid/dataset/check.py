@@ -1,0 +1,224 @@
+"""Finds what is wrong with a dataset, mesovid's or other people's: files, labels, splits, leaks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mesovid.dataset.labels import label_of, split_of
+from mesovid.dataset.manifest import MANIFEST, CropEntry, Dataset
+from mesovid.dataset.sources import media_files
+from mesovid.dataset.splits import leaks
+from mesovid.video import PICTURE_SUFFIXES
+
+OnDone = Callable[[int], None]  # hears how many more files have been read
+
+# kind -> what it means. An error spoils figures or training; a warning is worth a look
+ERRORS = {
+    "missing file": "in the manifest but not on disk",
+    "damaged file": "cannot be read whole",
+    "wrong size": "not of the size that dataset.json says",
+    "wrong label": "its folder says another label than the manifest",
+    "wrong split": "its folder says another split than the manifest",
+    "listed twice": "two lines of the manifest name one file",
+    "two labels": "one video, or one picture, both real and fake",
+    "leaked video": "crops of one video in several splits",
+    "leaked original": "a fake and its original, or fakes of one original, in several splits",
+    "leaked group": "crops of one group in several splits",
+    "leaked identity": "videos of one person in several splits",
+    "leaked picture": "the same picture in several splits",
+}
+WARNINGS = {
+    "unlisted file": "a picture that the manifest does not name",
+    "same picture": "one picture more than once in a split",
+    "one label": "a split with real or fake crops only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong."""
+
+    kind: str  # a key of ERRORS or WARNINGS
+    name: str  # the file, video, identity or split
+    detail: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        return self.kind in ERRORS
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}" + (f" ({self.detail})" if self.detail else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings on one dataset, errors first."""
+
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.is_error)
+
+
+def check_dataset(
+    dataset: Dataset, *, read_files: bool = True, workers: int = 1, on_done: OnDone | None = None
+) -> Report:
+    """Everything that is wrong with the dataset. Without `read_files` the pictures are not opened.
+
+    Leaks by identity of an official split are errors, too: figures on it do not speak of new people.
+    """
+    findings = [
+        *_lines(dataset),
+        *_places(dataset),
+        *_leaks(dataset),
+        *_labels(dataset.crops),
+        *_unlisted(dataset),
+        *_one_label(dataset),
+    ]
+    if read_files:
+        findings += _pictures(dataset, workers, on_done)
+    order = [*ERRORS, *WARNINGS]
+    return Report(tuple(sorted(findings, key=lambda f: (order.index(f.kind), f.name))))
+
+
+def _lines(dataset: Dataset) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for crop in dataset.crops:
+        if crop.file in seen:
+            yield Finding("listed twice", crop.file)
+        seen.add(crop.file)
+
+
+def _places(dataset: Dataset) -> Iterator[Finding]:
+    """Manifest against folders: the first folder that names a split, the first that names a label."""
+    for crop in dataset.crops:
+        if not dataset.path(crop).is_file():
+            yield Finding("missing file", crop.file)
+        folders = crop.file.split("/")[:-1]
+        if crop.split is not None and folders and folders[0] != crop.split:
+            split = split_of(folders[0])
+            if split is not None and split != crop.split:
+                yield Finding("wrong split", crop.file, f"{crop.split} in the manifest")
+        # below the class folder lies the video, whose name may be anything
+        label = next((label for name in folders if (label := label_of(name)) is not None), None)
+        if label is not None and label != crop.label:
+            yield Finding("wrong label", crop.file, f"{crop.label} in the manifest")
+
+
+def _leaks(dataset: Dataset) -> Iterator[Finding]:
+    for leak in leaks(dataset.crops):
+        detail = f"in {' and '.join(leak.splits)}, {leak.videos} {'video' if leak.videos == 1 else 'videos'}"
+        yield Finding(f"leaked {leak.kind}", leak.name, detail)
+
+
+def _labels(crops: Sequence[CropEntry]) -> Iterator[Finding]:
+    labels: dict[str, set[str]] = defaultdict(set)
+    for crop in crops:
+        labels[crop.video].add(crop.label)
+    for video, own in labels.items():
+        if len(own) > 1:
+            yield Finding("two labels", video)
+
+
+def _unlisted(dataset: Dataset) -> Iterator[Finding]:
+    if (dataset.root / MANIFEST).is_file():
+        known = {crop.file for crop in dataset.crops}
+        for file in media_files(dataset.root, PICTURE_SUFFIXES):
+            if file not in known and "/" in file:
+                yield Finding("unlisted file", file)
+
+
+def _one_label(dataset: Dataset) -> Iterator[Finding]:
+    for split in dataset.splits:
+        labels = {crop.label for crop in dataset.of_split(split)}
+        if len(labels) == 1:
+            yield Finding("one label", split or "the dataset", f"only {labels.pop()}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """What reading a file gave."""
+
+    sha256: str | None  # None: not there
+    size: tuple[int, int] | None  # width, height; None: damaged
+
+
+def _pictures(dataset: Dataset, workers: int, on_done: OnDone | None) -> Iterator[Finding]:
+    same: dict[str, list[CropEntry]] = defaultdict(list)
+    geometry = dataset.geometry
+    with ThreadPoolExecutor(workers) as pool:
+        read = pool.map(_read, (dataset.path(crop) for crop in dataset.crops), chunksize=64)
+        for crop, picture in zip(dataset.crops, read, strict=True):
+            if on_done is not None:
+                on_done(1)
+            if picture.sha256 is None:
+                continue
+            if picture.size is None:
+                yield Finding("damaged file", crop.file)
+                continue
+            if geometry is not None and picture.size != (geometry.size, geometry.size):
+                width, height = picture.size
+                yield Finding(
+                    "wrong size", crop.file, f"{width}x{height}, not {geometry.size}x{geometry.size}"
+                )
+            same[picture.sha256].append(crop)
+    for crops in same.values():
+        yield from _copies(crops)
+
+
+def _copies(crops: list[CropEntry]) -> Iterator[Finding]:
+    """What it means that all these crops are one and the same picture."""
+    files = sorted({crop.file for crop in crops})
+    if len(files) < 2:
+        return
+    others = ", ".join(files[1:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
+    if len({crop.label for crop in crops}) > 1:
+        yield Finding("two labels", files[0], f"the same picture as {others}")
+    if len({crop.split for crop in crops}) > 1:
+        yield Finding("leaked picture", files[0], f"the same as {others}")
+    else:
+        yield Finding("same picture", files[0], f"as {others}")
+
+
+def _read(file: Path) -> _Picture:
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return _Picture(None, None)
+    sha = hashlib.sha256(content).hexdigest()
+    image = None if is_cut_off(content, file.suffix) else _decoded(content)
+    return _Picture(sha, None if image is None else (image.shape[1], image.shape[0]))
+
+
+def _decoded(content: bytes) -> np.ndarray | None:
+    if not content:
+        return None
+    try:
+        image: np.ndarray | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return image
+
+
+def is_cut_off(content: bytes, suffix: str) -> bool:
+    """Whether a PNG or JPEG lacks its end; decoders fill the rest with grey and say nothing."""
+    if suffix.lower() == ".png":
+        return b"IEND" not in content[-16:]
+    if suffix.lower() in (".jpg", ".jpeg"):
+        return b"\xff\xd9" not in content[-1024:]  # some cameras add bytes after the end
+    return False
+
+
+def cores() -> int:
+    """How many threads reading files is worth."""
+    return os.cpu_count() or 1
