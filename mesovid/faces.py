@@ -205,8 +205,8 @@ def _turned_back(face: Face, turn: int, height: int, width: int) -> Face:
     x, y = face.landmarks.T
     if turn == 1:
         return Face(
-            (width - bottom, left, width - top, right), face.confidence, np.stack([width - y, x], axis=1)
+            (width - bottom, left, width - top, right), face.confidence, np.stack([width - 1 - y, x], axis=1)
         )
     return Face(
-        (top, height - right, bottom, height - left), face.confidence, np.stack([y, height - x], axis=1)
+        (top, height - right, bottom, height - left), face.confidence, np.stack([y, height - 1 - x], axis=1)
     )
