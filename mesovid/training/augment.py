@@ -88,7 +88,7 @@ def add_noise(crop: Pixels, sigma: float, seed: int) -> Pixels:
     )
     common = grey[: crop.size // 3].reshape(*crop.shape[:2], 1)
     noise = (common + coloured.reshape(crop.shape)) * (sigma / np.sqrt(2) / 32)
-    noisy: Pixels = cv2.add(crop, noise.astype(np.int16), dtype=cv2.CV_8U)
+    noisy: Pixels = cv2.add(crop, np.rint(noise).astype(np.int16), dtype=cv2.CV_8U)
     return noisy
 
 

@@ -1,0 +1,93 @@
+"""Calibration recovers what was distorted, and the threshold keeps the false alarms it promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesovid.classifier import logit, sigmoid
+from mesovid.settings import TrainSettings
+from mesovid.training.calibrate import decide, fit
+from mesovid.training.metrics import Scores
+
+RULE = TrainSettings()
+
+
+def videos(count: int, *, scale: float = 1.0, shift: float = 0.0, faces: int = 4, seed: int = 0) -> Scores:
+    """Videos whose faces have one true P(fake) each; the scores are that, distorted."""
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(0.02, 0.98, count)
+    fake = rng.random(count) < truth
+    raw = sigmoid((logit(truth) - shift) / scale)
+    names = [f"v{number}" for number in range(count)]
+    return Scores.of(np.repeat(fake, faces), np.repeat(raw, faces), np.repeat(names, faces))
+
+
+def test_platt_recovers_scale_and_shift() -> None:
+    found = fit(videos(4000, scale=2.0, shift=-1.0), "platt")
+    assert found.scale == pytest.approx(2.0, rel=0.1)
+    assert found.shift == pytest.approx(-1.0, abs=0.15)
+
+
+def test_temperature_has_no_shift() -> None:
+    found = fit(videos(4000, scale=0.5), "temperature")
+    assert found.method == "temperature"
+    assert found.shift == 0
+    assert found.scale == pytest.approx(0.5, rel=0.1)
+
+
+def test_more_fakes_than_reals_do_not_move_it() -> None:
+    scores = videos(4000, scale=2.0, shift=-1.0)
+    reals = np.flatnonzero(~scores.fake)
+    some = np.union1d(np.flatnonzero(scores.fake), reals[: len(reals) // 8])
+    found = fit(scores.select(some), "platt")
+    assert found.scale == pytest.approx(2.0, rel=0.2)
+    assert found.shift == pytest.approx(-1.0, abs=0.4)
+
+
+def test_separable_scores_do_not_become_certain() -> None:
+    fake = np.arange(20) < 10
+    scores = Scores.of(fake, np.where(fake, 0.99, 0.01), [f"v{number}" for number in range(20)])
+    calibrated = fit(scores, "platt")(scores.probability)
+    assert 0.8 < calibrated[fake].min() < 0.99
+    assert 0.01 < calibrated[~fake].max() < 0.2
+
+
+@pytest.mark.parametrize("method", ["none", "platt"])
+def test_one_class_is_left_uncalibrated(method: str) -> None:
+    found = fit(Scores.of([True, True], [0.2, 0.3], ["a", "b"]), method)
+    assert (found.method, found.scale, found.shift) == ("none", 1.0, 0.0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(5, 200), st.integers(0, 10_000), st.sampled_from([0.0, 0.05, 0.2]))
+def test_no_more_reals_than_promised_lie_above_the_threshold(count: int, seed: int, share: float) -> None:
+    scores = videos(count, seed=seed, scale=1.5)
+    if scores.fake.all() or not scores.fake.any():
+        return
+    decision = decide(scores, TrainSettings(false_alarms=share, calibration="none"))
+    judged = scores.per_video()
+    reals, fakes = judged.probability[~judged.fake], judged.probability[judged.fake]
+    assert decision.threshold >= 0.5
+    assert (reals > decision.threshold).mean() <= share
+    low = decision.uncertain[0] if decision.uncertain else decision.threshold
+    assert low <= decision.threshold
+    assert (fakes < low).mean() <= RULE.misses
+
+
+def test_a_good_model_has_its_threshold_at_one_half_and_no_band() -> None:
+    fake = np.arange(60) < 30
+    probability = np.where(fake, 0.9, 0.1)
+    names = [f"v{number}" for number in range(60)]
+    decision = decide(Scores.of(fake, probability, names), TrainSettings(calibration="none"))
+    assert decision.threshold == 0.5
+    assert decision.uncertain is None
+
+
+def test_the_rule_is_said_in_words_and_numbers() -> None:
+    decision = decide(videos(400), RULE)
+    assert "validation videos: at most 5% of the real ones lie above the threshold" in decision.rule
+    assert decision.uncertain is not None
+    assert decision.uncertain[1] == decision.threshold

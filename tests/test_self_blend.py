@@ -1,0 +1,94 @@
+"""Self-blended faces differ from their real ones inside a soft mask of the face, and follow from their seed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mesovid.align import align, transform
+from mesovid.settings import Geometry
+from mesovid.training.self_blend import OUTLINES, blend_mask, outline_of, self_blend, sheet, usual_landmarks
+
+# the astronaut's eyes, nose and mouth corners as MTCNN finds them, px
+LANDMARKS = np.array([[206, 105], [242, 108], [220, 128], [208, 146], [237, 148]], np.float32)
+GEOMETRY = Geometry(size=128)
+UNKNOWN = np.full((5, 2), np.nan, np.float32)
+
+
+@pytest.fixture(scope="module")
+def face(astronaut: np.ndarray) -> np.ndarray:
+    return align(astronaut, LANDMARKS, GEOMETRY)
+
+
+@pytest.fixture(scope="module")
+def points() -> np.ndarray:
+    matrix = transform(LANDMARKS, GEOMETRY)
+    return (LANDMARKS @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def test_equal_seeds_give_equal_blends(face: np.ndarray, points: np.ndarray) -> None:
+    before = face.copy()
+    one, two, other = (self_blend(face, points, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.fake, two.fake)
+    assert (one.fake != other.fake).any()
+    assert one.fake.dtype == np.uint8
+    assert one.fake.shape == face.shape
+    np.testing.assert_array_equal(face, before)
+
+
+def test_every_blend_changes_the_face_a_little(face: np.ndarray, points: np.ndarray) -> None:
+    for seed in range(30):
+        made = self_blend(face, points, np.random.default_rng(seed))
+        change = np.abs(made.fake.astype(int) - face)
+        assert change.max() > 0
+        assert change.mean() < 60
+
+
+def test_the_fake_is_the_mixture_that_its_mask_says(face: np.ndarray, points: np.ndarray) -> None:
+    made = self_blend(face, points, np.random.default_rng(3))
+    full, none = made.mask > 0.999, made.mask == 0
+    np.testing.assert_array_equal(made.fake[full], made.source[full])
+    assert none.any()
+
+
+def test_masks_are_soft_lie_on_the_face_and_vary(points: np.ndarray) -> None:
+    masks = [blend_mask(128, points, np.random.default_rng(seed)) for seed in range(40)]
+    for mask in masks:
+        assert 0.2 < mask.max() <= 1.0001
+        assert mask.min() >= 0
+        assert ((mask > 0.01) & (mask < 0.9 * mask.max())).any()
+        assert 0.005 < (mask > 0.5 * mask.max()).mean() < 0.6
+        assert mask[:4].max() < 0.35  # the upper corners are hair and background
+    mean = np.mean(masks, axis=0)
+    middle = points[2].round().astype(int)
+    assert mean[middle[1], middle[0]] > 0.4
+    assert max(mean[0, 0], mean[0, -1]) < 0.02
+    assert np.std([mask.sum() for mask in masks]) > 0.1 * np.mean([mask.sum() for mask in masks])
+
+
+def test_the_outline_follows_the_landmarks(points: np.ndarray) -> None:
+    def hull(landmarks: np.ndarray) -> np.ndarray:
+        return outline_of(128, landmarks, OUTLINES[0], np.random.default_rng(0))
+
+    np.testing.assert_allclose(hull(points + 7), hull(points) + 7, atol=0.01)
+    around = cv2.convexHull(hull(points))
+    assert all(cv2.pointPolygonTest(around, (float(x), float(y)), False) > 0 for x, y in points)
+
+
+def test_unknown_landmarks_mean_a_frontal_face(face: np.ndarray) -> None:
+    assert np.isfinite(self_blend(face, UNKNOWN, np.random.default_rng(0)).mask).all()
+    usual = usual_landmarks(128)
+    np.testing.assert_allclose(transform(usual, GEOMETRY), [[1, 0, 0], [0, 1, 0]], atol=0.01)
+
+
+@pytest.mark.parametrize("points", [np.zeros((5, 2)), np.full((5, 2), 1e4)], ids=["one point", "outside"])
+def test_broken_landmarks_do_no_harm(points: np.ndarray, face: np.ndarray) -> None:
+    made = self_blend(face, points.astype(np.float32), np.random.default_rng(0))
+    assert np.isfinite(made.mask).all()
+
+
+def test_the_sheet_shows_five_panels_a_face(face: np.ndarray, points: np.ndarray) -> None:
+    image = sheet([face] * 3, [points] * 3, seed=1, side=40)
+    assert image.shape == (120, 200, 3)
+    np.testing.assert_array_equal(image, sheet([face] * 3, [points] * 3, seed=1, side=40))
