@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 
-# OpenCV writes what it thinks of a damaged file to stderr, past sys.stderr; it reads these variables when it is loaded
-os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
 from mesovid.errors import MesovidError
 
 try:
@@ -17,3 +13,7 @@ except ImportError as error:
         f"OpenCV cannot be loaded ({error}); on Debian and Ubuntu `apt-get install libgl1 libglib2.0-0 libxcb1` "
         "brings the system libraries it needs"
     ) from error
+
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    # what it thinks of a damaged file would go to stderr, past sys.stderr
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -80,6 +80,7 @@ GROUPS_BEFORE = (0, 1, 4, 16)  # groups of pictures decoded before the wanted on
 RUN_GAP = 4  # frames; wanted frames this near to each other are decoded in one go
 # codecs whose marked frames are referred to by no other frame at all; HEVC's may be, by higher temporal layers
 SKIPPABLE = frozenset(["h264", "mpeg1video", "mpeg2video", "mpeg4"])
+TEXT_FORMATS = frozenset(["adf", "bin", "idf", "tty", "xbin"])  # FFmpeg draws text as a terminal would
 LONGEST = 1e8  # seconds; a container that says more is wrong
 
 Item = TypeVar("Item")
@@ -459,6 +460,8 @@ def _first_at(pictures: Iterable[VideoFrame], missing: list[int]) -> Iterator[Vi
 def _check_file(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: this is a folder; a video or picture file is needed")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: not a regular file; a video or picture file is needed")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -471,15 +474,18 @@ def _check_file(path: Path) -> None:
 
 
 def _open(path: Path) -> InputContainer:
-    # an absolute path is no URL or option, whatever the name begins with; and what calls itself a video may be a playlist,
-    # which must not make anyone fetch from the network
+    # an absolute path is no URL or option, whatever the name begins with; and what calls itself a video may be a
+    # playlist, which must not make anyone fetch from the network
     options = {"protocol_whitelist": "file"}
+    message = f"{path}: not a video that can be read; it is damaged, cut off or something else by that name"
     try:
-        return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
+        container = av.open(os.path.abspath(path), options=options, metadata_errors="replace")
     except av.FFmpegError as error:
-        raise InputError(
-            f"{path}: not a video that can be read ({error.strerror}); it is damaged, cut off or something else by that name"
-        ) from error
+        raise InputError(message) from error
+    if container.format.name in TEXT_FORMATS:
+        container.close()
+        raise InputError(message)
+    return container
 
 
 def _video_stream(path: Path, container: InputContainer) -> VideoStream:
