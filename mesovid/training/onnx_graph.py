@@ -33,7 +33,7 @@ Array = npt.NDArray[np.float32]
 class Op:
     """One step of a graph. Tensors are named; maps are channels first. Arrays and attributes depend on the kind."""
 
-    kind: str  # an ONNX operator; or `affine` (scale, shift a channel), `identity`, `flatten`, `swish`
+    kind: str  # an ONNX operator; or `affine` (scale, shift a channel), `identity`, `flatten`, `resize`, `swish`
     inputs: tuple[str, ...]
     output: str
     arrays: dict[str, Array] = field(default_factory=dict)
@@ -235,6 +235,14 @@ def _zero_padding(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     ]
 
 
+def _resizing(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
+    """Bilinear, without averaging, as Keras does it when nothing is cropped or padded."""
+    if layer.interpolation != "bilinear" or layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
+        raise ModelError(f"cannot export layer {layer.name!r}: it resizes other than bilinearly to a fixed size")
+    scales = [1, 1, layer.height / layer.input.shape[1], layer.width / layer.input.shape[2]]
+    return [Op("resize", inputs, layer.name, {"scales": np.array(scales, np.float32)})]
+
+
 def _identity(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     return [Op("identity", inputs, layer.name)]
 
@@ -320,6 +328,7 @@ _TRANSLATORS: dict[str, Callable[[Any, tuple[str, ...]], list[Op]]] = {
     "ReLU": _relu,
     "Rescaling": _rescaling,
     "Reshape": _reshape,
+    "Resizing": _resizing,
     "SeparableConv2D": _separable,
     "SpatialDropout2D": _identity,
     "Subtract": _merge("Sub"),
@@ -449,6 +458,11 @@ def _nodes(op: Op) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
             helper.make_node("Sigmoid", op.inputs, [gate]),
             helper.make_node("Mul", [*op.inputs, gate], [op.output]),
         ], []
+    if op.kind == "resize":
+        scales = _constant(op, "scales")
+        inputs = [*op.inputs, "", scales.name]
+        attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        return [helper.make_node("Resize", inputs, [op.output], **attributes)], [scales]
     if op.kind == "identity":
         return [helper.make_node("Identity", op.inputs, [op.output])], []
     if op.kind == "affine":
