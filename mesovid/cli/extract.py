@@ -30,7 +30,7 @@ LAYOUTS = ("auto", "folders", "ffpp", "celebdf", "dfdc", "manifest")
 @click.option("--splits", metavar="FILE", type=click.Path(exists=True), help="Official splits: a file {split: [paths or pairs]}, or a folder of such.")  # fmt: skip
 @click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help="How faces are cut out: as a model or dataset has it, and single values, say scale=2.5.")  # fmt: skip
 @click.option("--size", type=int, metavar="PX", help="Side of a crop; the same as --geometry size=PX.")
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes. Default: one a core.")
+@click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes; 0 works in this one. Default: one a core.")  # fmt: skip
 @click.option("--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Also write a contact sheet.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no table.")
 @settings_options(ExtractSettings)
@@ -81,7 +81,7 @@ def command(
         gathered,
         output,
         chosen,
-        workers=workers or os.cpu_count() or 1,
+        workers=(os.cpu_count() or 1) if workers is None else workers,
         on_start=progress.start,
         on_results=progress.add,
     )

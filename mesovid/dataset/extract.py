@@ -61,7 +61,7 @@ def extract(
 ) -> Extraction:
     """Extract all videos of `gathered` into the folder `root`; goes on where a killed run stopped.
 
-    The outcome does not depend on `workers`, nor on how often the run was stopped. `on_start` hears how many videos there
+    `workers` is the number of processes; 0 works in this one. The outcome does not depend on it, nor on how often the run was stopped. `on_start` hears how many videos there
     are and how many of them are done. Raises DatasetError for a folder that holds anything else, for a full disk (run again
     once there is room), and when no crop came out.
     """
@@ -187,6 +187,10 @@ def _full_disk(journal: Journal, why: str | None) -> DatasetError:
 
 def _results(jobs: list[Job], root: Path, settings: CutSettings, workers: int) -> Iterator[list[Result]]:
     """The results of each job, as they come. A job that kills its worker twice fails; the others go on."""
+    if not workers:
+        cutter = Cutter(root, root / WORK / "stage-0", settings)
+        yield from map(cutter.cut, jobs)
+        return
     suspects: list[Job] = []
     while jobs or suspects:
         # after a crash nobody knows whose fault it was: those that were under way go on one by one

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mesovid.dataset import class_folders
+from mesovid.dataset import class_folders, tables
 from mesovid.dataset.labels import FAKE, REAL
+from mesovid.dataset.sources import NotThisLayoutError
 from mesovid.errors import DatasetError, SettingsError
 from mesovid.records import Box
 from mesovid.settings import Geometry
-from mesovid.video import PICTURE_SUFFIXES
+from mesovid.video import PICTURE_SUFFIXES, is_picture
 
 SCHEMA = 1
 MANIFEST = "manifest.jsonl"
@@ -97,7 +98,10 @@ def read_dataset(path: str | Path) -> Dataset:
             f"{root} is an unfinished extraction; run the same `mesovid extract` again to finish it"
         )
     else:
-        card, crops = {}, bare_crops(root)
+        try:
+            card, crops = {}, bare_crops(root)
+        except NotThisLayoutError as error:
+            raise DatasetError(f"{root}: {error}") from error
     if not crops:
         raise DatasetError(
             f"{root} holds no crop; expected {MANIFEST} or folders such as train/real and train/fake"
@@ -243,8 +247,14 @@ def _geometry(root: Path, card: Mapping[str, Any]) -> Geometry | None:
 
 
 def bare_crops(root: Path, labels: Mapping[str, str] | None = None) -> list[CropEntry]:
-    """The pictures under `[split/]<class>/` or `<class>/[split/]`; `labels` adds class names to the known ones."""
-    sources, _ = class_folders.find(root, PICTURE_SUFFIXES, labels or {})
+    """The pictures that a `manifest.csv` lists, or those under `[split/]<class>/` or `<class>/[split/]`.
+
+    `labels` adds class names to the known ones.
+    """
+    if (root / tables.NAMES[0]).is_file():
+        sources = list(tables.read(root / tables.NAMES[0], labels or {}).sources)
+    else:
+        sources, _ = class_folders.find(root, PICTURE_SUFFIXES, labels or {})
     return [
         CropEntry(
             file=file.relative_to(root).as_posix(),
@@ -260,6 +270,7 @@ def bare_crops(root: Path, labels: Mapping[str, str] | None = None) -> list[Crop
         )
         for source in sources
         for frame, file in enumerate(source.files)
+        if is_picture(file)
     ]
 
 
