@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mesovid.dataset.labels import label_of, split_of
 from mesovid.dataset.manifest import MANIFEST, CropEntry, Dataset
 from mesovid.dataset.sources import media_files
 from mesovid.dataset.splits import leaks
+from mesovid.opencv import cv2
 from mesovid.video import PICTURE_SUFFIXES
 
 OnDone = Callable[[int], None]  # hears how many more files have been read

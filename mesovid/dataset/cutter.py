@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +19,7 @@ from mesovid.dataset.manifest import CropEntry
 from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError, InputError, MesovidError
 from mesovid.faces import FaceFinder
+from mesovid.opencv import cv2
 from mesovid.people import PeopleLinker
 from mesovid.records import Box, Face, Frame, FrameFaces, Pixels, VideoInfo
 from mesovid.settings import ExtractSettings, FaceSettings, Geometry, RuntimeSettings, SampleSettings

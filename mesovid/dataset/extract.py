@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from mesovid.dataset.cutter import FULL_DISK, PICTURES, CutSettings, Cutter, Job, Result, failed
 from mesovid.dataset.journal import WORK, Journal, plan_of, write_results
 from mesovid.dataset.labels import FAKE, REAL
@@ -24,6 +22,7 @@ from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset, write_car
 from mesovid.dataset.sources import Problem, Source
 from mesovid.dataset.splits import OWN_SPLITS, Leak, assign, leaks, parse_ratio
 from mesovid.errors import DatasetError
+from mesovid.opencv import cv2
 from mesovid.settings import ExtractSettings
 from mesovid.video import is_picture
 

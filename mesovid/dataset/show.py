@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mesovid.dataset.cutter import Result
 from mesovid.dataset.manifest import CropEntry, Dataset, counts, write_atomically
 from mesovid.dataset.sources import Problem
 from mesovid.errors import DatasetError, InputError
+from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import SampleSettings
 from mesovid.video import sample

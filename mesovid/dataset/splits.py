@@ -133,20 +133,18 @@ def linked_sets(sources: Iterable[Tied], *, identities: bool = True) -> list[lis
 def leaks(items: Iterable[Linked]) -> list[Leak]:
     """Every video, original, group and identity that lies in more than one split."""
     where: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    originals = set()
     for item in items:
         if item.split is None:
             continue
         for kind, node in links(item):
             name = node if isinstance(node, str) else ": ".join(str(part) for part in node if part)  # type: ignore[attr-defined]
             where[kind, name][item.split].add(item.video)
-        if item.original is not None:
-            originals.add(item.original)
     found = []
     for (kind, name), by_split in where.items():
         if len(by_split) > 1:
+            itself = sum(name in videos for videos in by_split.values())
+            kind = "original" if kind == "video" and itself < 2 else kind
             videos = set().union(*by_split.values())
-            kind = "original" if kind == "video" and videos != {name} and name in originals else kind
             found.append(Leak(kind, name, tuple(sorted(by_split)), len(videos)))
     order = ("video", "original", "group", "identity")
     return sorted(found, key=lambda leak: (order.index(leak.kind), leak.name))
