@@ -159,6 +159,8 @@ def test_verdicts_count_the_band_apart(evaluation: Evaluation) -> None:
     assert calls["real"].called_fake.value == pytest.approx(1 / 3)
     # fs/c lies at .31 on .35 to .45: called real, and the shares of a class make one
     assert calls["FaceSwap"].called_real.value == 1
+    assert list(calls) == ["real", "all fakes", "Deepfakes", "FaceSwap"]
+    assert calls["all fakes"].called_fake.value == pytest.approx(2 / 3)
     for call in calls.values():
         shares = (call.called_fake.value, call.uncertain.value, call.called_real.value)
         assert sum(share or 0 for share in shares) == pytest.approx(1)
@@ -217,7 +219,7 @@ def test_reals_alone_give_the_share_of_false_alarms(tmp_path: Path, model: Path)
         cv2.imwrite(str(file), np.full((SIZE * 2, SIZE * 2, 3), brightness, np.uint8))
     found = evaluate(read_dataset(tmp_path / "set"), [load_model(model)], QUICK)
     videos = found.models[0].videos
-    assert videos.auc.value is None
+    assert videos.auc.value is videos.calibration_error.value is None
     assert videos.false_alarms.value == 0.25
     text = to_text(found)
     assert "All faces are real" in text
@@ -229,7 +231,7 @@ def test_reals_alone_give_the_share_of_false_alarms(tmp_path: Path, model: Path)
 
 def test_crops_cut_otherwise_are_refused_with_both_values(folder: Path, model: Path) -> None:
     dataset = replace(read_dataset(folder), geometry=replace(GEOMETRY, scale=2.0))
-    with pytest.raises(DatasetError, match=r"scale is 2\.0, bright wants 2\.96.*--model bright"):
+    with pytest.raises(DatasetError, match=r"scale is 2\.0, bright wants 2\.96.*--geometry bright"):
         evaluate(dataset, [load_model(model)], QUICK)
 
 

@@ -38,6 +38,7 @@ from mesovid.training.metrics import (
     share,
 )
 
+ALL_FAKES = "all fakes"
 PREFERRED_SPLITS = ("test", "dev", "valid")
 Progress = Callable[[int], None]  # told of each batch how many crops it held
 
@@ -54,7 +55,7 @@ class Excluded:
 class Calls:
     """What a model's verdicts on videos of one kind are, with Wilson intervals."""
 
-    name: str  # "real", or a method
+    name: str  # "real", a method, or "all fakes", which comes before several methods
     fake: bool
     videos: int
     called_fake: Estimate
@@ -181,7 +182,7 @@ def check_geometry(dataset: Dataset, classifier: Classifier) -> None:
     if differences := geometry_differences(dataset.geometry, classifier):
         raise DatasetError(
             f"the crops of {dataset.root} do not fit {classifier.card.name}: {differences};"
-            f" extract them again with --model {classifier.card.name}"
+            f" extract them again with --geometry {classifier.card.name}"
         )
 
 
@@ -440,10 +441,11 @@ def _calls(videos: Scores, threshold: float, band: tuple[float, float] | None) -
     low, high = band or (np.inf, -np.inf)
     unsure = (videos.probability >= low) & (videos.probability <= high)
     called = (videos.probability >= threshold) & ~unsure
+    methods = np.unique(videos.method[videos.fake])
     kinds: list[tuple[str, bool, npt.NDArray[np.bool_]]] = [("real", False, ~videos.fake)]
-    kinds += [
-        (name, True, videos.fake & (videos.method == name)) for name in np.unique(videos.method[videos.fake])
-    ]
+    if len(methods) > 1:
+        kinds.append((ALL_FAKES, True, videos.fake))
+    kinds += [(name, True, videos.fake & (videos.method == name)) for name in methods]
     return tuple(
         Calls(
             str(name),

@@ -163,7 +163,6 @@ class Measures:
 
 
 FIGURES = tuple(field.name for field in dataclasses.fields(Measures) if field.type == "Estimate")
-_NEEDS_BOTH = frozenset({"auc", "eer", "average_precision"})  # a ranking of one class says nothing
 
 
 def auc(fake: npt.ArrayLike, probability: npt.ArrayLike) -> float | None:
@@ -196,7 +195,8 @@ def calibration_error(fake: Flags, probability: Floats) -> float:
     """Expected calibration error: the mean over rows of |share of fakes - mean P(fake)| in the row's bin.
 
     `CALIBRATION_BINS` bins of equal width over P(fake) (not over the confidence of the called class as in Guo et al.
-    2017): they see a detector that is too sure of fakes and too unsure of reals. With few rows it is biased upwards.
+    2017): they see a detector that is too sure of fakes and too unsure of reals. With few rows it is biased upwards. It depends
+    on the share of fakes in the set; of one class alone it would only be a mean score, so `measure` leaves it unknown there.
     """
     inside = _bins(probability)
     gap = np.bincount(inside, weights=fake - probability, minlength=CALIBRATION_BINS)
@@ -337,7 +337,7 @@ def _values(scores: Scores, threshold: float) -> dict[str, float | None]:
         "average_precision": float(sk.average_precision_score(fake, p)) if both else None,
         "log_loss": float(sk.log_loss(fake, p, labels=[False, True])),
         "brier": float(sk.brier_score_loss(fake, p, pos_label=True)),
-        "calibration_error": calibration_error(fake, p),
+        "calibration_error": calibration_error(fake, p) if both else None,
         "accuracy": float(sk.accuracy_score(fake, called)),
         "precision": float(sk.precision_score(fake, called)) if both and called.any() else None,
         "recall": float(sk.recall_score(fake, called)) if fake.any() else None,

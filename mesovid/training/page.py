@@ -7,6 +7,7 @@ import html
 
 from mesovid import __version__
 from mesovid.training.evaluate import Evaluation, Mistake, ModelEvaluation
+from mesovid.training.metrics import Estimate
 from mesovid.training.plots import jpeg, plots, thumbnail
 from mesovid.training.tables import UNKNOWN, estimate, excluded_line, heading, html_table, tables
 
@@ -90,10 +91,12 @@ def _warnings(evaluation: Evaluation) -> str:
 
 def _tiles(model: ModelEvaluation, named: bool) -> str:
     videos = model.videos
+    reals = next((call.called_fake for call in model.calls if not call.fake), Estimate(None))
+    fakes = next((call.called_fake for call in model.calls if call.fake), Estimate(None))
     shown = [
         ("Video AUC", videos.auc, False),
-        ("Fakes called fake", videos.recall, True),
-        ("Reals called fake", videos.false_alarms, True),
+        ("Fakes called fake", fakes, True),
+        ("Reals called fake", reals, True),
         ("Calibration error", videos.calibration_error, False),
     ]
     if model.pairs:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mesovid.dataset.manifest import write_atomically
 from mesovid.errors import InputError
-from mesovid.training.evaluate import Evaluation
+from mesovid.training.evaluate import ALL_FAKES, Evaluation
 from mesovid.training.metrics import Difference, Estimate
 from mesovid.training.results import to_json
 from mesovid.training.tables import UNKNOWN, Table, difference, estimate, markdown_table
@@ -98,6 +98,7 @@ def _read(data: Path) -> list[Entry]:
 def _overview_row(entry: Entry) -> tuple[str, ...]:
     videos = entry["videos"]
     reals = [call for call in entry["verdicts"] if not call["fake"]]
+    fakes = [call for call in entry["verdicts"] if call["fake"]]  # all of them first
     return (
         entry["set"],
         entry["name"],
@@ -106,7 +107,7 @@ def _overview_row(entry: Entry) -> tuple[str, ...]:
         _figure(entry["crops"]["auc"]),
         _share(entry["pairs"]["accuracy"]) if entry["pairs"] else UNKNOWN,
         _share(reals[0]["called_fake"]) if reals else UNKNOWN,
-        _share(videos["recall"]),
+        _share(fakes[0]["called_fake"]) if fakes else UNKNOWN,
         _figure(videos["calibration_error"]),
     )
 
@@ -139,7 +140,7 @@ def _methods(entries: list[Entry]) -> Table:
         )
         for entry in entries
         for method in entry["methods"]
-        if method["videos"]["auc"]["value"] is not None
+        if method["videos"]["auc"]["value"] is not None and method["method"] != "fake"
     ]
     header = ("Method", "Model", "Videos", "Video AUC", "EER", "Face AUC")
     by_method = sorted(rows, key=lambda row: row[0])
@@ -160,8 +161,8 @@ def _verdicts(entries: list[Entry]) -> Table:
         for call in entry["verdicts"]
     ]
     header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real")
-    reals_first = sorted(rows, key=lambda row: (row[0] != "real", row[0]))
-    return Table("Verdicts on videos", header, tuple(reals_first), names=2)
+    ordered = sorted(rows, key=lambda row: (row[0] != "real", row[0] != ALL_FAKES, row[0]))
+    return Table("Verdicts on videos", header, tuple(ordered), names=2)
 
 
 def _robustness(entries: list[Entry]) -> Table:

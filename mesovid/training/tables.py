@@ -17,9 +17,9 @@ FIGURE_NAMES = (
     ("average_precision", "Average precision"),
     ("accuracy", "Accuracy"),
     ("precision", "Precision"),
-    ("recall", "Recall: fakes called fake"),
+    ("recall", "Recall at the threshold"),
     ("f1", "F1"),
-    ("false_alarms", "False alarms: reals called fake"),
+    ("false_alarms", "False alarms at the threshold"),
     ("log_loss", "Log loss"),
     ("brier", "Brier score"),
     ("calibration_error", "Calibration error"),
@@ -197,7 +197,7 @@ def _verdicts(evaluation: Evaluation) -> Iterator[Table]:
         for model in evaluation.models
     ]
     header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real")
-    note = "Intervals here are Wilson's. Uncertain: inside the band of the model's card."
+    note = "As a scan says it; uncertain: inside the band of the model's card. Intervals here are Wilson's."
     yield Table("Verdicts on videos", header, tuple(rows), names=2, note=note)
 
 
