@@ -15,10 +15,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 # lower layers never import upper ones; a package counts as one
 LAYERS = (
     ("records", "errors", "assets"),
-    ("settings", "backend"),
-    ("video", "align", "people", "networks", "verdict"),
-    ("cascade", "cuts", "faces", "meso", "architectures", "weights"),
-    ("classifier", "dataset", "recipes", "report"),
+    ("settings", "backend", "opencv"),
+    ("timeline", "align", "people", "networks", "verdict", "cuts"),
+    ("video", "cascade", "meso", "mesolite", "architectures", "weights"),
+    ("faces", "classifier", "dataset", "recipes", "report"),
     ("scanner", "training"),
     ("batch",),
     ("cli",),
