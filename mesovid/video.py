@@ -1,9 +1,9 @@
 """Opens videos and pictures: the only place that does. Everything after it sees RGB frames with true timestamps.
 
-A video is read in two passes. The first reads its packets without decoding them (7 microseconds each) and so learns the time of
-every frame and which are key frames; containers lie about both. The second decodes: from the key frame before a wanted
-frame up to that frame, leaving out frames that no other depends on, and jumps over what lies between. Only wanted frames are
-converted to RGB. No pass holds more than a few frames.
+A video is read in two passes. The first reads its packets without decoding them (10 microseconds each) and so learns when
+every frame is shown and which ones are key frames; what containers say of their length is often wrong. The second
+decodes: from the key frame before a wanted frame up to that frame, without frames that no other one refers to, and jumps
+over what lies between. Only wanted frames become RGB. No pass holds more than a few frames.
 """
 
 from __future__ import annotations
@@ -33,42 +33,11 @@ from mesovid.records import Frame, Pixels, VideoInfo
 from mesovid.settings import SampleSettings
 from mesovid.timeline import Integers, Timeline, TimelineBuilder, Times, choose
 
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".3g2",
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".divx",
-        ".dv",
-        ".f4v",
-        ".flv",
-        ".gif",
-        ".h264",
-        ".264",
-        ".h265",
-        ".hevc",
-        ".m2ts",
-        ".m2v",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".ogg",
-        ".ogv",
-        ".rm",
-        ".rmvb",
-        ".ts",
-        ".vob",
-        ".webm",
-        ".wmv",
-        ".y4m",
-    ]
-)
+VIDEO_SUFFIXES = frozenset([
+    ".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc",
+    ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogv", ".rm", ".rmvb",
+    ".ts", ".vob", ".webm", ".wmv", ".y4m",
+])  # fmt: skip
 PICTURE_SUFFIXES = frozenset(
     [".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
 )
@@ -444,7 +413,7 @@ class _Video:
 
     def _image(self, picture: VideoFrame) -> Pixels:
         width, height = self._size
-        image = self._reformatter.reformat(picture, width, height, "rgb24").to_ndarray()
+        image = self._reformatter.reformat(picture, width, height, "rgb24", threads=1).to_ndarray()
         return np.ascontiguousarray(np.rot90(image, self._quarter_turns), np.uint8)
 
 
