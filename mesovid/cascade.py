@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mesovid.networks import Array, Network, load_detector
+from mesovid.opencv import cv2
 from mesovid.records import Face, Pixels
 from mesovid.settings import FaceSettings, RuntimeSettings
 
