@@ -37,14 +37,17 @@ def randomise(model: keras.Model) -> None:
 def outputs(model: keras.Model, size: int) -> tuple[np.ndarray, np.ndarray]:
     crops = RNG.integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     session = onnxruntime.InferenceSession(convert(model).SerializeToString())
-    return session.run(None, {"face": crops})[0], np.asarray(model(crops.astype(np.float32)))
+    # said outright: a Resizing layer of Keras 3.15 would switch the layers behind it to training
+    return session.run(None, {"face": crops})[0], np.asarray(model(crops.astype(np.float32), training=False))
 
 
 @pytest.mark.parametrize("architecture", BUILDERS)
 @pytest.mark.parametrize("activation", ["relu", "elu", "leaky_relu"])
 def test_exported_networks_agree(architecture: str, activation: str) -> None:
+    if architecture == "mesolite" and activation != "relu":
+        pytest.skip("mesolite has one activation")
     model = build(architecture, NetworkSettings(activation=activation), size=64)
-    if architecture.startswith("meso"):
+    if architecture in ("meso4", "mesoinception4"):
         randomise(model)
     onnx, tensorflow = outputs(model, 64)
     np.testing.assert_allclose(onnx, tensorflow, atol=1e-5)
@@ -81,8 +84,14 @@ def blocks() -> dict[str, object]:
     def normalised_pool(x: keras.KerasTensor) -> keras.KerasTensor:
         return layers.MaxPooling2D(2)(layers.BatchNormalization()(layers.ELU()(x)))
 
-    return {function.__name__: function for function in
-            (squeeze_and_excite, reshaped_gate, residual, strided, depthwise, dilated, normalised_pool)}  # fmt: skip
+    def smaller(x: keras.KerasTensor) -> keras.KerasTensor:
+        return layers.Conv2D(3, 3, strides=2, padding="same")(layers.Resizing(17, 14)(x))
+
+    def larger(x: keras.KerasTensor) -> keras.KerasTensor:
+        return layers.GlobalMaxPooling2D(keepdims=True)(layers.Resizing(27, 33)(x))
+
+    return {function.__name__: function for function in (squeeze_and_excite, reshaped_gate, residual, strided,
+            depthwise, dilated, normalised_pool, smaller, larger)}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", blocks())

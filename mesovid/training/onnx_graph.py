@@ -33,7 +33,7 @@ Array = npt.NDArray[np.float32]
 class Op:
     """One step of a graph. Tensors are named; maps are channels first. Arrays and attributes depend on the kind."""
 
-    kind: str  # an ONNX operator; or `affine` (scale, shift a channel), `identity`, `flatten`, `resize`, `swish`
+    kind: str  # an ONNX operator; or `affine` (scale, shift a channel), `identity`, `flatten`, `swish`
     inputs: tuple[str, ...]
     output: str
     arrays: dict[str, Array] = field(default_factory=dict)
@@ -236,11 +236,24 @@ def _zero_padding(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
 
 
 def _resizing(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
-    """Bilinear, without averaging, as Keras does it when nothing is cropped or padded."""
-    if layer.interpolation != "bilinear" or layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
-        raise ModelError(f"cannot export layer {layer.name!r}: it resizes other than bilinearly to a fixed size")
-    scales = [1, 1, layer.height / layer.input.shape[1], layer.width / layer.input.shape[2]]
-    return [Op("resize", inputs, layer.name, {"scales": np.array(scales, np.float32)})]
+    """Bilinear between pixel centres, as TensorFlow has it; the batch is free, so sizes are given as scales."""
+    plain = not (layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or layer.antialias)
+    if layer.interpolation != "bilinear" or not plain:
+        raise ModelError(
+            f"cannot export layer {layer.name!r}: it must resize bilinearly and without antialiasing"
+        )
+    sides = zip(layer.input.shape[1:3], layer.output.shape[1:3], strict=True)
+    scales = np.array([1, 1, *(_scale(before, after) for before, after in sides)], np.float32)
+    attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    return [Op("Resize", (*inputs, ""), layer.name, {"scales": scales}, attributes)]
+
+
+def _scale(before: int, after: int) -> float:
+    """A float32 by which `before` becomes `after` when the product is rounded down, as ONNX does."""
+    scale = np.float32(after / before)
+    return float(
+        scale if int(np.float32(before) * scale) == after else np.nextafter(scale, np.float32(np.inf))
+    )
 
 
 def _identity(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
@@ -411,7 +424,8 @@ def _conv_then_affine(conv: Op, affine: Op) -> Op:
 
 def numbered(ops: list[Op]) -> list[Op]:
     """The same ops with tensors named by their place: Keras counts layers over a whole process, and files should not tell."""
-    names = {op.output: f"{place}_{op.kind}" for place, op in enumerate(ops)} | {INPUT: INPUT, OUTPUT: OUTPUT}
+    names = {op.output: f"{place}_{op.kind}" for place, op in enumerate(ops)}
+    names |= {INPUT: INPUT, OUTPUT: OUTPUT, "": ""}  # an input that is left out stays so
     return [
         replace(op, inputs=tuple(names[name] for name in op.inputs), output=names[op.output]) for op in ops
     ]
@@ -458,11 +472,6 @@ def _nodes(op: Op) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
             helper.make_node("Sigmoid", op.inputs, [gate]),
             helper.make_node("Mul", [*op.inputs, gate], [op.output]),
         ], []
-    if op.kind == "resize":
-        scales = _constant(op, "scales")
-        inputs = [*op.inputs, "", scales.name]
-        attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        return [helper.make_node("Resize", inputs, [op.output], **attributes)], [scales]
     if op.kind == "identity":
         return [helper.make_node("Identity", op.inputs, [op.output])], []
     if op.kind == "affine":
