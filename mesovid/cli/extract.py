@@ -134,7 +134,9 @@ def _summarize(extraction: Extraction, progress: _Progress) -> None:
         click.echo(f"note: {note}")
     if extraction.leaks:
         shown = "; ".join(map(str, extraction.leaks[:3]))
-        click.echo(f"note: the official split leaks in {len(extraction.leaks)} places: {shown}")
+        click.echo(
+            f"note: these splits share what they should not, in {len(extraction.leaks)} places: {shown}"
+        )
     if progress.crops:
         rate = progress.crops / max(progress.seconds, 1e-9)
         click.echo(f"{progress.crops} crops in {progress.seconds:.1f} s, {rate:.1f} a second", err=True)

@@ -40,7 +40,7 @@ class Extraction:
     results: tuple[Result, ...]  # a video each, sorted
     problems: tuple[Problem, ...]  # what could not even be tried
     notes: tuple[str, ...]
-    leaks: tuple[Leak, ...]  # of an official split; one's own has none
+    leaks: tuple[Leak, ...]  # of an official split; one's own has none but those that `link` allows
 
     @property
     def failures(self) -> tuple[Problem, ...]:
@@ -76,7 +76,7 @@ def extract(
             on_start(len(sources), done)
         if jobs or not journal.finished:
             _run(jobs, journal, settings, workers, on_results)
-            _complete(journal, gathered, settings, plan)
+            _complete(journal, gathered, settings, plan, leaks(sources))
         journal.remove()
         results = tuple(journal.results[source.video] for source in sources)
     return Extraction(
@@ -84,7 +84,7 @@ def extract(
         results=results,
         problems=gathered.problems,
         notes=gathered.notes + _split_notes(sources, settings.extract),
-        leaks=tuple(leaks(sources)) if settings.extract.link == "identities" else (),
+        leaks=tuple(leaks(sources)),
     )
 
 
@@ -263,7 +263,13 @@ def _die_with_parent() -> None:
 # The end
 
 
-def _complete(journal: Journal, gathered: Gathered, settings: CutSettings, plan: Mapping[str, Any]) -> None:
+def _complete(
+    journal: Journal,
+    gathered: Gathered,
+    settings: CutSettings,
+    plan: Mapping[str, Any],
+    known: Sequence[Leak],
+) -> None:
     """Write the dataset's files. All of it can be done again until the last one, `dataset.json`, is there."""
     results = list(journal.results.values())
     crops = [crop for result in results for crop in result.crops]
@@ -287,6 +293,7 @@ def _complete(journal: Journal, gathered: Gathered, settings: CutSettings, plan:
         layout=gathered.layout,
         settings=plan["settings"],
         crops=crops,
+        leaks=[[leak.kind, leak.name] for leak in known],
         collections=[{"path": path, "layout": layout} for path, layout in gathered.layouts],
         plan=dict(plan),
     )
