@@ -96,10 +96,22 @@ def test_equal_error_rate_of_small_cases(fake: list[int], probability: list[floa
     assert metrics.equal_error(np.array(fake, bool), np.array(probability))[0] == pytest.approx(rate)
 
 
-def test_calibration_error_weighs_bins_by_their_rows() -> None:
-    # bin 2: three rows at .25, a third fake, gap 1/3 - .25; bin 9: one real at 1.0, gap 1
+def test_calibration_error_weighs_bins_and_classes() -> None:
+    # the one fake weighs 1/2, the three reals 1/6 each. Bin 2 at .25: weight 5/6, share of fakes .6; bin 9 at 1: a real, 1/6
     fake, p = np.array([True, False, False, False]), np.array([0.25, 0.25, 0.25, 1.0])
-    assert metrics.calibration_error(fake, p) == pytest.approx(0.75 * (1 / 3 - 0.25) + 0.25 * 1.0)
+    share, mean, weight = metrics.reliability(fake, p)
+    assert share == pytest.approx([0.6, 0.0])
+    assert mean == pytest.approx([0.25, 1.0])
+    assert weight == pytest.approx([5 / 6, 1 / 6])
+    assert metrics.calibration_error(fake, p) == pytest.approx(5 / 6 * (0.6 - 0.25) + 1 / 6 * 1.0)
+
+
+def test_calibration_error_does_not_depend_on_how_many_fakes_there_are() -> None:
+    scores = random_scores(2)
+    more = scores.select(np.concatenate([np.arange(80), np.repeat(np.flatnonzero(scores.fake), 3)]))
+    assert metrics.calibration_error(more.fake, more.probability) == pytest.approx(
+        metrics.calibration_error(scores.fake, scores.probability)
+    )
 
 
 def test_honest_probabilities_are_calibrated() -> None:

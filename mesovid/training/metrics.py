@@ -192,15 +192,30 @@ def equal_error(fake: Flags, probability: Floats) -> tuple[float, float]:
 
 
 def calibration_error(fake: Flags, probability: Floats) -> float:
-    """Expected calibration error: the mean over rows of |share of fakes - mean P(fake)| in the row's bin.
+    """Expected calibration error: the mean over `reliability`'s bins of |share of fakes - mean P(fake)|, by their weight.
+
+    With few rows it is biased upwards. Of one class alone it would only be a mean score, so `measure` leaves it unknown there.
+    """
+    share, mean, weight = reliability(fake, probability)
+    return float(np.sum(weight * np.abs(share - mean)))
+
+
+def reliability(fake: Flags, probability: Floats) -> tuple[Floats, Floats, Floats]:
+    """For each bin that holds rows: the share of fakes, the mean P(fake), and its weight, which add up to one.
 
     `CALIBRATION_BINS` bins of equal width over P(fake) (not over the confidence of the called class as in Guo et al.
-    2017): they see a detector that is too sure of fakes and too unsure of reals. With few rows it is biased upwards. It depends
-    on the share of fakes in the set; of one class alone it would only be a mean score, so `measure` leaves it unknown there.
+    2017): they see a detector that is too sure of fakes and too unsure of reals. Fakes and reals weigh one half each in all, as
+    in the calibration of the models: nobody knows how many fakes a user's folder has, and the figure must not depend on how
+    many a test set has.
     """
     inside = _bins(probability)
-    gap = np.bincount(inside, weights=fake - probability, minlength=CALIBRATION_BINS)
-    return float(np.abs(gap).sum() / len(fake))
+    row = _balanced(fake, np.ones((1, len(fake))))[0]
+    weight, sums, hits = (
+        np.bincount(inside, weights=row * values, minlength=CALIBRATION_BINS).astype(np.float64)
+        for values in (np.ones(len(fake)), probability, fake)
+    )
+    held = weight > 0
+    return hits[held] / weight[held], sums[held] / weight[held], weight[held]
 
 
 def measure(
@@ -388,7 +403,7 @@ def _resampled(fake: Flags, p: Floats, threshold: float, weights: Floats) -> Flo
             "average_precision": precision_mean,
             "log_loss": weights @ -np.log(np.where(fake, clipped, 1 - clipped)) / total,
             "brier": weights @ (fake - p) ** 2 / total,
-            "calibration_error": _gaps(fake, p, weights) / total,
+            "calibration_error": _gaps(fake, p, weights),
             "accuracy": (tp + reals - fp) / total,
             "precision": tp / (tp + fp),
             "recall": tp / fakes,
@@ -422,9 +437,19 @@ def _ranking(fake: Flags, p: Floats, weights: Floats) -> tuple[Floats, Floats, F
 
 
 def _gaps(fake: Flags, p: Floats, weights: Floats) -> Floats:
-    """Sum over bins of |weighted fakes - weighted P(fake)|: (b,)."""
+    """The calibration error for each row of `weights`: (b,)."""
     inside = np.eye(CALIBRATION_BINS)[_bins(p)] * (fake - p)[:, None]
-    return np.asarray(np.abs(weights @ inside).sum(axis=1), dtype=np.float64)
+    return np.asarray(np.abs(_balanced(fake, weights) @ inside).sum(axis=1), dtype=np.float64)
+
+
+def _balanced(fake: Flags, weights: Floats) -> Floats:
+    """The weights (b, n) with those of fakes and those of reals adding up to one half in each row; of one class to one."""
+    fakes, reals = weights[:, fake].sum(axis=1), weights[:, ~fake].sum(axis=1)
+    classes = (fakes > 0).astype(np.float64) + (reals > 0)
+    with np.errstate(divide="ignore"):
+        scale = np.where(fake, (1 / (classes * fakes))[:, None], (1 / (classes * reals))[:, None])
+    balanced: Floats = np.where(weights > 0, weights, 0.0) * scale
+    return balanced
 
 
 def _bins(probability: Floats) -> Integers:

@@ -11,12 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 from sklearn import metrics as sk
-from sklearn.calibration import calibration_curve
 
 from mesovid.records import Pixels
 from mesovid.training.degrade import severity
 from mesovid.training.evaluate import Evaluation, Mistake, ModelEvaluation, fit, read_crop
-from mesovid.training.metrics import CALIBRATION_BINS
+from mesovid.training.metrics import reliability
 
 COLOURS = ("#2f6f8f", "#c8643c", "#5d8a4a", "#8a5a9e", "#b08a2e", "#4a5568")
 REAL, FAKE = "#2f6f8f", "#c8643c"
@@ -162,9 +161,8 @@ def _reliability(axes: Any, models: Sequence[ModelEvaluation]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 4)))
     for model in models:
         scores = model.video_scores
-        share, mean = calibration_curve(scores.fake, scores.probability, n_bins=CALIBRATION_BINS)
-        counts, _ = np.histogram(scores.probability, bins=CALIBRATION_BINS, range=(0, 1))
-        sizes = 10 + 130 * counts[counts > 0] / counts.max()
+        share, mean, weight = reliability(scores.fake, scores.probability)
+        sizes = 10 + 130 * weight / weight.max()
         (line,) = axes.plot(mean, share, linewidth=1.2, alpha=0.7)
         label = f"{model.model.name}, error {model.videos.calibration_error.value:.3f}"
         axes.scatter(mean, share, s=sizes, color=line.get_color(), alpha=0.75, linewidth=0, label=label)

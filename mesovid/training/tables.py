@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mesovid.training.evaluate import Calls, Evaluation, MethodMeasures, ModelEvaluation, Robustness
-from mesovid.training.metrics import Difference, Estimate, Measures
+from mesovid.training.metrics import CALIBRATION_BINS, Difference, Estimate, Measures
 
 UNKNOWN = "–"
 MISTAKES = 8  # shown in text; the page and the sheet show all that were kept
@@ -154,7 +154,10 @@ def _figures(title: str, evaluation: Evaluation, measures: Sequence[Measures]) -
         for name, label in FIGURE_NAMES
         if any(getattr(each, name).value is not None for each in measures)
     ]
-    return Table(title, ("", *(model.model.name for model in evaluation.models)), tuple(rows))
+    bins = f"{CALIBRATION_BINS} bins of P(fake), reals and fakes weigh the same"
+    known = measures[0].calibration_error.value is not None and title == "Videos"
+    note = f"Calibration error: {bins}; of few videos it is high by chance alone." if known else ""
+    return Table(title, ("", *(model.model.name for model in evaluation.models)), tuple(rows), note=note)
 
 
 def _crops(evaluation: Evaluation) -> Iterator[Table]:
