@@ -197,7 +197,9 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
     stop_after(monkeypatch, 1, OSError(errno.ENOSPC, "No space left on device"))
     result = run(root, "-o", tmp_path / "out")
     assert isinstance(result.exception, MesovidError)
-    assert "No space left on device; 1 videos are done and kept: make room" in str(result.exception)
+    assert "No space left on device; what is done is kept; make room and run the same command" in str(
+        result.exception
+    )
     monkeypatch.undo()
     dataset = extracted(root, "-o", tmp_path / "out")
     assert len(dataset.crops) == 6
@@ -303,6 +305,15 @@ def test_videos_without_faces_and_damaged_pictures_are_told(tmp_path: Path, clip
     assert {name: r.status for name, r in results.items()} == {
         "real/a": "ok", "fake/b": "ok", "fake/broken": "failed", "real/wall": "skipped",
     }  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_line(tmp_path: Path, clip: ClipWriter) -> None:
+    root = write_files(tmp_path / "set", ["real/a.png"], clip)
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DatasetError, match="file/out: Not a directory"):
+        CliRunner().invoke(
+            command, [str(root), "-o", str(tmp_path / "file/out"), *QUICK], catch_exceptions=False
+        )
 
 
 def test_no_crop_at_all_is_an_error(tmp_path: Path) -> None:

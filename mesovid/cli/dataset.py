@@ -24,12 +24,14 @@ def command() -> None:
 def show(dataset: str, sheet: str | None, columns: int, rows: int) -> None:
     """Say what is in a dataset, and what was left out of it."""
     from mesovid.dataset.journal import read_results
-    from mesovid.dataset.manifest import digest, read_dataset
+    from mesovid.dataset.manifest import digest, read_card, read_dataset
     from mesovid.dataset.show import losses, table, write_sheet
+    from mesovid.dataset.sources import Problem
 
     read = read_dataset(dataset)
     click.echo(table(read.crops))
-    if text := losses(read_results(read.root).values()):
+    problems = [Problem(entry["name"], entry["why"]) for entry in read_card(read.root).get("problems", [])]
+    if text := losses(read_results(read.root).values(), problems):
         click.echo(text)
     geometry = read.geometry
     click.echo(f"layout: {read.layout}")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mesovid.align import align
 from mesovid.dataset.manifest import CropEntry
 from mesovid.dataset.sources import Source
-from mesovid.errors import DatasetError, InputError, MesovidError
+from mesovid.errors import InputError, MesovidError
 from mesovid.faces import FaceFinder
 from mesovid.opencv import cv2
 from mesovid.people import PeopleLinker
@@ -120,7 +120,7 @@ class Cutter:
         try:
             return self._cut_video(source, original)
         except Exception as error:
-            return failed(source, _reason(error))
+            return failed(source, _reason(error, source.files[0]))
 
     # Videos
 
@@ -133,7 +133,9 @@ class Cutter:
                     known = self._faces_of(original, size)
                     found: Iterator[FrameFaces] = (_borrowed(frame, known) for frame in sampling)
                 except (MesovidError, OSError) as error:
-                    warnings.append(f"own boxes: its original cannot be read ({_reason(error)})")
+                    warnings.append(
+                        f"own boxes: its original cannot be read ({_reason(error, original.files[0])})"
+                    )
                     found = self._found(sampling)
             else:
                 found = self._found(sampling)
@@ -177,7 +179,7 @@ class Cutter:
             try:
                 frames[source.video] = [_read_picture(file, i) for i, file in enumerate(source.files)]
             except Exception as error:
-                results[source.video] = failed(source, _reason(error))
+                results[source.video] = failed(source, _reason(error, *source.files))
         borrowed = self._borrow(job, frames)
         own = [frame for video, read in frames.items() if video not in borrowed for frame in read]
         faces = iter(self._find(own))
@@ -190,7 +192,7 @@ class Cutter:
             try:
                 results[source.video] = self._finish(source, *self._stage_all(source, found), [])
             except Exception as error:
-                results[source.video] = failed(source, _reason(error))
+                results[source.video] = failed(source, _reason(error, *source.files))
         return [results[source.video] for source in job.sources]
 
     def _borrow(self, job: Job, frames: dict[str, list[Frame]]) -> dict[str, list[tuple[Face, ...]]]:
@@ -352,12 +354,15 @@ def failed(source: Source, reason: str) -> Result:
 _NO_PIXELS: Pixels = np.empty((0, 0, 3), np.uint8)
 
 
-def _reason(error: Exception) -> str:
-    """One line for a person. A full disk is not the video's fault: it ends the run as a DatasetError."""
+def _reason(error: Exception, *files: Path) -> str:
+    """One line for a person, without the names of the files. A full disk is not the video's fault: it ends the run."""
     if isinstance(error, OSError) and error.errno in FULL_DISK:
-        raise DatasetError(f"cannot write: {error.strerror}") from error
+        raise error
     if isinstance(error, MesovidError):
-        return str(error)
+        text = str(error)
+        for file in files if len(files) == 1 else ():
+            text = text.removeprefix(f"{file}: ")
+        return text
     if isinstance(error, OSError):
         return error.strerror or str(error)
     # a defect met in one file of an archive must not cost the others

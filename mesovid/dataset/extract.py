@@ -60,25 +60,28 @@ def extract(
 ) -> Extraction:
     """Extract all videos of `gathered` into the folder `root`; goes on where a killed run stopped.
 
-    `workers` is the number of processes; 0 works in this one. The outcome does not depend on it, nor on how often the run was stopped. `on_start` hears how many videos there
-    are and how many of them are done. Raises DatasetError for a folder that holds anything else, for a full disk (run again
-    once there is room), and when no crop came out.
+    `workers` is the number of processes; 0 works in this one. The outcome does not depend on it, nor on how often the run
+    was stopped. `on_start` hears how many videos there are and how many of them are done. Raises DatasetError for a folder
+    that holds anything else, for a full disk (run again once there is room), and when no crop came out.
     """
     root = Path(root)
     # one thread a network: the numbers must not depend on the machine's cores, and the workers fill them
     settings = replace(settings, runtime=replace(settings.runtime, threads=settings.runtime.threads or 1))
     sources = split_sources(gathered.sources, settings.extract)
     plan = plan_of(sources, _record(gathered, settings))
-    with Journal(root, plan) as journal:
-        jobs = list(_open_jobs(sources, settings.extract.pair, journal.results))
-        if on_start is not None:
-            done = len(sources) - sum(len(job.sources) for job in jobs)
-            on_start(len(sources), done)
-        if jobs or not journal.finished:
-            _run(jobs, journal, settings, workers, on_results)
-            _complete(journal, gathered, settings, plan, leaks(sources))
-        journal.remove()
-        results = tuple(journal.results[source.video] for source in sources)
+    try:
+        with Journal(root, plan) as journal:
+            jobs = list(_open_jobs(sources, settings.extract.pair, journal.results))
+            if on_start is not None:
+                on_start(len(sources), len(sources) - sum(len(job.sources) for job in jobs))
+            if jobs or not journal.finished:
+                _run(jobs, journal, settings, workers, on_results)
+                _complete(journal, gathered, settings, plan, leaks(sources))
+            journal.remove()
+            results = tuple(journal.results[source.video] for source in sources)
+    except OSError as error:
+        room = "; make room and run the same command" if error.errno in FULL_DISK else ""
+        raise DatasetError(f"{root}: {error.strerror}; what is done is kept{room}") from error
     return Extraction(
         dataset=read_dataset(root),
         results=results,
@@ -164,24 +167,10 @@ def _run(
     jobs: Iterable[Job], journal: Journal, settings: CutSettings, workers: int, on_results: OnResults | None
 ) -> None:
     """Work through the jobs in worker processes, noting each in the journal as it ends."""
-    try:
-        for results in _results(list(jobs), journal.root, settings, workers):
-            journal.add(results)
-            if on_results is not None:
-                on_results(results)
-    except OSError as error:
-        if error.errno not in FULL_DISK:
-            raise
-        raise _full_disk(journal, error.strerror) from error
-    except DatasetError as error:
-        raise _full_disk(journal, str(error)) from error
-
-
-def _full_disk(journal: Journal, why: str | None) -> DatasetError:
-    done = len(journal.results)
-    return DatasetError(
-        f"{journal.root}: {why}; {done} videos are done and kept: make room and run the same command"
-    )
+    for results in _results(list(jobs), journal.root, settings, workers):
+        journal.add(results)
+        if on_results is not None:
+            on_results(results)
 
 
 def _results(jobs: list[Job], root: Path, settings: CutSettings, workers: int) -> Iterator[list[Result]]:
@@ -293,6 +282,7 @@ def _complete(
         layout=gathered.layout,
         settings=plan["settings"],
         crops=crops,
+        problems=[{"name": problem.name, "why": problem.why} for problem in gathered.problems],
         leaks=[[leak.kind, leak.name] for leak in known],
         collections=[{"path": path, "layout": layout} for path, layout in gathered.layouts],
         plan=dict(plan),

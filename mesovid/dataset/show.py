@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mesovid.dataset.cutter import Result
-from mesovid.dataset.manifest import CropEntry, Dataset, counts, write_atomically
+from mesovid.dataset.journal import VIDEOS
+from mesovid.dataset.manifest import CARD, CropEntry, Dataset, counts, write_atomically
 from mesovid.dataset.sources import Problem
 from mesovid.errors import DatasetError, InputError
 from mesovid.opencv import cv2
@@ -59,6 +60,8 @@ def losses(results: Iterable[Result], problems: Sequence[Problem] = ()) -> str:
         ("not extracted", list(problems)),
     ):
         lines += _listing(heading, entries)
+    if any(line.endswith(" more") for line in lines):
+        lines.append(f"  all of them: {VIDEOS} and {CARD} in the dataset")
     return "\n".join(lines)
 
 
@@ -90,7 +93,7 @@ def _listing(heading: str, entries: Sequence[Problem]) -> list[str]:
         return []
     by_reason: dict[str, list[str]] = {}
     for entry in entries:
-        by_reason.setdefault(entry.why.replace(entry.name, "it"), []).append(entry.name)
+        by_reason.setdefault(entry.why, []).append(entry.name)
     lines = [f"{heading}: {len(entries)}"]
     for why, names in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
