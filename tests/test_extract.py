@@ -158,6 +158,43 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, clip
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
+def test_interrupted_it_stops_at_once_and_says_how_to_go_on(tmp_path: Path, clip: ClipWriter) -> None:
+    root = write_files(tmp_path / "set", FFPP[:3], clip)
+    args = [
+        sys.executable,
+        "-m",
+        "mesovid",
+        "extract",
+        str(root),
+        *QUICK[:-1],
+        "1",
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    with subprocess.Popen(args, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not (tmp_path / "out" / ".extract" / "journal.jsonl").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.startswith("mesovid: stopped; the same command goes on")
+    assert stderr.count("\n") == 1
+    assert len(extracted(root, "-o", tmp_path / "out").crops) == 6
+
+
+@pytest.mark.parametrize(
+    "leftover", [".manifest.jsonl.123.tmp", ".extract/stage-7/1.png", ".extract/.plan.json.9.tmp"]
+)
+def test_leftovers_of_a_kill_go_away(tmp_path: Path, clip: ClipWriter, leftover: str) -> None:
+    root = write_files(tmp_path / "set", ["real/a.png"], clip)
+    extracted(root, "-o", tmp_path / "out")
+    whole = tree(tmp_path / "out")
+    write_files(tmp_path / "out", [leftover])
+    extracted(root, "-o", tmp_path / "out")
+    assert tree(tmp_path / "out") == whole
+
+
 @pytest.mark.parametrize("cut", [1, 40, 400])
 def test_a_torn_journal_line_is_done_again(
     tmp_path: Path, clip: ClipWriter, monkeypatch: pytest.MonkeyPatch, cut: int

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mesovid.dataset.cutter import Result
     from mesovid.dataset.extract import Extraction
 
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 LAYOUTS = ("auto", "folders", "ffpp", "celebdf", "dfdc", "manifest")
 
 
@@ -77,14 +78,19 @@ def command(
     lists = Path(splits) if splits else None
     gathered = gather(sources, layout=layout, labels=parse_labels(labels), lists=lists)
     progress = _Progress(quiet)
-    extraction = extract(
-        gathered,
-        output,
-        chosen,
-        workers=(os.cpu_count() or 1) if workers is None else workers,
-        on_start=progress.start,
-        on_results=progress.add,
-    )
+    try:
+        extraction = extract(
+            gathered,
+            output,
+            chosen,
+            workers=(os.cpu_count() or 1) if workers is None else workers,
+            on_start=progress.start,
+            on_results=progress.add,
+        )
+    except KeyboardInterrupt:
+        progress.close()
+        click.echo(f"mesovid: stopped; the same command goes on where it was ({output})", err=True)
+        sys.exit(INTERRUPTED)
     progress.close()
     if not quiet:
         _summarize(extraction, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import signal
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -207,6 +208,7 @@ def _pooled(
     started: dict[Future[list[Result]], Job],
 ) -> Iterator[tuple[Job, list[Result]]]:
     """Jobs and results from one pool; `started` holds those under way. Raises BrokenProcessPool when a worker dies."""
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         max_workers=max(1, min(workers, len(jobs))),
         mp_context=multiprocessing.get_context("spawn"),  # networks are not fork-safe
@@ -222,6 +224,10 @@ def _pooled(
             for future in wait(started, return_when=FIRST_COMPLETED).done:
                 results = future.result()
                 yield started.pop(future), results
+    except BaseException:  # above all Ctrl-C: what is under way would be waited for; it can be done again
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -230,6 +236,7 @@ _cutter: Cutter | None = None  # of this worker process
 
 
 def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent sees to it
     threading.Thread(target=_die_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
 

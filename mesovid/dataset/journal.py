@@ -64,6 +64,9 @@ class Journal:
         self._take_lock()
         for stage in self.work.glob("stage-*"):
             shutil.rmtree(stage, ignore_errors=True)
+        for folder in (self.root, self.work):  # what a kill left in the middle of `write_atomically`
+            for temporary in folder.glob(".*.tmp"):
+                temporary.unlink(missing_ok=True)
         if not (self.work / "plan.json").is_file():
             write_atomically(self.work / "plan.json", json.dumps(plan, indent=1).encode())
         journal = self.work / "journal.jsonl"
