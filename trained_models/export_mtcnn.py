@@ -1,6 +1,6 @@
 """Write the mtcnn package's three networks as ONNX files, and check them against the originals.
 
-    python benchmarks/export_mtcnn.py trained_models
+    python trained_models/export_mtcnn.py trained_models
 
 Needs mtcnn, tensorflow, onnx and onnxruntime. The graphs are built straight from the package's weight arrays. What differs
 from the Keras originals is only where the same arithmetic is done:
