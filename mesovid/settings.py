@@ -347,7 +347,7 @@ class ExtractSettings(Settings):
         "main", "Keep the main person of each shot, or everybody.", choices=("main", "all")
     )
     min_sharpness: float = setting(
-        0.0, "Least variance of the Laplacian of a crop's grey values; 20 drops clear blur.", at_least=0
+        0.0, "Least variance of the Laplacian of a crop's grey values; 10 drops the most blurred.", at_least=0
     )
     distinct: float = setting(
         0.0, "Drop a crop that differs from the last one kept by less than so many grey levels.", at_least=0, at_most=255

@@ -44,7 +44,7 @@ def show(dataset: str, sheet: str | None, columns: int, rows: int) -> None:
 
 
 @command.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path())
+@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
 @click.option("--fast", is_flag=True, help="Do not open the pictures.")
 @click.option("--all", "all_", is_flag=True, help=f"List every finding, not {SHOWN} of each kind.")
 def check(datasets: tuple[str, ...], fast: bool, all_: bool) -> None:
@@ -70,7 +70,7 @@ def check(datasets: tuple[str, ...], fast: bool, all_: bool) -> None:
 
 
 @command.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path())
+@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="DATASET", type=click.Path(), help="New folder.")
 def merge(datasets: tuple[str, ...], output: str) -> None:
     """Join datasets of one geometry into a new one; each video keeps its set's name in front."""

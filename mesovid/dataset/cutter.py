@@ -322,7 +322,11 @@ def choose(cuts: Sequence[_Cut], settings: ExtractSettings) -> tuple[list[_Cut],
 
 
 def sharpness(grey: npt.NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian of grey values (h, w), after Pech-Pacheco et al. 2000: below about 20 a face is blurred."""
+    """Variance of the Laplacian of grey values (h, w), after Pech-Pacheco et al. 2000.
+
+    Low for blur, and for darkness. Medians of 256 px crops: 40 on FaceForensics++ c23, 36 on DFDC, 14 on LFW, whose faces are
+    enlarged; below 10 lie 1, 9 and 25 % of them.
+    """
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())
 
 
