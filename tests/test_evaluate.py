@@ -347,10 +347,17 @@ def test_h264_without_its_library_says_what_to_do(monkeypatch: pytest.MonkeyPatc
 
 
 def test_damage_happens_at_the_size_a_face_had_in_its_video(astronaut: np.ndarray) -> None:
-    crop = np.ascontiguousarray(astronaut[:256, 70:326])
+    face = cv2.resize(astronaut[:256, 70:326], (64, 64), interpolation=cv2.INTER_AREA)
+    crop = cv2.resize(face, (256, 256))
     (blur,) = degrade.parse("blur:1")
     small, large = (degrade.degrade([crop], blur, [size])[0] for size in (64.0, 256.0))
-    assert np.abs(small.astype(float) - crop).mean() > 2 * np.abs(large.astype(float) - crop).mean()
+    assert np.abs(small.astype(float) - crop).mean() > 3 * np.abs(large.astype(float) - crop).mean()
+
+
+def test_a_crop_larger_than_its_face_was_is_not_blurred_by_harmless_damage(astronaut: np.ndarray) -> None:
+    crop = np.ascontiguousarray(astronaut[:256, 70:326])
+    (harmless,) = degrade.parse("resize:1")
+    assert np.array_equal(degrade.degrade([crop], harmless, [64.0])[0], crop)
 
 
 def test_the_size_in_the_video_comes_from_the_landmarks(folder: Path) -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "Train a detector on datasets.",
     "evaluate": "Measure models on datasets.",
     "predict": "Score faces that are already cropped.",
+    "degrade": "Write damaged copies of videos, to see what a detector withstands.",
     "models": "List, show and import models.",
     "run": "Run a recipe: several commands from one file.",
     "completion": "Print the completion script of a shell.",

@@ -1,8 +1,9 @@
 """What the world does to a face before a detector sees it: codecs, small sizes, blur, noise, light.
 
-Works on aligned crops, since that is what a dataset holds: each crop is first brought back to the size it had in its video, then
-degraded, then cut to size again. That comes close to degrading the video itself, but not all the way: a codec given a face alone
-spends its bits otherwise than on a whole frame, and the detector still finds the face that it found in the clean frame.
+On whole videos, `degrade_video` does what happens outside: a new file, in which faces are found and cut again. On the aligned crops
+that a dataset holds, `degrade` comes near to it at a fraction of the time: each crop is brought to the size that it had in its video,
+damaged there, and what the damage changed is carried over to the crop. A codec is harsher so, since it is given only a face, and
+frames that lie apart.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mesovid.errors import SettingsError
+from mesovid.opencv import cv2
 from mesovid.records import Pixels
 
 _SMALLEST = 16  # px, least side of a crop on its way
@@ -39,7 +40,8 @@ class _Kind:
     least: float
     most: float
     harmless: float  # the amount that would change nothing, or next to nothing
-    apply: Callable[[Sequence[Pixels], float], list[Pixels]]
+    apply: Callable[[Sequence[Pixels], float], list[Pixels]]  # to pictures of any size, in order of time
+    pointwise: bool = False  # changes each pixel by itself
 
 
 def parse(text: str) -> tuple[Degradation, ...]:
@@ -72,9 +74,22 @@ def degrade(
     `native` is each crop's side in its video, px; None leaves a crop at the size it has. Raises SettingsError when h264 is
     asked for and PyAV is not installed.
     """
-    small = [_resized(crop, _side(crop, size)) for crop, size in zip(crops, native, strict=True)]
-    damaged = KINDS[degradation.kind].apply(small, degradation.amount)
-    return [_resized(image, crop.shape[0]) for image, crop in zip(damaged, crops, strict=True)]
+    kind = KINDS[degradation.kind]
+    if kind.pointwise:
+        return kind.apply(crops, degradation.amount)
+    sides = [_side(crop, size) for crop, size in zip(crops, native, strict=True)]
+    small = [_resized(crop, side) for crop, side in zip(crops, sides, strict=True)]
+    damaged = kind.apply(small, degradation.amount)
+    return [_carried(*images) for images in zip(crops, small, damaged, strict=True)]
+
+
+def _carried(crop: Pixels, small: Pixels, damaged: Pixels) -> Pixels:
+    """The crop with what the damage changed. Simply enlarging the damaged picture would blur it, and that is no damage of its kind."""
+    change = _resized(damaged, small.shape[0]).astype(np.float32) - small
+    side = crop.shape[0]
+    if side != small.shape[0]:
+        change = cv2.resize(change, (side, side), interpolation=cv2.INTER_LINEAR)
+    return _to_uint8(crop + change)
 
 
 def severity(degradation: Degradation) -> float:
@@ -97,10 +112,7 @@ def _resized(image: Pixels, side: int) -> Pixels:
 
 def _h264(crops: Sequence[Pixels], crf: float) -> list[Pixels]:
     """Through libx264 as one clip; its frames all have the side of the first crop."""
-    try:
-        import av
-    except ImportError as error:
-        raise SettingsError("h264 needs PyAV: pip install av; or measure with jpeg") from error
+    av = import_av()
     side = crops[0].shape[0]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
@@ -117,6 +129,15 @@ def _h264(crops: Sequence[Pixels], crf: float) -> list[Pixels]:
     return [np.asarray(image, dtype=np.uint8) for image in decoded]
 
 
+def import_av() -> Any:
+    """PyAV. SettingsError when it is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise SettingsError("writing H.264 needs PyAV: pip install av") from error
+    return av
+
+
 def _jpeg(crops: Sequence[Pixels], quality: float) -> list[Pixels]:
     def through(crop: Pixels) -> Pixels:
         _, data = cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
@@ -126,12 +147,14 @@ def _jpeg(crops: Sequence[Pixels], quality: float) -> list[Pixels]:
     return [through(crop) for crop in crops]
 
 
-def _smaller(crops: Sequence[Pixels], factor: float) -> list[Pixels]:
-    def through(crop: Pixels) -> Pixels:
-        side = max(2, round(crop.shape[0] * factor))
-        return _resized(_resized(crop, side), crop.shape[0])
+def _smaller(images: Sequence[Pixels], factor: float) -> list[Pixels]:
+    def through(image: Pixels) -> Pixels:
+        height, width = image.shape[:2]
+        size = max(2, round(width * factor)), max(2, round(height * factor))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
-    return [through(crop) for crop in crops]
+    return [through(image) for image in images]
 
 
 def _blur(crops: Sequence[Pixels], sigma: float) -> list[Pixels]:
@@ -162,6 +185,6 @@ KINDS = {
     "resize": _Kind("a factor down and up again (0.5 makes 360p of 720p)", 0.05, 1, 1, _smaller),
     "blur": _Kind("the sigma of a Gaussian, px of the video", 0.1, 50, 0, _blur),
     "noise": _Kind("the sigma of added noise, in levels of 255", 0.1, 128, 0, _noise),
-    "brightness": _Kind("a factor", 0.05, 5, 1, _brightness),
-    "gamma": _Kind("an exponent", 0.1, 10, 1, _gamma),
+    "brightness": _Kind("a factor", 0.05, 5, 1, _brightness, pointwise=True),
+    "gamma": _Kind("an exponent", 0.1, 10, 1, _gamma, pointwise=True),
 }

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +19,7 @@ from mesovid.dataset.labels import FAKE
 from mesovid.dataset.manifest import CropEntry, Dataset, digest
 from mesovid.dataset.splits import linked_sets
 from mesovid.errors import DatasetError
+from mesovid.opencv import cv2
 from mesovid.records import ModelRef, Pixels
 from mesovid.settings import EvaluateSettings, Geometry
 from mesovid.training.degrade import Degradation, degrade, parse

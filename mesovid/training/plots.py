@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
-import cv2
 import numpy as np
 from sklearn import metrics as sk
 
+from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.training.degrade import severity
 from mesovid.training.evaluate import Evaluation, Mistake, ModelEvaluation, fit, read_crop

@@ -1,0 +1,75 @@
+"""`mesovid degrade`: damaged copies of videos, to see what a detector withstands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mesovid.errors import DatasetError, SettingsError
+
+
+@click.command()
+@click.argument("source", type=click.Path())
+@click.option("-o", "--output", required=True, metavar="FOLDER", type=click.Path(file_okay=False), help="New folder for the copies, or one to finish.")  # fmt: skip
+@click.option("--damage", required=True, metavar="KIND:AMOUNT", help="h264:CRF, jpeg:QUALITY, resize:FACTOR (down and up again), blur:SIGMA, noise:SIGMA, brightness:FACTOR or gamma:EXPONENT.")  # fmt: skip
+@click.option("--split", help="Copy this split of the collection alone.")
+@click.option("--label", "labels", multiple=True, metavar="[NAME=]LABEL", help="What a class name means, real or fake; without NAME, the label of everything.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes. Default: one a core.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def command(
+    source: str,
+    output: str,
+    damage: str,
+    split: str | None,
+    labels: tuple[str, ...],
+    workers: int | None,
+    quiet: bool,
+) -> None:
+    """Write damaged copies of a collection's videos.
+
+    SOURCE is a collection as for `mesovid extract`, which reads the copies too. Stopped at any moment, the same command goes on
+    where it was. Needs PyAV (pip install av).
+
+    \b
+    mesovid degrade FaceForensics++ -o damaged/h264-35 --damage h264:35
+    mesovid extract damaged/h264-35 -o datasets/h264-35
+    mesovid evaluate meso4 datasets/h264-35
+    """
+    from mesovid.dataset.labels import parse_labels
+    from mesovid.dataset.layouts import gather
+    from mesovid.training.degrade import parse
+    from mesovid.training.degrade_videos import degrade_videos
+
+    damages = parse(damage)
+    if len(damages) != 1:
+        raise SettingsError(f"--damage takes one kind, such as h264:35; got {damage!r}")
+    found = gather([source], labels=parse_labels(labels)).sources
+    chosen = [one for one in found if split in (None, one.split)]
+    if not chosen:
+        splits = ", ".join(sorted({one.split for one in found if one.split})) or "none"
+        raise DatasetError(f"{source} has no video of split {split!r}; it has {splits}")
+    with _progress(len(chosen), quiet) as bar:
+        copies = degrade_videos(
+            chosen,
+            Path(output),
+            damages[0],
+            workers or os.cpu_count() or 1,
+            lambda _: bar.update() if bar is not None else None,
+        )
+    failed = [copy for copy in copies if copy.error]
+    for copy in failed:
+        click.echo(f"mesovid: {copy.video}: {copy.error}", err=True)
+    sys.exit(int(bool(failed)))
+
+
+def _progress(total: int, quiet: bool) -> Any:
+    if quiet or not sys.stderr.isatty():
+        return nullcontext()
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="video", file=sys.stderr, leave=False)

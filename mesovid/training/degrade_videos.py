@@ -1,0 +1,147 @@
+"""Copies of a collection's videos, damaged: what a detector withstands is measured on files, as it would meet them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from mesovid.dataset.manifest import write_atomically
+from mesovid.dataset.sources import Source
+from mesovid.errors import DatasetError, InputError
+from mesovid.records import Frame
+from mesovid.settings import SampleSettings
+from mesovid.training.degrade import KINDS, Degradation, import_av, parse
+from mesovid.video import is_picture, sample
+
+MARK = "damage.json"  # in the folder of copies: what was done to them
+NEARLY_LOSSLESS = 12  # CRF at which damage other than H.264 is written
+_CLOCK = Fraction(1, 90_000)  # seconds a tick of the copies' timestamps
+_COLUMNS = ("file", "label", "method", "original", "split", "target", "source", "group", "collection")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One video's copy; `error` says why there is none."""
+
+    video: str
+    error: str | None = None
+
+
+def degrade_videos(
+    sources: Sequence[Source],
+    folder: Path,
+    degradation: Degradation,
+    workers: int,
+    on_copy: Callable[[Copy], None] = lambda _: None,
+) -> tuple[Copy, ...]:
+    """Write a damaged copy of each video, and a `manifest.csv` by which `mesovid extract` reads them.
+
+    Copies keep their keys, so that scores can be compared video by video. Those that are there already are left as they are.
+    Raises DatasetError when there is no video, or when the folder holds copies with other damage.
+    """
+    videos = [source for source in sources if len(source.files) == 1 and not is_picture(source.files[0])]
+    if not videos:
+        raise DatasetError("no video to damage; for pictures: mesovid evaluate --degrade")
+    _mark(folder, degradation)
+    jobs = [(source.video, source.files[0], _place(folder, source), str(degradation)) for source in videos]
+    copies = []
+    for copy in _copied(jobs, workers):
+        on_copy(copy)
+        copies.append(copy)
+    failed = {copy.video for copy in copies if copy.error}
+    _write_manifest(folder, [source for source in videos if source.video not in failed])
+    return tuple(copies)
+
+
+def degrade_video(source: Path, target: Path, degradation: Degradation) -> None:
+    """Write a damaged copy as H.264 in MP4, without sound, whole or not at all. InputError when the video cannot be read."""
+    av = import_av()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}.part.mp4")
+    crf = degradation.amount if degradation.kind == "h264" else NEARLY_LOSSLESS
+    try:
+        with sample(source, SampleSettings(every=1)) as frames, av.open(str(temporary), "w") as container:
+            rate = Fraction(frames.info.fps or 25).limit_denominator(1001)
+            stream = container.add_stream("libx264", rate=rate, options={"crf": f"{crf:g}", "threads": "1"})
+            stream.width, stream.height = frames.info.width // 2 * 2, frames.info.height // 2 * 2
+            stream.pix_fmt = "yuv420p"
+            stream.time_base = stream.codec_context.time_base = _CLOCK
+            for frame in frames:
+                image = _damaged(frame, degradation)
+                picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+                picture.pts, picture.time_base = round(frame.time / _CLOCK), _CLOCK
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode(None))
+        temporary.rename(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _damaged(frame: Frame, degradation: Degradation) -> np.ndarray:
+    """A frame with even sides, as the codec wants them, damaged unless the codec itself is the damage."""
+    height, width = frame.image.shape[:2]
+    image = np.ascontiguousarray(frame.image[: height - height % 2, : width - width % 2])
+    if degradation.kind == "h264":
+        return image
+    return KINDS[degradation.kind].apply([image], degradation.amount)[0]
+
+
+def _copied(jobs: Sequence[tuple[str, Path, Path, str]], workers: int) -> Iterator[Copy]:
+    if workers == 1:
+        yield from map(_copy, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(_copy, jobs)
+
+
+def _copy(job: tuple[str, Path, Path, str]) -> Copy:
+    video, source, target, damage = job
+    if target.exists():
+        return Copy(video)
+    try:
+        degrade_video(source, target, parse(damage)[0])
+    except (InputError, OSError) as error:
+        return Copy(video, str(error))
+    return Copy(video)
+
+
+def _place(folder: Path, source: Source) -> Path:
+    return folder / f"{source.video}.mp4"
+
+
+def _mark(folder: Path, degradation: Degradation) -> None:
+    """Note in the folder what is done to its videos. DatasetError when something else was done to them, or none of it is ours."""
+    mark = folder / MARK
+    if mark.is_file():
+        found = json.loads(mark.read_text(encoding="utf-8")).get("damage")
+        if found != str(degradation):
+            raise DatasetError(
+                f"{folder} holds videos with damage {found}; give {degradation} a folder of its own"
+            )
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DatasetError(
+            f"{folder} is not empty and holds no copies made by mesovid degrade; name a new folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(mark, json.dumps({"damage": str(degradation)}).encode())
+
+
+def _write_manifest(folder: Path, sources: Sequence[Source]) -> None:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for source in sources:
+        about = {name: getattr(source, name) or "" for name in _COLUMNS[1:]}
+        writer.writerow({"file": f"{source.video}.mp4", **about})
+    write_atomically(folder / "manifest.csv", stream.getvalue().encode())
