@@ -67,11 +67,13 @@ def degrade_video(source: Path, target: Path, degradation: Degradation) -> None:
     av = import_av()
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.part.mp4")
-    crf = degradation.amount if degradation.kind == "h264" else NEARLY_LOSSLESS
+    options = {"crf": f"{NEARLY_LOSSLESS}", "preset": "ultrafast", "threads": "1"}
+    if degradation.kind == "h264":
+        options |= {"crf": f"{degradation.amount:g}", "preset": "medium"}
     try:
         with sample(source, SampleSettings(every=1)) as frames, av.open(str(temporary), "w") as container:
             rate = Fraction(frames.info.fps or 25).limit_denominator(1001)
-            stream = container.add_stream("libx264", rate=rate, options={"crf": f"{crf:g}", "threads": "1"})
+            stream = container.add_stream("libx264", rate=rate, options=options)
             stream.width, stream.height = frames.info.width // 2 * 2, frames.info.height // 2 * 2
             stream.pix_fmt = "yuv420p"
             stream.time_base = stream.codec_context.time_base = _CLOCK
