@@ -36,6 +36,7 @@ from mesovid.training.calibrate import Decision, decide  # noqa: E402
 from mesovid.training.checkpoint import Epoch, State  # noqa: E402
 from mesovid.training.export import save_keras, write_model  # noqa: E402
 from mesovid.training.feed import Feed  # noqa: E402
+from mesovid.training.fused import fused  # noqa: E402
 from mesovid.training.metrics import Scores, auc, measure  # noqa: E402
 from mesovid.training.run_folder import (  # noqa: E402
     BEST,
@@ -113,7 +114,7 @@ class _Run:
         keras.config.set_dtype_policy("mixed_float16" if settings.mixed_precision else "float32")
         self._job, self._halves, self._folder, self._reporter = job, halves, folder, reporter
         size = halves.geometry.size
-        self._trainer = Trainer(_initial_model(job, halves.geometry), settings)
+        self._trainer = Trainer(fused(_initial_model(job, halves.geometry)), settings)
         self._sampler = Sampler(halves.train, settings, job.weights)
         # validation crops are read in every epoch, so they come first
         memory = settings.cache * 1e9
@@ -242,7 +243,7 @@ class _Run:
 
     def _is_best(self) -> bool:
         values = [_monitored(line, self._job.train) for line in self._history]
-        return len(values) - 1 == int(np.argmax(values))  # the first of equals
+        return values[-1] > max(values[:-1], default=(-math.inf, -math.inf))
 
     def _exhausted(self) -> bool:
         patience = self._job.train.patience
@@ -339,9 +340,8 @@ def _use_device(settings: TrainSettings) -> None:
         raise TrainingError("--mixed-precision needs a GPU, and none is used; leave it out")
     if settings.device == "cpu":
         tf.config.set_visible_devices([], "GPU")
-    if settings.tensorboard:
-        if importlib.util.find_spec("tensorboard") is None:
-            raise TrainingError("--tensorboard needs a package: pip install mesovid[tensorboard]")
+    if settings.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise TrainingError("--tensorboard needs a package: pip install mesovid[tensorboard]")
 
 
 def _plan(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, Any]:
@@ -371,13 +371,12 @@ def _account(halves: Halves) -> str:
     return "; ".join(parts)
 
 
-def _monitored(line: Epoch, settings: TrainSettings) -> float:
-    """What is to be as large as possible."""
+def _monitored(line: Epoch, settings: TrainSettings) -> tuple[float, float]:
+    """What is to be as large as possible; among equals, as few validation videos often are, the smaller log loss."""
     value = getattr(line, settings.monitor)
-    if value is None:
-        return -math.inf
     more = settings.mode == "max" or (settings.mode == "auto" and settings.monitor == "val_auc")
-    return float(value) if more else -float(value)
+    sign = 1.0 if more else -1.0
+    return (-math.inf if value is None else sign * float(value), -line.val_loss)
 
 
 def _sentence(line: Epoch, epochs: int, better: bool) -> str:
