@@ -519,6 +519,10 @@ def _notes(
         notes.append(
             "The train split is among those measured; figures on data that a model has seen say little."
         )
+    elif "valid" in splits:
+        notes.append(
+            "Models trained here chose their threshold and calibration on this valid split, and look better for it."
+        )
     videos = models[0].videos
     if not videos.reals or not videos.fakes:
         only = "real" if videos.reals else "fake"
