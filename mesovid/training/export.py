@@ -42,8 +42,8 @@ def write_model(
     """
     folder = Path(folder)
     with _writing(folder, card.name) as work:
-        save_keras(model, card, work / f"{card.name}.keras")
-        onnx.save(convert(model), work / f"{card.name}.onnx")
+        plain = save_keras(model, card, work / f"{card.name}.keras")
+        onnx.save(convert(plain), work / f"{card.name}.onnx")
         card = replace(
             card,
             parameters=int(model.count_params()),
@@ -95,8 +95,8 @@ def import_model(
     return write_model(model, card, folder)
 
 
-def save_keras(model: keras.Model, card: ModelCard, path: Path) -> None:
-    """A fresh float32 graph with the model's weights: no optimizer, no half precision, no training leftovers."""
+def save_keras(model: keras.Model, card: ModelCard, path: Path) -> keras.Model:
+    """Save, and give, a fresh float32 graph with the model's weights: no optimizer, no half precision, no layers of training."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
@@ -105,6 +105,7 @@ def save_keras(model: keras.Model, card: ModelCard, path: Path) -> None:
         keras.config.set_dtype_policy(policy)
     plain.set_weights(model.get_weights())
     plain.save(path)
+    return plain
 
 
 @contextlib.contextmanager
