@@ -189,6 +189,8 @@ class _Picture:
 class _Video:
     """One opened video file. Packets are counted from the beginning of the file, whatever was jumped over."""
 
+    _packets: Iterator[Packet[VideoStream]]
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reformatter = VideoReformatter()
@@ -205,6 +207,9 @@ class _Video:
 
     def close(self) -> None:
         self._container.close()
+        # this generator refers back to self: without it the decoder and its frames are freed now, not at some later round
+        # of the garbage collector, which hardly runs in a program of few and large objects
+        self._packets = iter(())
 
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]:
         """The chosen frames; notes in `warnings` what could not be read."""

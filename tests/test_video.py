@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
+import weakref
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -453,6 +455,23 @@ def test_memory_holds_a_few_frames_never_the_clip(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 6 * frame_size
+
+
+@pytest.mark.parametrize("taken", [0, 1, 75])
+def test_a_closed_video_is_freed_at_once(long_gops: Path, taken: int) -> None:
+    """Not at some later round of the garbage collector: decoders hold many megabytes."""
+    gc.disable()
+    try:
+        with sample(long_gops, ALL) as sampling:
+            frames = prefetch(sampling, 2)
+            for _ in range(taken):
+                next(frames)
+            frames.close()  # type: ignore[attr-defined]
+        source = weakref.ref(sampling._source)
+        del sampling, frames
+        assert source() is None
+    finally:
+        gc.enable()
 
 
 def test_a_sampling_may_be_iterated_again(long_gops: Path) -> None:
