@@ -154,6 +154,12 @@ def plant_truncated_png(root: Path) -> None:
     file.write_bytes(file.read_bytes()[:-40])
 
 
+def plant_flipped_bit(root: Path) -> None:
+    content = bytearray((root / SOUND[0].file).read_bytes())
+    content[len(content) // 2] ^= 4
+    (root / SOUND[0].file).write_bytes(content)
+
+
 def plant_empty_file(root: Path) -> None:
     (root / SOUND[0].file).write_bytes(b"")
 
@@ -210,6 +216,7 @@ def plant_double_line(root: Path) -> None:
     [
         (plant_missing_file, ["missing file: train/real/a/000000_0.png"]),
         (plant_truncated_png, ["damaged file: train/real/a/000000_0.png"]),
+        (plant_flipped_bit, ["damaged file: train/real/a/000000_0.png"]),
         (plant_empty_file, ["damaged file: train/real/a/000000_0.png"]),
         (plant_wrong_label, ["wrong label: test/fake/d/000000_0.png (real in the manifest)"]),
         (plant_wrong_split, ["wrong split: train/fake/b/000000_0.png (test in the manifest)"]),
