@@ -28,7 +28,7 @@ STAGES = (  # expansion, filters, blocks, kernel, stride of the first block
 def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
     """MesoLite: some 0.7 million parameters. ReLU6 throughout, whatever the settings' activation; the pretrained weights know no other.
 
-    Without batch normalisation the convolutions carry a bias, into which that of pretrained weights is folded.
+    Without batch normalisation the convolutions carry a bias instead.
     """
     if settings.activation != "relu":
         raise ModelError(f"mesolite has ReLU6 throughout; activation {settings.activation!r} does not fit it")

