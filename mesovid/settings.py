@@ -288,7 +288,7 @@ class TrainSettings(Settings):
     misses: float = setting(
         0.10, "Share of fake validation videos that may be called real.", at_least=0, at_most=1
     )
-    cache: float = setting(6.0, "GB of memory for decoded crops.", at_least=0, at_most=100_000)
+    cache: float = setting(4.0, "GB of memory for decoded crops.", at_least=0, at_most=100_000)
     workers: int = setting(0, "Threads that prepare batches; 0 for one a core.", at_least=0, at_most=1024)
     tensorboard: bool = setting(False, "Write logs for TensorBoard.")
 

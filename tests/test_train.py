@@ -288,6 +288,16 @@ def test_another_geometry_names_both_values(dataset: Dataset, tmp_path: Path) ->
         gather([dataset], QUICK, Geometry())
 
 
+def test_what_is_left_out_counts_for_neither_half(dataset: Dataset) -> None:
+    halves = gather([dataset], dataclasses.replace(QUICK, self_blend=1.0), leave_out=["swap"])
+    assert not halves.train.fake.any()
+    assert set(halves.valid.method) == {"", "self-blend"}
+    with pytest.raises(TrainingError, match="no training videos"):
+        gather([dataset], QUICK, leave_out=[dataset.root.name])
+    with pytest.raises(TrainingError, match="'reenactment' to leave out; there are"):
+        gather([dataset], QUICK, leave_out=["reenactment"])
+
+
 def test_the_same_dataset_twice_is_refused(dataset: Dataset) -> None:
     with pytest.raises(DatasetError, match="given twice"):
         gather([dataset, dataset], QUICK)

@@ -19,7 +19,7 @@ from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 @click.option(
     "--init", "start", metavar="NAME|PATH", shell_complete=complete_models, help="Model to start from."
 )
-@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How often faces of a dataset or method come in balanced batches, against 1; may be given several times.")  # fmt: skip
+@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How often faces of a dataset or method come in balanced batches, against 1; 0 leaves them out. May be given several times.")  # fmt: skip
 @click.option("--override", is_flag=True, help="Go on with a run that was begun with other settings or data.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @settings_options(TrainSettings)

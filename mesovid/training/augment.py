@@ -4,10 +4,10 @@ Python's lock, so that threads prepare batches in parallel; one table look-up an
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings
 

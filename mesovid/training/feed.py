@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from mesovid.errors import MesovidError
+from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings
 from mesovid.training.augment import augment

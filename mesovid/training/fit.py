@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from mesovid.architectures import build, check_architecture
@@ -22,6 +21,7 @@ from mesovid.backend import import_tensorflow
 from mesovid.classifier import Figure, ModelCard, find_card, read_card, sha256_of
 from mesovid.dataset.manifest import Dataset, digest, read_dataset
 from mesovid.errors import TrainingError
+from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, TrainSettings
 from mesovid.weights import load_weights
@@ -92,7 +92,9 @@ def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
     check_architecture(job.train.architecture)
     _use_device(job.train)
     datasets = [read_dataset(path) for path in job.datasets]
-    halves = gather(datasets, job.train, read_card(job.start).geometry if job.start else None)
+    geometry = read_card(job.start).geometry if job.start else None
+    left_out = [name for name, weight in job.weights.items() if not weight]
+    halves = gather(datasets, job.train, geometry, left_out)
     folder = RunFolder(job.folder, _plan(job, datasets, halves), override=job.override)
     if folder.finished:
         reporter.say(f"{job.folder} is finished; more epochs take --override")
@@ -115,7 +117,9 @@ class _Run:
         self._job, self._halves, self._folder, self._reporter = job, halves, folder, reporter
         size = halves.geometry.size
         self._trainer = Trainer(fused(_initial_model(job, halves.geometry)), settings)
-        self._sampler = Sampler(halves.train, settings, job.weights)
+        self._sampler = Sampler(
+            halves.train, settings, {name: weight for name, weight in job.weights.items() if weight}
+        )
         # validation crops are read in every epoch, so they come first
         memory = settings.cache * 1e9
         of_valid = min(memory, len(halves.valid) * size * size * 3)

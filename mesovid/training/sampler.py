@@ -138,10 +138,7 @@ def _strata(samples: Samples, weights: Mapping[str, float]) -> dict[str, list[_S
             (samples.dataset == dataset) & (samples.method == method) & (samples.fake == fake)
         )
         weight = weights.get(str(dataset), 1.0) * weights.get(str(method), 1.0)
-        if weight > 0:
-            strata["fake" if fake else REAL].append(_Stratum(rows, weight))
-    if not strata[REAL]:
-        raise TrainingError("all datasets with real faces have the weight 0; some must be left")
+        strata["fake" if fake else REAL].append(_Stratum(rows, weight))
     return strata
 
 

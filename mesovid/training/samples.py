@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mesovid.align import transform
 from mesovid.dataset.manifest import CropEntry, Dataset
 from mesovid.errors import DatasetError, TrainingError
+from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import Geometry, TrainSettings
 
@@ -69,12 +69,17 @@ class Halves:
     notes: tuple[str, ...]  # what the user should know about the data, one sentence each
 
 
-def gather(datasets: Sequence[Dataset], settings: TrainSettings, geometry: Geometry | None = None) -> Halves:
+def gather(
+    datasets: Sequence[Dataset],
+    settings: TrainSettings,
+    geometry: Geometry | None = None,
+    leave_out: Collection[str] = (),
+) -> Halves:
     """Split the crops of all datasets into training and validation halves.
 
     A dataset's own `train` and `valid` splits are taken; where one has no `valid`, groups of its `train` (or of everything,
     where it has no splits) are set aside by the seed. Other splits stay untouched. `geometry`, if given, is what the
-    crops must have. Raises DatasetError when they were cut differently, and TrainingError when a class is missing.
+    crops must have; `leave_out` names datasets and methods that count for neither half. Raises DatasetError when they were cut differently, and TrainingError when a class is missing.
     """
     geometry, notes = _common_geometry(datasets, geometry)
     trains, valids = [], []
@@ -82,7 +87,8 @@ def gather(datasets: Sequence[Dataset], settings: TrainSettings, geometry: Geome
         learn, judge = _parts(dataset, settings)
         trains.append(_columns(dataset, name, learn))
         valids.append(_columns(dataset, name, judge))
-    train, valid = _all(trains), _all(valids)
+    train = _without(_all(trains), leave_out)
+    valid = _without(_all(valids), set(leave_out) & {*_all(valids).dataset, *_all(valids).method})
     if settings.self_blend and not valid.fake.any():
         valid = valid.joined(self_blended(valid))
         notes.append("no validation video is fake: judged and calibrated on self-blended faces")
@@ -243,6 +249,15 @@ def _all(parts: Sequence[Samples]) -> Samples:
     for part in parts[1:]:
         whole = whole.joined(part)
     return whole
+
+
+def _without(samples: Samples, names: Collection[str]) -> Samples:
+    known = {str(name) for name in (*samples.dataset, *samples.method) if name}
+    if len(samples) and (unknown := sorted(set(names) - known)):
+        raise TrainingError(
+            f"no dataset or method {unknown[0]!r} to leave out; there are {', '.join(sorted(known))}"
+        )
+    return samples.select(~np.isin(samples.dataset, list(names)) & ~np.isin(samples.method, list(names)))
 
 
 def _thinned(samples: Samples, frames: int) -> Samples:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import Geometry
 from mesovid.training.augment import add_noise, jpeg, like_h264, sharpen, shrink_and_grow
