@@ -14,7 +14,6 @@ import click
 from mesovid.errors import SettingsError
 from mesovid.settings import Settings, check
 
-
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
