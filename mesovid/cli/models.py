@@ -95,3 +95,27 @@ def import_(
     click.echo(
         f"imported {card.name}; scan with it: mesovid scan --model {Path(folder) / card.name}.json ..."
     )
+
+
+@command.command("publish")
+@click.argument("model", metavar="NAME|PATH")
+@click.option("--to", "folder", type=click.Path(file_okay=False), required=True, help="Folder for the model's three files.")  # fmt: skip
+@click.option("--scoreboard", type=click.Path(dir_okay=False), help="Put the figures of this scoreboard into the card.")  # fmt: skip
+@click.option("--summary", help="What the model is, in one line.")
+@click.option("--licence", help="Terms of the model and of its training data.")
+@click.option("--limits", help="Where the model must not be trusted.")
+def publish(
+    model: str,
+    folder: str,
+    scoreboard: str | None,
+    summary: str | None,
+    licence: str | None,
+    limits: str | None,
+) -> None:
+    """Copy a trained model to a folder, with the figures of `mesovid evaluate --scoreboard` in its card."""
+    from mesovid.training.publish import publish
+
+    card = publish(model, folder, scoreboard=scoreboard, summary=summary, licence=licence, limits=limits)
+    click.echo(
+        f"{card.name}: {len(card.figures)} figures; show them: mesovid models show {Path(folder) / card.name}.json"
+    )
