@@ -271,7 +271,10 @@ class _Video:
         """The first picture that can be decoded: it tells the rotation, and that the stream can be decoded at all."""
         for packet in self._read():
             self._add(packet)
-            if pictures := self._decode(packet):
+            pictures = self._decode(packet)
+            if not pictures and self._position == 1:
+                pictures = self._drain()  # mostly the first packet is enough
+            if pictures:
                 return pictures[0]
             if self._position == FIRST_PACKETS:
                 break
