@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import Geometry
 

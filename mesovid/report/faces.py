@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-
 from mesovid.errors import InputError
+from mesovid.opencv import cv2
 from mesovid.records import Crop, FaceScore
 
 
