@@ -200,7 +200,11 @@ class _Video:
         self._threads = THREADS
         self._groups_before = GROUPS_BEFORE[0]
         self._open()
-        first = self._first_picture()
+        try:
+            first = self._first_picture()
+        except InputError:
+            self.close()
+            raise
         self._size = first.width, first.height  # as coded; a stream that changes its size is scaled to this
         self._quarter_turns = round(first.rotation / 90)  # counterclockwise
         self.info = _info(path, self._container, self._stream, first)
@@ -324,7 +328,7 @@ class _Video:
                 run.append(left.pop())
             index = -1
             for picture in self._run(timeline, int(groups[run[0]]), timestamps[run]):
-                index = int(np.searchsorted(timestamps, picture.pts or 0))
+                index = min(int(np.searchsorted(timestamps, picture.pts or 0)), len(timestamps) - 1)
                 yield index, picture
             if self._errors and self._threads > 1:
                 # threads report an error late and take sound pictures with them: go on with one, from the last one given
