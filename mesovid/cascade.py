@@ -17,12 +17,17 @@ Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 
 # Geometry and overlaps are the mtcnn package's own (1.0.0), or what finds the same faces with less work: benchmarks/detection.py
-# measures that. The package has .709 for the step, .6 and .7 for the first two confidences, and leaves .8 for the third.
+# measures that. The package has .709 for the step, .6 and .7 for the confidences.
 CELL, STRIDE = 12, 2  # px of a level: the side of P-Net's window, and how far apart windows lie
 LARGEST_FACE = 1.1  # the first level shows a face of `min_face` px so much smaller than P-Net's window: it finds those too
 PYRAMID_STEP = 0.6  # size of a level over the one before
 PROPOSAL_CONFIDENCE, REFINEMENT_CONFIDENCE = 0.8, 0.8
 LEVEL_OVERLAP, PROPOSAL_OVERLAP, REFINEMENT_OVERLAP, OUTPUT_OVERLAP = 0.5, 0.7, 0.7, 0.7
+SPANNED_SIDE, SPANNED_ABOVE = (
+    4.07,
+    0.37,
+)  # O-Net's square, in root mean square distances of landmarks from their mean
+SETTLING, CONFIRMING = 2, 3  # rounds of O-Net after the cascade, and in its place
 REFINEMENT_SIDE, OUTPUT_SIDE = 24, 48  # px, input of R-Net and O-Net
 GREY = (128, 128, 128)  # what lies outside of an image
 SIZE_TOLERANCE = 0.9  # a box is sure to about a tenth: a face of 37 px may be one of 40
@@ -61,6 +66,11 @@ class Candidates:
             rows = np.flatnonzero(self.image == number)
             yield rows[np.argsort(-self.confidence[rows], kind="stable")]
 
+    def without_overlaps(self, threshold: float, of_smaller: bool) -> Indices:
+        """The rows that stay when those go that a better one of the same image overlaps."""
+        kept = [rows[_best(_overlaps(self.box[rows], of_smaller) > threshold)] for rows in self.each_image()]
+        return np.concatenate([np.empty(0, np.intp), *kept])
+
 
 class Cascade:
     """P-Net proposes boxes all over an image, R-Net and O-Net sort them out and refine them."""
@@ -71,32 +81,68 @@ class Cascade:
 
     def detect(self, images: Sequence[Pixels]) -> list[tuple[Face, ...]]:
         """The faces of each image, most confident first. Images may differ in size."""
-        return self.decide(images, self._refine(images, self._propose(images)))
-
-    def confirm(self, images: Sequence[Pixels], guesses: Candidates) -> list[tuple[Face, ...]]:
-        """The faces of each image near square candidates that come from elsewhere."""
-        return self.decide(images, self._refine(images, guesses))
-
-    def decide(self, images: Sequence[Pixels], squares: Candidates) -> list[tuple[Face, ...]]:
-        """O-Net: the faces of each image among square candidates, with landmarks, most confident first."""
         faces: list[tuple[Face, ...]] = [() for _ in images]
-        if not len(squares.image):
-            return faces
-        confidence, offsets, points = _run(self._networks.output, _patches(images, squares, OUTPUT_SIDE))
-        sure = np.flatnonzero(confidence >= self._settings.confidence)
-        squares = squares.take(sure)
-        found = Candidates(squares.image, _shifted(squares.box, offsets[sure]), confidence[sure])
-        landmarks = _landmarks(squares.box, points[sure])
+        found, landmarks = self._decide(images, self._refine(images, self._propose(images)))
+        sure, settled = self._settle(images, found.image, landmarks, SETTLING)
         smallest = self._settings.min_face * SIZE_TOLERANCE
-        for rows in found.each_image():
-            image = int(found.image[rows[0]])
-            best = rows[_best(_overlaps(found.box[rows], of_smaller=True) > OUTPUT_OVERLAP)]
-            faces[image] = tuple(
-                _face(found.box[i], found.confidence[i], landmarks[i], images[image].shape)
-                for i in best
-                if (found.box[i, 2:] - found.box[i, :2]).max() >= smallest
-            )
+        for i, (image, box, confidence) in enumerate(
+            zip(found.image.tolist(), found.box, found.confidence, strict=True)
+        ):
+            if (box[2:] - box[:2]).max() < smallest:
+                continue
+            points = settled[i] if sure[i] >= self._settings.confidence else landmarks[i]
+            faces[image] = (*faces[image], _face(box, confidence, points, images[image].shape))
         return faces
+
+    def confirm(
+        self, images: Sequence[Pixels], guesses: Sequence[tuple[Face, ...]]
+    ) -> list[tuple[Face, ...]]:
+        """Those faces of each image that are there, most confident first, of such as were guessed from other frames."""
+        faces: list[tuple[Face, ...]] = [() for _ in images]
+        flat = [face for each in guesses for face in each]
+        image = np.repeat(np.arange(len(images)), [len(each) for each in guesses])
+        guessed = np.array([face.landmarks for face in flat], np.float32).reshape(-1, 5, 2)
+        confidence, landmarks = self._settle(images, image, guessed, CONFIRMING)
+        moved = np.tile((landmarks - guessed).mean(axis=1), 2)
+        box = np.array([face.box for face in flat], np.float32).reshape(-1, 4) + moved
+        sure = np.flatnonzero(confidence >= self._settings.confidence)
+        found, landmarks = Candidates(image[sure], box[sure], confidence[sure]), landmarks[sure]
+        # two guesses may come to rest on one face
+        for i in found.without_overlaps(OUTPUT_OVERLAP, of_smaller=True):
+            shape = images[found.image[i]].shape
+            face = _face(found.box[i], found.confidence[i], landmarks[i], shape)
+            faces[found.image[i]] = (*faces[found.image[i]], face)
+        return faces
+
+    def _settle(
+        self, images: Sequence[Pixels], image: Indices, landmarks: Floats, rounds: int
+    ) -> tuple[Floats, Floats]:
+        """Confidence `(n,)` and landmarks of O-Net, shown again and again the square that its own landmarks span.
+
+        Landmarks depend on the box that O-Net is shown: by 1 % of a face's width between two boxes that are both good, which
+        the classifiers feel. This comes to rest on landmarks that do not depend on where it began (three rounds from the
+        landmarks of the frame before leave 0.1 %), and so makes no difference between the whole cascade and `confirm`.
+        """
+        confidence = np.zeros(len(landmarks), np.float32)
+        for _ in range(rounds if len(landmarks) else 0):
+            square = _spanned(landmarks)
+            confidence, _, points = self._output(images, image, square)
+            landmarks = _landmarks(square, points)
+        return confidence, landmarks
+
+    def _decide(self, images: Sequence[Pixels], squares: Candidates) -> tuple[Candidates, Floats]:
+        """O-Net: those square candidates that are faces, one for each place, with landmarks `(n, 5, 2)`."""
+        if not len(squares.image):
+            return squares, np.empty((0, 5, 2), np.float32)
+        confidence, offsets, points = self._output(images, squares.image, squares.box)
+        sure = np.flatnonzero(confidence >= self._settings.confidence)
+        square = squares.box[sure]
+        found = Candidates(squares.image[sure], _shifted(square, offsets[sure]), confidence[sure])
+        kept = found.without_overlaps(OUTPUT_OVERLAP, of_smaller=True)
+        return found.take(kept), _landmarks(square, points[sure])[kept]
+
+    def _output(self, images: Sequence[Pixels], image: Indices, square: Floats) -> tuple[Array, ...]:
+        return _run(self._networks.output, _patches(images, image, square, OUTPUT_SIDE))
 
     def _propose(self, images: Sequence[Pixels]) -> Candidates:
         """P-Net over a pyramid of each image: square candidates."""
@@ -140,15 +186,12 @@ class Cascade:
         """R-Net: better boxes, squared again, for those square candidates that it takes for faces."""
         if not len(candidates.image):
             return candidates
-        confidence, offsets = _run(self._networks.refinement, _patches(images, candidates, REFINEMENT_SIDE))
+        patches = _patches(images, candidates.image, candidates.box, REFINEMENT_SIDE)
+        confidence, offsets = _run(self._networks.refinement, patches)
         sure = np.flatnonzero(confidence > REFINEMENT_CONFIDENCE)
         box = _shifted(candidates.box[sure], offsets[sure])
         refined = Candidates(candidates.image[sure], box, confidence[sure])
-        kept = [
-            rows[_best(_overlaps(refined.box[rows], of_smaller=False) > REFINEMENT_OVERLAP)]
-            for rows in refined.each_image()
-        ]
-        refined = refined.take(np.concatenate([np.empty(0, np.intp), *kept]))
+        refined = refined.take(refined.without_overlaps(REFINEMENT_OVERLAP, of_smaller=False))
         return Candidates(refined.image, squares(refined.box), refined.confidence)
 
 
@@ -182,10 +225,10 @@ def _run(network: Network, patches: Pixels) -> tuple[Array, ...]:
     return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
 
-def _patches(images: Sequence[Pixels], candidates: Candidates, side: int) -> Pixels:
-    """Candidates cut out and resampled, `(n, side, side, 3)`: bilinear, corners on corners, as TensorFlow's crop_and_resize."""
-    patches = np.empty((len(candidates.image), side, side, 3), np.uint8)
-    for patch, number, box in zip(patches, candidates.image.tolist(), candidates.box.tolist(), strict=True):
+def _patches(images: Sequence[Pixels], image_numbers: Indices, boxes: Floats, side: int) -> Pixels:
+    """Boxes cut out and resampled, `(n, side, side, 3)`: bilinear, corners on corners, as TensorFlow's crop_and_resize."""
+    patches = np.empty((len(boxes), side, side, 3), np.uint8)
+    for patch, number, box in zip(patches, image_numbers.tolist(), boxes.tolist(), strict=True):
         image = images[number]
         height, width = image.shape[:2]
         left, top, right, bottom = box
@@ -220,6 +263,16 @@ def _landmarks(square: Floats, points: Floats) -> Floats:
     return np.asarray(
         points.reshape(-1, 2, 5).transpose(0, 2, 1) * size + square[:, None, :2] - 1, np.float32
     )
+
+
+def _spanned(landmarks: Floats) -> Floats:
+    """Squares `(n, 4)` about the faces of landmarks `(n, 5, 2)`, as O-Net likes them: a little tighter than its boxes."""
+    eyes, mouth = landmarks[:, :2].mean(axis=1), landmarks[:, 3:].mean(axis=1)
+    upwards = (eyes - mouth) / np.maximum(np.linalg.norm(eyes - mouth, axis=1, keepdims=True), 1e-6)
+    spread = np.sqrt(landmarks.var(axis=1).sum(axis=1))[:, None]
+    centre = (eyes + mouth) / 2 + SPANNED_ABOVE * spread * upwards
+    half = SPANNED_SIDE / 2 * spread
+    return np.concatenate([centre - half, centre + half], axis=1)
 
 
 def _best_proposals(box: Floats, level: Indices) -> Indices:

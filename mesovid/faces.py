@@ -7,16 +7,14 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from mesovid.cascade import Candidates, Cascade, Floats, squares
+from mesovid.cascade import Cascade
 from mesovid.cuts import CutDetector
 from mesovid.records import Box, Face, Frame, FrameFaces, Pixels
 from mesovid.settings import FaceSettings, RuntimeSettings
 
 Faces = tuple[Face, ...]
 
-SAME_FACE_OVERLAP = (
-    0.4  # over the union, of one face in two frames between which its boxes may be interpolated
-)
+SAME_FACE_OVERLAP = 0.4  # over the union, of one face in two frames between which it may be interpolated
 TURNS = (
     0,
     1,
@@ -41,8 +39,8 @@ class FaceFinder:
         """The faces of each frame of one video, in order: those of `find`, with less work.
 
         Frames are taken `batch_size` at a time. The whole cascade sees the ends of each batch and of each shot, and every
-        `redetect`-th frame. Between two of those that show the same faces, boxes are interpolated, and R-Net and O-Net alone
-        confirm and refine them; where the faces differ, the frame in the middle is looked at, and so on; and so is every frame in
+        `redetect`-th frame. Between two of those that show the same faces, they are interpolated, and O-Net alone confirms and
+        refines them; where the faces differ, the frame in the middle is looked at, and so on; and so is every frame in
         which a face was not confirmed. A clip that lies on its side is found out and turned; boxes and landmarks are always those
         of the frame as it came.
         """
@@ -97,7 +95,7 @@ class _Clip:
 
     def _fill(self, images: Sequence[Pixels], found: dict[int, Faces], cuts: Sequence[bool]) -> None:
         """Add the frames between those that are known."""
-        guesses: dict[int, Floats] = {}
+        guesses: dict[int, Faces] = {}
         spans = [(a, b) for a, b in pairwise(sorted(found)) if b - a > 1]
         while spans:
             unlike = []
@@ -112,16 +110,15 @@ class _Clip:
             spans = [(a, b) for a, b in halves if b - a > 1]
         found.update(self._confirm(images, guesses))
 
-    def _confirm(self, images: Sequence[Pixels], guesses: dict[int, Floats]) -> dict[int, Faces]:
-        """Faces of the frames whose boxes were guessed; frames in which one is not found again pass the whole cascade."""
-        found: dict[int, Faces] = {i: () for i, boxes in guesses.items() if not len(boxes)}
-        numbers = [i for i, boxes in guesses.items() if len(boxes)]
+    def _confirm(self, images: Sequence[Pixels], guesses: dict[int, Faces]) -> dict[int, Faces]:
+        """Faces of the frames in which they were guessed; frames in which one is not found again pass the whole cascade."""
+        found: dict[int, Faces] = {i: () for i, faces in guesses.items() if not faces}
+        numbers = [i for i, faces in guesses.items() if faces]
         if not numbers:
             return found
-        boxes = np.concatenate([guesses[i] for i in numbers])
-        image = np.repeat(np.arange(len(numbers)), [len(guesses[i]) for i in numbers])
-        candidates = Candidates(image, squares(boxes), np.ones(len(boxes), np.float32))
-        faces = self._cascade.confirm([_turned(images[i], self._turn) for i in numbers], candidates)
+        faces = self._cascade.confirm(
+            [_turned(images[i], self._turn) for i in numbers], [guesses[i] for i in numbers]
+        )
         found.update(zip(numbers, faces, strict=True))
         lost = [i for i in numbers if len(found[i]) < len(guesses[i])]
         return found | self._detect(images, lost)
@@ -171,13 +168,18 @@ def _same_faces(before: Faces, after: Faces) -> list[tuple[Face, Face]] | None:
     return pairs
 
 
-def _interpolated(pairs: Sequence[tuple[Face, Face]], first: int, last: int) -> dict[int, Floats]:
-    """Boxes `(n, 4)` of n faces in each frame between two."""
-    start = np.array([before.box for before, _ in pairs], np.float32).reshape(-1, 4)
-    end = np.array([after.box for _, after in pairs], np.float32).reshape(-1, 4)
+def _interpolated(pairs: Sequence[tuple[Face, Face]], first: int, last: int) -> dict[int, Faces]:
+    """The faces in each frame between two, if they move evenly."""
     return {
-        i: start + (end - start) * np.float32((i - first) / (last - first)) for i in range(first + 1, last)
+        i: tuple(_between(before, after, (i - first) / (last - first)) for before, after in pairs)
+        for i in range(first + 1, last)
     }
+
+
+def _between(before: Face, after: Face, share: float) -> Face:
+    left, top, right, bottom = (a + (b - a) * share for a, b in zip(before.box, after.box, strict=True))
+    landmarks = before.landmarks + (after.landmarks - before.landmarks) * np.float32(share)
+    return Face((left, top, right, bottom), min(before.confidence, after.confidence), landmarks)
 
 
 def _overlap(a: Box, b: Box) -> float:
