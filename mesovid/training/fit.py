@@ -127,6 +127,7 @@ class _Run:
         self._train = _feed(halves.train, job, size, memory - of_valid)
         self._history: list[Epoch] = []
         self._best = 0
+        self._logs: Any = None
         self._restore()
 
     def fit(self) -> None:
@@ -293,7 +294,9 @@ class _Run:
     def _log(self, line: Epoch) -> None:
         if not self._job.train.tensorboard:
             return
-        with _tensorboard(self._job.folder).as_default():
+        if self._logs is None:
+            self._logs = tf.summary.create_file_writer(str(self._job.folder / "tensorboard"))
+        with writing(self._job.folder), self._logs.as_default():
             for name in (
                 "loss",
                 "accuracy",
@@ -306,6 +309,7 @@ class _Run:
                 value = getattr(line, name)
                 if value is not None:
                     tf.summary.scalar(name, value, step=line.epoch)
+            self._logs.flush()
 
 
 def _feed(samples: Samples, job: Job, size: int, memory: float) -> Feed:
@@ -443,7 +447,3 @@ def _grid(crops: Sequence[Pixels], side: int = 128) -> Pixels:
 def _write_png(path: Path, image: Pixels) -> None:
     _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     path.write_bytes(data.tobytes())
-
-
-def _tensorboard(folder: Path) -> Any:
-    return tf.summary.create_file_writer(str(folder / "tensorboard"))
