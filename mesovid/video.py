@@ -276,7 +276,7 @@ class _Video:
         for packet in self._read():
             self._add(packet)
             pictures = self._decode(packet)
-            if not pictures and self._position == 1:
+            if not pictures and self._position == 1 and packet.is_keyframe and not packet.is_discard:
                 pictures = self._drain()  # mostly the first packet is enough
             if pictures:
                 return pictures[0]

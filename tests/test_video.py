@@ -154,6 +154,27 @@ def test_a_few_frames_are_the_same_pixels_as_all(tmp_path: Path, params: str, su
             np.testing.assert_array_equal(frame.image, every[frame.index].image)
 
 
+def test_frames_cut_off_by_an_edit_list_do_not_count(tmp_path: Path, long_gops: Path) -> None:
+    """As cutting without encoding leaves it: the file begins at a key frame, the video later."""
+    path = tmp_path / "cut.mp4"
+    with av.open(str(long_gops)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None and packet.pts is not None:
+                packet.pts -= int(17 / 25 / packet.time_base)
+                packet.dts -= int(17 / 25 / packet.time_base)
+                packet.stream = stream
+                output.mux(packet)
+    whole, _ = frames_of(long_gops)
+    cut, warnings = frames_of(path)
+    assert [frame.index for frame in cut] == list(range(58))
+    assert [frame.time for frame in cut] == pytest.approx([index / 25 for index in range(58)])
+    assert not warnings
+    for settings in (ALL, SampleSettings(frames=1), SampleSettings(frames=6)):
+        for frame in frames_of(path, settings)[0]:
+            np.testing.assert_array_equal(frame.image, whole[frame.index + 17].image)
+
+
 def test_pixels_and_times_are_those_of_opencv(long_gops: Path) -> None:
     capture = cv2.VideoCapture(str(long_gops))
     frames, _ = frames_of(long_gops)
