@@ -91,3 +91,27 @@ def test_the_rule_is_said_in_words_and_numbers() -> None:
     assert "validation videos: at most 5% of the real ones lie above the threshold" in decision.rule
     assert decision.uncertain is not None
     assert decision.uncertain[1] == decision.threshold
+
+
+def test_a_small_dataset_keeps_its_own_false_alarms() -> None:
+    """1,000 quiet reals of one set do not hide that half of the 40 of another would be called fake."""
+    rng = np.random.default_rng(0)
+    reals = np.concatenate([rng.uniform(0.05, 0.3, 1000), rng.uniform(0.3, 0.9, 40)])
+    fakes = rng.uniform(0.6, 0.95, 200)
+    names = [f"v{number}" for number in range(1240)]
+    scores = Scores.of(np.arange(1240) >= 1040, np.concatenate([reals, fakes]), names)
+    home = np.array(["large"] * 1000 + ["small"] * 40 + ["large"] * 200)
+    together, each = decide(scores, RULE), decide(scores, RULE, home)
+    small = each.calibration(reals[1000:])
+    assert np.mean(small > each.threshold) <= RULE.false_alarms < np.mean(small > together.threshold)
+    assert "each of 2 datasets" in each.rule
+
+
+def test_a_dataset_too_small_to_tell_has_no_say() -> None:
+    scores = Scores.of(
+        [False] * 60 + [True] * 60,
+        [0.2] * 50 + [0.99] * 3 + [0.2] * 7 + [0.9] * 60,
+        [f"v{i}" for i in range(120)],
+    )
+    home = np.array(["large"] * 50 + ["tiny"] * 3 + ["large"] * 67)
+    assert decide(scores, RULE, home).threshold == decide(scores, RULE).threshold

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from mesovid.classifier import Calibration, logit
 from mesovid.settings import TrainSettings
-from mesovid.training.metrics import Scores
+from mesovid.training.metrics import Names, Scores
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,24 +28,38 @@ class Decision:
     rule: str
 
 
-def decide(scores: Scores, settings: TrainSettings) -> Decision:
+def decide(scores: Scores, settings: TrainSettings, dataset: Names | None = None) -> Decision:
     """Fit a calibration to the raw scores of validation crops, and choose threshold and band on their videos.
 
-    The threshold is one half, or higher where more than `false_alarms` of the real videos would lie above. The band reaches
-    down from it to where `misses` of the fake videos lie below; above the band a video is fake, below it real.
+    The threshold is one half, or higher where more than `false_alarms` of the real videos would lie above: of all, and of those of
+    each dataset (`dataset` names that of each row) with enough of them to tell, because a large one must not hide that a model
+    cries wolf on a small one. The band reaches down from it to where `misses` of the fake videos lie below; above the band a
+    video is fake, below it real.
     """
     calibration = fit(scores, settings.calibration)
     videos = scores.with_probability(calibration(scores.probability)).per_video()
     reals, fakes = videos.probability[~videos.fake], videos.probability[videos.fake]
-    threshold = max(0.5, _rounded_up(_exceeded_by(reals, settings.false_alarms)))
+    sets = _by_dataset(videos, scores, dataset, settings.false_alarms)
+    threshold = max(0.5, *(_rounded_up(_exceeded_by(part, settings.false_alarms)) for part in (reals, *sets)))
     low = min(threshold, _rounded_down(-_exceeded_by(-fakes, settings.misses)))
     rule = (
         f"on {len(reals)} real and {len(fakes)} fake validation videos: at most {settings.false_alarms:.0%} of the real ones"
+        f"{f', and of each of {len(sets)} datasets,' if len(sets) > 1 else ''}"
         f" lie above the threshold ({np.mean(reals > threshold):.1%} do), which is at least 0.5; the uncertain band reaches"
         f" down to where at most {settings.misses:.0%} of the fake ones lie below ({np.mean(fakes < low):.1%} do);"
         f" above it {np.mean(fakes > threshold):.0%} of the fakes are called fake"
     )
     return Decision(calibration, threshold, (low, threshold) if low < threshold else None, rule)
+
+
+def _by_dataset(videos: Scores, rows: Scores, dataset: Names | None, share: float) -> list[Floats]:
+    """P(fake) of the real videos of each dataset that has at least one for each `share`."""
+    if dataset is None or not share:
+        return []
+    home = dict(zip(rows.video.tolist(), dataset.tolist(), strict=True))
+    homes = np.array([home[video] for video in videos.video.tolist()])
+    parts = [videos.probability[~videos.fake & (homes == name)] for name in np.unique(homes)]
+    return [part for part in parts if len(part) * share >= 1]
 
 
 def fit(scores: Scores, method: str) -> Calibration:

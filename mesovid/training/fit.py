@@ -145,7 +145,7 @@ class _Run:
         """The best epoch becomes the model: calibrated, with threshold and band, exported, described."""
         load_weights(self._trainer.model, self._job.folder / BEST)
         scores = self._scores()
-        decision = decide(scores, self._job.train)
+        decision = decide(scores, self._job.train, self._halves.valid.dataset)
         probes = np.concatenate([batch[0].numpy() for batch in self._valid.plain(VALID_BATCH)][:1])[:PROBES]
         card = _card(self._job, self._halves, datasets, decision)
         card = replace(
