@@ -46,10 +46,15 @@ class FaceFinder:
         """
         clip = _Clip(self._cascade, self.settings.redetect)
         stream = iter(frames)
-        while batch := list(islice(stream, batch_size)):
-            found, cuts = clip.follow([frame.image for frame in batch])
-            for frame, faces, cut in zip(batch, found, cuts, strict=True):
-                yield FrameFaces(frame, self._chosen(faces), cut)
+        for first in stream:
+            # no name may hold the batch: it has to be gone before the next one is gathered
+            yield from self._follow_batch(clip, [first, *islice(stream, batch_size - 1)])
+
+    def _follow_batch(self, clip: _Clip, batch: list[Frame]) -> Iterator[FrameFaces]:
+        found, cuts = clip.follow([frame.image for frame in batch])
+        batch.reverse()
+        for faces, cut in zip(found, cuts, strict=True):
+            yield FrameFaces(batch.pop(), self._chosen(faces), cut)
 
     def _chosen(self, faces: Faces) -> Faces:
         if self.settings.faces == "all" or not faces:
