@@ -30,6 +30,8 @@ SCHEMA = 1  # of the card
 KIND = "mesovid model"  # tells a card from any other JSON file
 LIMIT = 16.0  # a float32 sigmoid knows no logit beyond this
 SUFFIXES = (".json", ".onnx", ".keras")
+# More at once is slower on a processor and takes memory: Meso-4 needs 3.4 ms a face and 120 MB by fours, 3.7 ms and 300 MB by 16.
+FACES_AT_ONCE = 4
 
 Probabilities = npt.NDArray[np.float64]
 Network = Callable[[Pixels], npt.NDArray[Any]]  # crops (n, size, size, 3) -> the network's own output (n, 1)
@@ -286,7 +288,12 @@ def _verified(weights: Path, card: ModelCard) -> str:
 
 def _onnx_network(path: Path, settings: RuntimeSettings) -> Network:
     network = load_onnx(path, settings)
-    return lambda pixels: network(pixels)[0]
+    if network.device != "cpu":
+        return lambda pixels: network(pixels)[0]
+    parts = FACES_AT_ONCE
+    return lambda pixels: np.concatenate(
+        [network(pixels[i : i + parts])[0] for i in range(0, len(pixels), parts)]
+    )
 
 
 def _keras_network(path: Path, card: ModelCard) -> Network:

@@ -64,7 +64,7 @@ class DetectorNetworks:
     )
 
 
-def load_onnx(path: str | Path, settings: RuntimeSettings) -> Network:
+def load_onnx(path: str | Path, settings: RuntimeSettings) -> OnnxNetwork:
     """Load a network for ONNX Runtime, on the device and the number of threads that `settings` ask for.
 
     Raises ModelError when the file is missing, damaged or no ONNX network, and SettingsError when the device is absent.
