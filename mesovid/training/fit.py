@@ -380,11 +380,14 @@ def _account(halves: Halves) -> str:
 
 
 def _monitored(line: Epoch, settings: TrainSettings) -> tuple[float, float]:
-    """What is to be as large as possible; among equals, as few validation videos often are, the smaller log loss."""
-    value = getattr(line, settings.monitor)
+    """What is to be as large as possible; among equals, as few validation videos often are, the AUC over single faces.
+
+    Not their loss: it is calibrated afterwards, and got worse for epochs in which the order of scores still became better.
+    """
     more = settings.mode == "max" or (settings.mode == "auto" and settings.monitor == "val_auc")
-    sign = 1.0 if more else -1.0
-    return (-math.inf if value is None else sign * float(value), -line.val_loss)
+    value = getattr(line, settings.monitor)
+    first = -math.inf if value is None else float(value) * (1 if more else -1)
+    return first, -math.inf if line.val_frame_auc is None else line.val_frame_auc
 
 
 def _sentence(line: Epoch, epochs: int, better: bool) -> str:
