@@ -23,10 +23,8 @@ LARGEST_FACE = 1.1  # the first level shows a face of `min_face` px so much smal
 PYRAMID_STEP = 0.6  # size of a level over the one before
 PROPOSAL_CONFIDENCE, REFINEMENT_CONFIDENCE = 0.8, 0.8
 LEVEL_OVERLAP, PROPOSAL_OVERLAP, REFINEMENT_OVERLAP, OUTPUT_OVERLAP = 0.5, 0.7, 0.7, 0.7
-SPANNED_SIDE, SPANNED_ABOVE = (
-    4.07,
-    0.37,
-)  # O-Net's square, in root mean square distances of landmarks from their mean
+# O-Net's square about landmarks, in their root mean square distance from their mean: its side, and how far it lies above their middle
+SPANNED_SIDE, SPANNED_ABOVE = 4.07, 0.37
 SETTLING, CONFIRMING = 2, 3  # rounds of O-Net after the cascade, and in its place
 REFINEMENT_SIDE, OUTPUT_SIDE = 24, 48  # px, input of R-Net and O-Net
 GREY = (128, 128, 128)  # what lies outside of an image

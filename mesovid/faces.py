@@ -15,11 +15,7 @@ from mesovid.settings import FaceSettings, RuntimeSettings
 Faces = tuple[Face, ...]
 
 SAME_FACE_OVERLAP = 0.4  # over the union, of one face in two frames between which it may be interpolated
-TURNS = (
-    0,
-    1,
-    3,
-)  # quarters anticlockwise that an image is turned by: upright, and both ways of a camera on its side
+TURNS = (0, 1, 3)  # quarters anticlockwise: upright, and both ways of a camera on its side
 TURNED_CONFIDENCE = 0.95  # of a face that is taken for proof that a clip lies on its side
 TURNED_FRAMES = 2  # of a batch without a face that are tried on their sides
 
@@ -85,7 +81,7 @@ class _Clip:
         self._settled |= any(found.values())
         if not cuts[0]:
             found[-1] = self._last
-        self._fill(images, found, cuts)
+        self._fill(images, found)
         self._last = found[len(images) - 1]
         height_widths = [image.shape[:2] for image in images]
         return [
@@ -98,7 +94,7 @@ class _Clip:
         faces = self._cascade.detect([_turned(images[i], self._turn) for i in numbers])
         return dict(zip(numbers, faces, strict=True))
 
-    def _fill(self, images: Sequence[Pixels], found: dict[int, Faces], cuts: Sequence[bool]) -> None:
+    def _fill(self, images: Sequence[Pixels], found: dict[int, Faces]) -> None:
         """Add the frames between those that are known."""
         guesses: dict[int, Faces] = {}
         spans = [(a, b) for a, b in pairwise(sorted(found)) if b - a > 1]

@@ -179,6 +179,23 @@ class TestFollow:
             width = alone.box[2] - alone.box[0]
             assert np.linalg.norm(each.faces[0].landmarks - alone.landmarks, axis=1).mean() < 0.05 * width
 
+    @pytest.mark.parametrize("shift", [(0.1, 0), (0, -0.1), (-0.07, 0.07)], ids=["right", "up", "down left"])
+    def test_a_guess_beside_the_face_comes_to_rest_on_the_same_landmarks(
+        self, astronaut: np.ndarray, shift: tuple[float, float]
+    ) -> None:
+        cascade = Cascade(FaceSettings(), CPU)
+        ((face,),) = cascade.detect([astronaut])
+        width = face.box[2] - face.box[0]
+        moved = Face(face.box, 1.0, face.landmarks + np.float32(shift) * np.float32(width))
+        ((again,),) = cascade.confirm([astronaut], [(moved,)])
+        assert np.linalg.norm(again.landmarks - face.landmarks, axis=1).max() < 0.01 * width
+
+    def test_a_guess_where_no_face_is_is_not_confirmed(self, astronaut: np.ndarray) -> None:
+        cascade = Cascade(FaceSettings(), CPU)
+        ((face,),) = cascade.detect([astronaut])
+        beside = Face(face.box, 1.0, face.landmarks + np.float32([0, 250]))
+        assert cascade.confirm([astronaut], [(beside,)]) == [()]
+
     def test_a_cut_away_and_back_is_flagged_and_no_face_outlives_it(
         self, finder: FaceFinder, astronaut: np.ndarray
     ) -> None:
