@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
+import io
 import itertools
 import json
 import shutil
@@ -20,6 +21,7 @@ from mesovid.errors import DatasetError, ModelError, TrainingError
 from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, SettingsError, TrainSettings
 from mesovid.training import checkpoint, fit
 from mesovid.training.fit import Job, Reporter, train
+from mesovid.training.run_folder import writing
 from mesovid.training.sampler import Sampler
 from mesovid.training.samples import CropReader, Samples, gather, read_crop, self_blended
 from mesovid.training.trainer import learning_rate
@@ -192,28 +194,35 @@ def test_a_loss_that_is_no_number_stops_the_run_resumable(
         TrainingError, match=r"loss became nan in epoch 2 .*; epoch 1 is kept: .*lower --learning-rate"
     ):
         train(job(faces, tmp_path / "run"))
-    monkeypatch.undo()
-    train(job(faces, tmp_path / "run"))
-    assert curve(tmp_path / "run") == curve(run)
+    assert checkpoint.load(tmp_path / "run").epoch == 1  # type: ignore[union-attr]
+    assert curve(tmp_path / "run") == curve(run)[:1]
 
 
 def test_a_full_disk_stops_the_run_resumable(
     faces: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = checkpoint.save
-
-    def full(state: checkpoint.State, folder: Path) -> None:
-        if state.epoch == 2:
-            (folder / f"{checkpoint.FILE}.partial").write_bytes(b"half")
+    class FullDisk(io.FileIO):
+        def write(self, data: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(state, folder)
 
-    monkeypatch.setattr(fit.checkpoint, "save", full)
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    usual = Path.open
+    monkeypatch.setattr(
+        Path,
+        "open",
+        lambda path, *args, **kw: FullDisk(path, "w") if "partial" in path.name else usual(path, *args, **kw),
+    )
+    before = checkpoint.load(folder)
+    assert before is not None
     with pytest.raises(TrainingError, match=r"disk of .* is full; make room and run the same command again"):
-        train(job(faces, tmp_path / "run"))
+        train(job(faces, folder, dataclasses.replace(QUICK, epochs=3), override=True))
+    with pytest.raises(TrainingError, match="is full"), writing(folder):
+        checkpoint.save(before, folder)
     monkeypatch.undo()
-    train(job(faces, tmp_path / "run"))
-    assert curve(tmp_path / "run") == curve(run)
+    after = checkpoint.load(folder)
+    assert after is not None
+    assert after.history == before.history
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Path, tmp_path: Path) -> None:
