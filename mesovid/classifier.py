@@ -304,7 +304,9 @@ def _keras_network(path: Path, card: ModelCard) -> Network:
     import tensorflow as tf
 
     shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
-    run = tf.function(lambda x: model(tf.cast(x, tf.float32), training=False), input_signature=[shape])
+    run = tf.function(
+        lambda x: model(tf.cast(x, tf.float32), training=False), input_signature=[shape], autograph=False
+    )
     return lambda pixels: np.asarray(run(pixels).numpy())
 
 

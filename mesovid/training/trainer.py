@@ -52,9 +52,11 @@ class Trainer:
         self._optimizer = _optimizer(settings)
         self._optimizer.build(model.trainable_variables)
         self._average = [tf.Variable(value) for value in model.weights] if settings.ema else []
-        self._step = tf.function(self._train_step, reduce_retracing=True)
+        self._step = tf.function(self._train_step, autograph=False, reduce_retracing=True)
         self._predict = tf.function(
-            lambda x: self.model(tf.cast(x, tf.float32), training=False), reduce_retracing=True
+            lambda x: self.model(tf.cast(x, tf.float32), training=False),
+            autograph=False,
+            reduce_retracing=True,
         )
 
     def step(self, crops: Any, labels: Any, weights: Any, rate: float) -> tuple[Any, Any]:
