@@ -9,6 +9,7 @@ import numpy as np
 
 from mesovid.cascade import Cascade
 from mesovid.cuts import CutDetector
+from mesovid.people import overlap
 from mesovid.records import Box, Face, Frame, FrameFaces, Pixels
 from mesovid.settings import FaceSettings, RuntimeSettings
 
@@ -161,8 +162,8 @@ def _same_faces(before: Faces, after: Faces) -> list[tuple[Face, Face]] | None:
     left = list(after)
     pairs = []
     for face in before:
-        other = max(left, key=lambda other: _overlap(face.box, other.box))
-        if _overlap(face.box, other.box) < SAME_FACE_OVERLAP:
+        other = max(left, key=lambda other: overlap(face.box, other.box))
+        if overlap(face.box, other.box) < SAME_FACE_OVERLAP:
             return None
         left.remove(other)
         pairs.append((face, other))
@@ -181,15 +182,6 @@ def _between(before: Face, after: Face, share: float) -> Face:
     left, top, right, bottom = (a + (b - a) * share for a, b in zip(before.box, after.box, strict=True))
     landmarks = before.landmarks + (after.landmarks - before.landmarks) * np.float32(share)
     return Face((left, top, right, bottom), min(before.confidence, after.confidence), landmarks)
-
-
-def _overlap(a: Box, b: Box) -> float:
-    """Overlap of two boxes over their union."""
-    across = min(a[2], b[2]) - max(a[0], b[0])
-    down = min(a[3], b[3]) - max(a[1], b[1])
-    if across <= 0 or down <= 0:
-        return 0.0
-    return across * down / (_area(a) + _area(b) - across * down)
 
 
 def _area(box: Box) -> float:
