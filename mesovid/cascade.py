@@ -25,7 +25,8 @@ PROPOSAL_CONFIDENCE, REFINEMENT_CONFIDENCE = 0.8, 0.8
 LEVEL_OVERLAP, PROPOSAL_OVERLAP, REFINEMENT_OVERLAP, OUTPUT_OVERLAP = 0.5, 0.7, 0.7, 0.7
 # O-Net's square about landmarks, in their root mean square distance from their mean: its side, and how far it lies above their middle
 SPANNED_SIDE, SPANNED_ABOVE = 4.07, 0.37
-SETTLING, CONFIRMING = 2, 3  # rounds of O-Net after the cascade, and in its place
+SETTLING = 4  # rounds of O-Net until landmarks come to rest, at most
+AT_REST = 0.008  # of the side of O-Net's square: landmarks that moved less in a round stay
 REFINEMENT_SIDE, OUTPUT_SIDE = 24, 48  # px, input of R-Net and O-Net
 GREY = (128, 128, 128)  # what lies outside of an image
 SIZE_TOLERANCE = 0.9  # a box is sure to about a tenth: a face of 37 px may be one of 40
@@ -81,7 +82,7 @@ class Cascade:
         """The faces of each image, most confident first. Images may differ in size."""
         faces: list[tuple[Face, ...]] = [() for _ in images]
         found, landmarks = self._decide(images, self._refine(images, self._propose(images)))
-        sure, settled = self._settle(images, found.image, landmarks, SETTLING)
+        sure, settled = self._settle(images, found.image, landmarks)
         smallest = self._settings.min_face * SIZE_TOLERANCE
         for i, (image, box, confidence) in enumerate(
             zip(found.image.tolist(), found.box, found.confidence, strict=True)
@@ -100,7 +101,7 @@ class Cascade:
         flat = [face for each in guesses for face in each]
         image = np.repeat(np.arange(len(images)), [len(each) for each in guesses])
         guessed = np.array([face.landmarks for face in flat], np.float32).reshape(-1, 5, 2)
-        confidence, landmarks = self._settle(images, image, guessed, CONFIRMING)
+        confidence, landmarks = self._settle(images, image, guessed)
         moved = np.tile((landmarks - guessed).mean(axis=1), 2)
         box = np.array([face.box for face in flat], np.float32).reshape(-1, 4) + moved
         sure = np.flatnonzero(confidence >= self._settings.confidence)
@@ -112,20 +113,25 @@ class Cascade:
             faces[found.image[i]] = (*faces[found.image[i]], face)
         return faces
 
-    def _settle(
-        self, images: Sequence[Pixels], image: Indices, landmarks: Floats, rounds: int
-    ) -> tuple[Floats, Floats]:
+    def _settle(self, images: Sequence[Pixels], image: Indices, landmarks: Floats) -> tuple[Floats, Floats]:
         """Confidence `(n,)` and landmarks of O-Net, shown again and again the square that its own landmarks span.
 
         Landmarks depend on the box that O-Net is shown: by 1 % of a face's width between two boxes that are both good, which
-        the classifiers feel. This comes to rest on landmarks that do not depend on where it began (three rounds from the
-        landmarks of the frame before leave 0.1 %), and so makes no difference between the whole cascade and `confirm`.
+        the classifiers feel. This comes to rest on landmarks that do not depend on where it began, and so makes no
+        difference between the whole cascade and `confirm`. Some swing to and fro: the mean of the last two rounds is taken.
         """
         confidence = np.zeros(len(landmarks), np.float32)
-        for _ in range(rounds if len(landmarks) else 0):
-            square = _spanned(landmarks)
-            confidence, _, points = self._output(images, image, square)
-            landmarks = _landmarks(square, points)
+        landmarks, begin = landmarks.copy(), landmarks
+        moving = np.arange(len(landmarks))
+        for _ in range(SETTLING):
+            if not len(moving):
+                break
+            square = _spanned(begin)
+            confidence[moving], _, points = self._output(images, image[moving], square)
+            end = _landmarks(square, points)
+            landmarks[moving] = (begin + end) / 2
+            far = np.abs(end - begin).max(axis=(1, 2)) > AT_REST * (square[:, 2] - square[:, 0])
+            begin, moving = end[far], moving[far]
         return confidence, landmarks
 
     def _decide(self, images: Sequence[Pixels], squares: Candidates) -> tuple[Candidates, Floats]:
