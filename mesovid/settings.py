@@ -272,6 +272,12 @@ class TrainSettings(Settings):
     mode: Literal["auto", "max", "min"] = setting(
         "auto", "Whether more or less of it is better.", choices=("auto", "max", "min")
     )
+    keep: Literal["best", "last"] = setting(
+        "best",
+        "Which epoch becomes the model. Few validation videos choose the best one by chance; then, and with a schedule that"
+        " ends near 0, the last is wiser.",
+        choices=("best", "last"),
+    )
     patience: int = setting(10, "Epochs without a better one before it stops; 0 never stops.", at_least=0)
     valid_frames: int = setting(
         8, "Crops of each person of a validation video.", at_least=1, at_most=1_000_000

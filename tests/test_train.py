@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 
@@ -161,6 +162,20 @@ def test_override_goes_on_with_more_epochs(faces: Path, run: Path, tmp_path: Pat
     assert card.training["epochs"] == 3
     assert curve(folder)[:2] == curve(run)
     assert json.loads((folder / "run.json").read_text())["overridden"]
+
+
+def test_the_last_epoch_can_be_kept(faces: Path, run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    said: list[str] = []
+    last = dataclasses.replace(QUICK, keep="last")
+    card = train(job(faces, folder, last, override=True), Reporter(say=said.append))
+    assert card.training["kept_epoch"] == card.training["epochs"] == 2
+    assert "the last epoch" in card.figures[0].protocol
+    assert not [line for line in said if "by chance" in line]
+    crops = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
+    network = keras.saving.load_model(folder / "last.keras", compile=False)
+    expected = network(crops.astype(np.float32), training=False).numpy()[:, 0]
+    assert np.allclose(load_model(folder)(crops), card.calibration(expected), atol=1e-3)
 
 
 def test_training_goes_on_from_a_model(faces: Path, run: Path, tmp_path: Path) -> None:

@@ -142,15 +142,19 @@ class _Run:
             )
 
     def finish(self, datasets: Sequence[Dataset]) -> ModelCard:
-        """The best epoch becomes the model: calibrated, with threshold and band, exported, described."""
-        load_weights(self._trainer.model, self._job.folder / BEST)
+        """The best epoch, or the last, becomes the model: calibrated, with threshold and band, exported, described."""
+        last = self._job.train.keep == "last"
+        load_weights(self._trainer.model, self._job.folder / (LAST if last else BEST))
         scores = self._scores()
         decision = decide(scores, self._job.train, self._halves.valid.dataset)
         probes = np.concatenate([batch[0].numpy() for batch in self._valid.plain(VALID_BATCH)][:1])[:PROBES]
         card = _card(self._job, self._halves, datasets, decision)
-        card = replace(
-            card, training={**card.training, "epochs": len(self._history), "best_epoch": self._best}
-        )
+        epochs = {
+            "epochs": len(self._history),
+            "best_epoch": self._best,
+            "kept_epoch": len(self._history) if last else self._best,
+        }
+        card = replace(card, training={**card.training, **epochs})
         card = replace(card, figures=_figures(scores, decision, self._job.train))
         with writing(self._job.folder):
             card = write_model(self._trainer.model, card, self._job.folder, probes)
@@ -429,7 +433,8 @@ def _figures(scores: Scores, decision: Decision, settings: TrainSettings) -> tup
     subsets = [("all", np.ones(len(calibrated), bool))]
     if len(methods) > 1:
         subsets += [(method, ~calibrated.fake | (calibrated.method == method)) for method in methods]
-    protocol = f"up to {settings.valid_frames} crops a person, mean; the epoch was chosen on these videos"
+    chosen = "the last epoch" if settings.keep == "last" else "the epoch was chosen on these videos"
+    protocol = f"up to {settings.valid_frames} crops a person, mean; {chosen}"
     figures = []
     for name, rows in subsets:
         found = measure(calibrated.select(rows), decision.threshold).auc

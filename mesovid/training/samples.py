@@ -20,6 +20,7 @@ from mesovid.records import Pixels
 from mesovid.settings import Geometry, TrainSettings
 
 SELF_BLEND = "self-blend"  # method of the fakes that are made of real crops
+FEW_VIDEOS = 20  # of a class: fewer tell one epoch from another by chance
 UNKNOWN = "unknown"  # method of fakes whose manipulation nobody named
 
 Names = npt.NDArray[np.str_]
@@ -93,6 +94,11 @@ def gather(
         valid = valid.joined(self_blended(valid))
         notes.append("no validation video is fake: judged and calibrated on self-blended faces")
     _check_classes(train, valid, settings)
+    few = min(len(set(valid.video[valid.fake == fake])) for fake in (False, True))
+    if few < FEW_VIDEOS and settings.keep == "best":
+        notes.append(
+            f"{few} validation videos of a class choose the best epoch by chance; --keep last takes the last"
+        )
     return Halves(train, _thinned(valid, settings.valid_frames), geometry, tuple(notes))
 
 
