@@ -301,8 +301,8 @@ def test_table_csv_and_jsonl(tmp_path: Path) -> None:
     assert (found["a"].label, found["a"].target, found["a"].split) == ("real", "anna", "valid")
     assert (found["b"].label, found["b"].original, found["b"].method) == ("fake", "v/a", "X")
     assert found["c"].original == "v/a"
-    (tmp_path / "manifest.csv").write_text("path,label\nv/a.mp4,real\nv/b.mp4,fake\n")
-    assert len(gather([tmp_path]).sources) == 2
+    (tmp_path / "manifest.csv").write_text("path,label,part\nv/a.mp4,real,7\nv/b.mp4,fake,7\n")
+    assert [source.group for source in gather([tmp_path]).sources] == ["7", "7"]
 
 
 def test_table_with_what_it_should_not_have(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "split": ("split", "set", "subset"),
     "target": ("identity", "target", "person", "subject"),
     "source": ("source",),
-    "group": ("group",),
+    "group": ("group", "part"),  # a part of DFDC shares hardly an actor with the others
     "collection": ("collection",),
 }
 

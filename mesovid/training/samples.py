@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mesovid.align import transform
 from mesovid.dataset.manifest import CropEntry, Dataset
+from mesovid.dataset.splits import linked_sets
 from mesovid.errors import DatasetError, TrainingError
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
@@ -206,16 +207,21 @@ def _parts(dataset: Dataset, settings: TrainSettings) -> tuple[list[CropEntry], 
 
 
 def _carved(crops: Sequence[CropEntry], settings: TrainSettings) -> tuple[list[CropEntry], list[CropEntry]]:
-    """Sets whole groups aside, by the seed, until `valid_share` of the groups of each kind of content are."""
-    keys = [crop.group or crop.original or crop.video for crop in crops]
-    groups = sorted(set(keys))
-    count = round(settings.valid_share * len(groups))
-    if not 0 < count < len(groups):
+    """Sets aside `valid_share` of the sets of crops that share no video, group or person, by the seed.
+
+    A detector knows the people it learned from: what validates it, and sets its threshold, must not show them. Where everybody is tied
+    to everybody, people are let go, and only originals and groups kept together.
+    """
+    for identities in (True, False):
+        sets = linked_sets(crops, identities=identities)
+        count = round(settings.valid_share * len(sets))
+        if 0 < count < len(sets):
+            break
+    else:
         return list(crops), []
-    order = np.random.default_rng([settings.seed, len(groups)]).permutation(len(groups))
-    aside = {groups[index] for index in order[:count]}
-    judge = [crop for crop, key in zip(crops, keys, strict=True) if key in aside]
-    return [crop for crop, key in zip(crops, keys, strict=True) if key not in aside], judge
+    order = np.random.default_rng([settings.seed, len(sets)]).permutation(len(sets))
+    aside = {crop.file for index in order[:count] for crop in sets[index]}
+    return [crop for crop in crops if crop.file not in aside], [crop for crop in crops if crop.file in aside]
 
 
 def _columns(dataset: Dataset, name: str, crops: Sequence[CropEntry]) -> Samples:
