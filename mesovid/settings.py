@@ -322,7 +322,12 @@ class AugmentSettings(Settings):
     flip: bool = setting(True, "Mirror every second crop.")
     jpeg: float = setting(0.0, "Probability of JPEG compression, quality 30 to 95.", at_least=0, at_most=1)
     h264: float = setting(0.0, "Probability of compression like H.264's, QP 20 to 40.", at_least=0, at_most=1)
-    rescale: float = setting(0.0, "Probability of shrinking to 1/4 ... 1 and back.", at_least=0, at_most=1)
+    rescale: float = setting(
+        0.0,
+        "Probability of shrinking to 1/4 ... 1 and back; compression, blur and noise then happen to the small picture.",
+        at_least=0,
+        at_most=1,
+    )
     blur: float = setting(0.0, "Probability of a Gaussian blur, sigma up to 2 px.", at_least=0, at_most=1)
     sharpen: float = setting(0.0, "Probability of sharpening.", at_least=0, at_most=1)
     noise: float = setting(0.0, "Probability of sensor noise, sigma up to 10 of 255.", at_least=0, at_most=1)

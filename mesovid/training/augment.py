@@ -47,10 +47,14 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
     amounts = draw(6)
     if chances[0] < settings.colour:
         crop = _saturate(crop, 1 + SATURATION * (2 * amounts[0] - 1))
+    size = crop.shape[0]
     if chances[2] < settings.rescale:
-        crop = shrink_and_grow(crop, _between(SHRINKAGE, amounts[1]), int(draw() * 3))
+        # what follows happens to the small picture, as to a small face in a video, and is enlarged with it
+        crop = shrink(crop, _between(SHRINKAGE, amounts[1]))
+    kind = int(draw() * 3)
+    scale = crop.shape[0] / size
     if chances[3] < settings.blur:
-        crop = cv2.GaussianBlur(crop, (0, 0), _between(BLUR, amounts[2]))
+        crop = cv2.GaussianBlur(crop, (0, 0), _between(BLUR, amounts[2]) * scale)
     elif chances[4] < settings.sharpen:
         crop = sharpen(crop, _between(SHARPNESS, amounts[2]))
     if chances[5] < settings.noise:
@@ -59,17 +63,27 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
         crop = like_h264(crop, _between(QP, amounts[4]))
     if chances[7] < settings.jpeg:
         crop = jpeg(crop, round(_between(JPEG_QUALITY, amounts[5])))
+    crop = grow(crop, size, kind)
     if chances[8] < settings.erase:
         crop = _erase(crop, rng)
     return crop
 
 
-def shrink_and_grow(crop: Pixels, share: float, kind: int) -> Pixels:
-    """Scaled down to `share` of its side and back, as resized video is; `kind` 0 to 2 chooses how it is scaled up."""
-    size = crop.shape[0]
-    small = cv2.resize(crop, (max(1, round(size * share)),) * 2, interpolation=cv2.INTER_AREA)
-    up = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)[kind]
-    grown: Pixels = cv2.resize(small, (size, size), interpolation=up)
+def shrink(crop: Pixels, share: float) -> Pixels:
+    """Scaled down to `share` of its side, in whole blocks of a video coder."""
+    side = max(1, round(crop.shape[0] * share / (2 * BLOCK))) * 2 * BLOCK
+    if side >= crop.shape[0]:
+        return crop
+    small: Pixels = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+    return small
+
+
+def grow(crop: Pixels, size: int, kind: int) -> Pixels:
+    """Scaled up to `size` pixels a side, as faces are cut; `kind` 0 to 2 chooses how."""
+    if crop.shape[0] == size:
+        return crop
+    way = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)[kind]
+    grown: Pixels = cv2.resize(crop, (size, size), interpolation=way)
     return grown
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import Geometry
-from mesovid.training.augment import add_noise, jpeg, like_h264, sharpen, shrink_and_grow
+from mesovid.training.augment import add_noise, grow, jpeg, like_h264, sharpen, shrink
 
 Points = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.float32]  # (size, size), 0 to 1
@@ -150,7 +150,8 @@ def _altered(crop: Pixels, rng: np.random.Generator) -> Pixels:
         altered = cv2.addWeighted(altered, factor, grey, 1 - factor, 0)
     kind = rng.random()
     if kind < 0.4:
-        altered = shrink_and_grow(altered, rng.uniform(0.25, 0.8), int(rng.integers(3)))
+        size, share = altered.shape[0], rng.uniform(0.25, 0.8)
+        altered = grow(shrink(altered, share), size, int(rng.integers(3)))
     elif kind < 0.75:
         altered = sharpen(altered, rng.uniform(0.2, 0.8))
     return np.asarray(altered, np.uint8)
