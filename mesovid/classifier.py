@@ -80,6 +80,9 @@ class ModelCard:
     output: Literal["fake", "real"] = "fake"  # what the network's output is the probability of
     threshold: float = 0.5  # P(fake) from which a video is called fake
     uncertain: tuple[float, float] | None = None  # P(fake) between these, both included, decides nothing
+    smallest_face: float | None = (
+        None  # px, longer side of a box: what is smaller is unlike what it learned from
+    )
     rule: str = ""  # how threshold and band were chosen
     calibration: Calibration = field(default_factory=Calibration)
     sha256: Mapping[str, str] = field(default_factory=dict)  # of the weight files, by suffix: onnx, keras

@@ -146,6 +146,7 @@ def _rule(classifier: Classifier, settings: ScanSettings, picture: bool) -> Rule
         band=card.uncertain if own else None,
         aggregate=settings.aggregate,
         min_faces=1 if picture else settings.min_faces,
+        smallest_face=card.smallest_face if own else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -21,6 +21,9 @@ class Rule:
     band: tuple[float, float] | None  # P(fake) between these, both included, is uncertain
     aggregate: str = "mean"  # a name in AGGREGATES
     min_faces: int = 3  # fewer faces of a person are not judged
+    smallest_face: float | None = (
+        None  # px; of people whose faces are smaller in the median, nothing is certain
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
     Scores are aggregated per person, and the video takes its most suspicious person, because one swapped face among many
     real ones must not be diluted. People with fewer than `rule.min_faces` faces have no say; where nobody has enough but all
     faces together are, as in an hour of cuts seen in 32 frames, the faces are judged as one. Fewer is no verdict at all.
+    Faces smaller than those that the model learned from give `uncertain` at most, and only where no larger one is called fake
+    and they look faked themselves, or where there is no larger one.
     """
     people = _people(scores, rule)
     if not scores:
@@ -52,20 +57,48 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
 
 def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> Verdict:
     judged = [person for person in people if person.faces >= rule.min_faces]
+    sizes = _sizes(scores)
     if judged:
-        worst = max(judged, key=lambda person: person.fake_probability)
-        probability = worst.fake_probability
-        who = f"the {_count(worst.faces, 'face')}"
+        small = {person.id for person in judged if sizes[person.id] < (rule.smallest_face or 0)}
+        chosen = _decisive(judged, small, rule)
+        probability, size = chosen.fake_probability, sizes[chosen.id]
+        who = f"the {_count(chosen.faces, 'face')}"
         if len(people) > 1:
-            who += f" of person {worst.id}"
-        rest = "" if len(judged) == 1 else f", the most suspicious of {len(judged)} people,"
+            who += f" of person {chosen.id}"
+        among = len(judged) if chosen.id in small else len(judged) - len(small)
+        rest = "" if among == 1 else f", the most suspicious of {among} people,"
     else:
         probability = aggregate([score.fake_probability for score in scores], rule.aggregate)
+        size = float(np.median([_size(score) for score in scores]))
         who, rest = f"{len(scores)} faces that could not be followed from frame to frame", ""
     label, side = label_of(probability, rule)
+    if rule.smallest_face is not None and size < rule.smallest_face:
+        label = "uncertain"
+        side = f"but of {size:.0f} px they are smaller than the {rule.smallest_face:.0f} px that this model can judge"
     how = {"mean": "on average", "median": "in the median"}.get(rule.aggregate, f"by {rule.aggregate}")
     reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {side}."
     return Verdict(label, probability, "ok", reason[0].upper() + reason[1:])
+
+
+def _sizes(scores: Sequence[FaceScore]) -> dict[int, float]:
+    """Size of each person's faces, the median in px."""
+    return {id_: float(np.median([_size(face) for face in faces])) for id_, faces in _by_person(scores)}
+
+
+def _size(score: FaceScore) -> float:
+    left, top, right, bottom = score.face.box
+    return max(right - left, bottom - top)
+
+
+def _decisive(judged: Sequence[Person], small: Collection[int], rule: Rule) -> Person:
+    """The most suspicious person; one with small faces only where these look faked and no larger ones do, or where there are no larger."""
+    worst = max(judged, key=lambda person: person.fake_probability)
+    clear = [person for person in judged if person.id not in small]
+    if worst.id not in small or not clear:
+        return worst
+    best = max(clear, key=lambda person: person.fake_probability)
+    suspicious = label_of(worst.fake_probability, rule)[0] == "fake"
+    return worst if suspicious and label_of(best.fake_probability, rule)[0] != "fake" else best
 
 
 def label_of(probability: float, rule: Rule) -> tuple[Label, str]:

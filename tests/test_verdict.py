@@ -106,3 +106,30 @@ def test_aggregates(name: str, expected: float) -> None:
 @given(values=st.lists(st.floats(0, 1), min_size=3, max_size=40))
 def test_with_one_person_the_verdict_is_the_plain_average(values: list[float]) -> None:
     assert judge(scores(*values), RULE).verdict.fake_probability == pytest.approx(np.mean(values))
+
+
+def test_faces_smaller_than_the_learned_ones_are_uncertain_at_most() -> None:
+    rule = Rule(0.7, (0.4, 0.7), smallest_face=100)  # faces here have 50 px
+    for value in (0.05, 0.99):
+        verdict = judge(scores(value, value, value), rule).verdict
+        assert (verdict.label, verdict.fake_probability) == ("uncertain", pytest.approx(value))
+        assert "of 50 px they are smaller than the 100 px" in verdict.reason
+    assert judge(scores(0.99, 0.99, 0.99), Rule(0.7, None)).verdict.label == "fake"
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "label", "probability"),
+    [
+        (0.99, 0.1, "uncertain", 0.99),
+        (0.6, 0.1, "real", 0.1),
+        (0.99, 0.9, "fake", 0.9),
+        (0.1, 0.9, "fake", 0.9),
+    ],
+)
+def test_small_faces_decide_nothing_beside_large_ones(
+    small: float, large: float, label: str, probability: float
+) -> None:
+    face = replace(FACE, box=(0, 0, 200, 200))
+    big = [replace(score, face=face) for score in scores(large, large, large, person=1)]
+    verdict = judge([*scores(small, small, small), *big], Rule(0.7, (0.4, 0.7), smallest_face=100)).verdict
+    assert (verdict.label, verdict.fake_probability) == (label, pytest.approx(probability))

@@ -413,6 +413,7 @@ def _card(job: Job, halves: Halves, datasets: Sequence[Dataset], decision: Decis
         geometry=halves.geometry,
         threshold=decision.threshold,
         uncertain=decision.uncertain,
+        smallest_face=_smallest_face(datasets),
         rule=decision.rule,
         calibration=decision.calibration,
         training=_plan(job, datasets, halves)
@@ -424,6 +425,17 @@ def _card(job: Job, halves: Halves, datasets: Sequence[Dataset], decision: Decis
         licence="that of the data it was trained on",
         limits="Measured on its own validation videos only; on manipulations it has not seen it is less reliable.",
     )
+
+
+def _smallest_face(datasets: Sequence[Dataset]) -> float | None:
+    """The size in px that 99 of 100 faces have that were learned from; of the dataset with the smallest ones."""
+    smallest = []
+    for dataset in datasets:
+        boxes = [crop.box for crop in dataset.crops if crop.box is not None and crop.split in ("train", None)]
+        if boxes:
+            sizes = [max(box[2] - box[0], box[3] - box[1]) for box in boxes]
+            smallest.append(float(np.percentile(sizes, 1)))
+    return round(min(smallest), 1) if smallest else None
 
 
 def _figures(scores: Scores, decision: Decision, settings: TrainSettings) -> tuple[Figure, ...]:
