@@ -200,7 +200,7 @@ def _verdicts(evaluation: Evaluation) -> Iterator[Table]:
         for model in evaluation.models
     ]
     header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real")
-    note = "As a scan says it; uncertain: inside the band of the model's card. Intervals here are Wilson's."
+    note = "As a scan says it of faces that are large enough; uncertain: inside the band of the model's card. Intervals here are Wilson's."
     yield Table("Verdicts on videos", header, tuple(rows), names=2, note=note)
 
 
