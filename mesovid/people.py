@@ -64,7 +64,7 @@ class PeopleLinker:
 
 def linkable(before: Box, after: Box) -> bool:
     """Whether both boxes may be one person's in successive samples."""
-    small, large = sorted((_side(before), _side(after)))
+    small, large = sorted((side(before), side(after)))
     if large > MAX_GROWTH * small:
         return False
     return overlap(before, after) >= MIN_OVERLAP or distance(before, after) <= MAX_DISTANCE
@@ -73,7 +73,7 @@ def linkable(before: Box, after: Box) -> bool:
 def distance(a: Box, b: Box) -> float:
     """Between the centres, in units of the larger box's side."""
     dx, dy = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
-    return float((dx * dx + dy * dy) ** 0.5 / max(_side(a), _side(b), 1e-9))
+    return float((dx * dx + dy * dy) ** 0.5 / max(side(a), side(b), 1e-9))
 
 
 def overlap(a: Box, b: Box) -> float:
@@ -86,7 +86,8 @@ def overlap(a: Box, b: Box) -> float:
     return float(shared / (areas - shared))
 
 
-def _side(box: Box) -> float:
+def side(box: Box) -> float:
+    """The longer side of a box, in px: the size of a face."""
     return max(box[2] - box[0], box[3] - box[1])
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
+from mesovid.people import side as side_of
 from mesovid.records import FaceScore, Label, Person, Segment, Verdict
 
 MIN_RUN = 2  # suspicious samples in a row that make a segment
@@ -69,7 +70,7 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
         rest = "" if among == 1 else f", the most suspicious of {among} people,"
     else:
         probability = aggregate([score.fake_probability for score in scores], rule.aggregate)
-        size = float(np.median([_size(score) for score in scores]))
+        size = float(np.median([side_of(score.face.box) for score in scores]))
         who, rest = f"{len(scores)} faces that could not be followed from frame to frame", ""
     label, side = label_of(probability, rule)
     if rule.smallest_face is not None and size < rule.smallest_face:
@@ -82,12 +83,9 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
 
 def _sizes(scores: Sequence[FaceScore]) -> dict[int, float]:
     """Size of each person's faces, the median in px."""
-    return {id_: float(np.median([_size(face) for face in faces])) for id_, faces in _by_person(scores)}
-
-
-def _size(score: FaceScore) -> float:
-    left, top, right, bottom = score.face.box
-    return max(right - left, bottom - top)
+    return {
+        id_: float(np.median([side_of(face.face.box) for face in faces])) for id_, faces in _by_person(scores)
+    }
 
 
 def _decisive(judged: Sequence[Person], small: Collection[int], rule: Rule) -> Person:

@@ -22,6 +22,7 @@ from mesovid.classifier import Figure, ModelCard, find_card, read_card, sha256_o
 from mesovid.dataset.manifest import Dataset, digest, read_dataset
 from mesovid.errors import TrainingError
 from mesovid.opencv import cv2
+from mesovid.people import side
 from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, TrainSettings
 from mesovid.weights import load_weights
@@ -433,7 +434,7 @@ def _smallest_face(datasets: Sequence[Dataset]) -> float | None:
     for dataset in datasets:
         boxes = [crop.box for crop in dataset.crops if crop.box is not None and crop.split in ("train", None)]
         if boxes:
-            sizes = [max(box[2] - box[0], box[3] - box[1]) for box in boxes]
+            sizes = [side(box) for box in boxes]
             smallest.append(float(np.percentile(sizes, 1)))
     return round(min(smallest), 1) if smallest else None
 
