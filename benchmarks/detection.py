@@ -16,7 +16,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,8 @@ def main() -> None:
     options = parser.parse_args()
     data = Path(os.environ.get("MESOVID_DATA", ROOT.parent / "shared" / "data"))
     paths = options.paths or [data / "ffpp-c23", data / "clips"]
+    if not any(videos(path) for path in paths):
+        sys.exit(f"no videos in {', '.join(map(str, paths))}; name files or folders, or set MESOVID_DATA")
     detector = original_detector()
     if options.only != "speed":
         compare_faces(paths, options.frames, detector)
@@ -193,7 +195,7 @@ def scenes(paths: Sequence[Path]) -> Iterator[tuple[str, list[Frame]]]:
         yield f"{kind} ({path.stem})", frames
 
 
-def videos(path: Path) -> Iterable[Path]:
+def videos(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     suffixes = VIDEO_SUFFIXES | PICTURE_SUFFIXES

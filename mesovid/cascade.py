@@ -21,7 +21,7 @@ Indices = npt.NDArray[np.intp]
 CELL, STRIDE = 12, 2  # px of a level: the side of P-Net's window, and how far apart windows lie
 LARGEST_FACE = 1.1  # the first level shows a face of `min_face` px so much smaller than P-Net's window: it finds those too
 PYRAMID_STEP = 0.6  # size of a level over the one before
-PROPOSAL_CONFIDENCE, REFINEMENT_CONFIDENCE = 0.8, 0.8
+PROPOSAL_CONFIDENCE, REFINEMENT_CONFIDENCE = 0.85, 0.8
 LEVEL_OVERLAP, PROPOSAL_OVERLAP, REFINEMENT_OVERLAP, OUTPUT_OVERLAP = 0.5, 0.7, 0.7, 0.7
 # O-Net's square about landmarks, in their root mean square distance from their mean: its side, and how far it lies above their middle
 SPANNED_SIDE, SPANNED_ABOVE = 4.07, 0.37
