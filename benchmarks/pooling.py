@@ -61,9 +61,7 @@ def main() -> None:
     crops = sorted(dataset.of_split(*splits), key=lambda crop: (crop.video, crop.person, crop.frame))
     print(f"{classifier.card.name} on {dataset.root.name}, split {', '.join(map(str, splits))}\n")
     print("| frames pooled by | video AUC | with mirror images |\n| --- | ---: | ---: |")
-    scored = [
-        score(dataset, crops, [classifier], (), EvaluateSettings(flip=flip)) for flip in (False, True)
-    ]
+    scored = [score(dataset, crops, [classifier], (), EvaluateSettings(flip=flip)) for flip in (False, True)]
     for name, rule in RULES.items():
         cells = []
         for each in scored:

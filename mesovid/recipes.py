@@ -62,16 +62,18 @@ def find(name: str) -> Recipe:
     raise InputError(f"no recipe {name!r}; known: {known}; or give the path of a .toml file")
 
 
-def fill(recipe: Recipe, given: Mapping[str, str]) -> Recipe:
+def fill(recipe: Recipe, given: Mapping[str, str | list[str]]) -> Recipe:
     """Put settings into the steps. `given` wins over the recipe: names of settings, or `command.option` for one option.
 
-    SettingsError for a name that the recipe does not have, and for a setting that must be given and is not.
+    SettingsError for a name that the recipe does not have, for a setting with several values, and for one that must be given and is not.
     """
     settings, steps = dict(recipe.settings), list(recipe.steps)
     for name, value in given.items():
         command, _, option = name.rpartition(".")
         places = [number for number, step in enumerate(steps) if step.command == command]
         if name in settings:
+            if isinstance(value, list):
+                raise SettingsError(f"setting {name!r} is given {len(value)} times; give it once")
             settings[name] = value
         elif places:
             for number in places:
@@ -155,8 +157,11 @@ def _refuse_unknown(path: Path, content: Mapping[str, Any], known: set[str]) -> 
         raise InputError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
 
 
-def parse_assignments(pairs: Sequence[str]) -> dict[str, str]:
-    """`name=value` pairs as a dictionary. SettingsError for a pair without `=`."""
+def parse_assignments(pairs: Sequence[str]) -> dict[str, str | list[str]]:
+    """`name=value` pairs as a dictionary; a name that comes again has a list. SettingsError for a pair without `=`."""
     if wrong := [pair for pair in pairs if "=" not in pair]:
         raise SettingsError(f"{wrong[0]!r} is not of the form name=value")
-    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+    found: dict[str, list[str]] = {}
+    for name, _, value in (pair.partition("=") for pair in pairs):
+        found.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}

@@ -48,9 +48,10 @@ def test_one_option_of_a_command_can_be_set(recipe: Path) -> None:
         ({}, "--set videos="),
         ({"video": "x"}, "no setting 'video'; known: videos, frames, scan.<option>"),
         ({"videos": "x", "train.epochs": "3"}, "no setting 'train.epochs'"),
+        ({"videos": ["x", "y"]}, "'videos' is given 2 times"),
     ],
 )
-def test_wrong_settings_are_refused(recipe: Path, given: dict[str, str], says: str) -> None:
+def test_wrong_settings_are_refused(recipe: Path, given: dict[str, str | list[str]], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         fill(find(str(recipe)), given)
 
@@ -90,6 +91,7 @@ def test_unknown_recipe_names_the_known_ones() -> None:
 
 def test_pairs_need_an_equals_sign() -> None:
     assert parse_assignments(["a=b=c"]) == {"a": "b=c"}
+    assert parse_assignments(["a=1", "b=", "a=2"]) == {"a": ["1", "2"], "b": ""}
     with pytest.raises(SettingsError, match="not of the form"):
         parse_assignments(["a"])
 

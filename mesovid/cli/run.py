@@ -13,7 +13,7 @@ from mesovid.recipes import Recipe, Step, arguments_of, fill, find, parse_assign
 
 @click.command()
 @click.argument("name", metavar="[NAME|PATH]", required=False)
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe, or an option: train.epochs=5.")  # fmt: skip
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe, or an option: train.epochs=5. Options that may be given several times: once for each.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check the recipe and print its commands.")
 @click.option("--keep-going", is_flag=True, help="Go on after a step in which some inputs failed (status 1).")
 def command(name: str | None, pairs: tuple[str, ...], dry_run: bool, keep_going: bool) -> None:
