@@ -335,6 +335,7 @@ class AugmentSettings(Settings):
         0.0, "Probability of other contrast, saturation and white balance.", at_least=0, at_most=1
     )
     gamma: float = setting(0.0, "Probability of another gamma, 0.7 to 1.4.", at_least=0, at_most=1)
+    grey: float = setting(0.0, "Probability of losing all colour.", at_least=0, at_most=1)
     erase: float = setting(
         0.0, "Probability of an erased rectangle, 2 to 15 % of the area.", at_least=0, at_most=1
     )

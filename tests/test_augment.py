@@ -14,7 +14,7 @@ from mesovid.training.augment import add_noise, augment, grow, jpeg, like_h264, 
 
 NOTHING = AugmentSettings(rotation=0, zoom=0, brightness=0, channel_shift=0, flip=False)
 EVERYTHING = AugmentSettings(
-    shift=0.05, jpeg=1, h264=1, rescale=1, blur=0.5, sharpen=1, noise=1, colour=1, gamma=1, erase=1
+    shift=0.05, jpeg=1, h264=1, rescale=1, blur=0.5, sharpen=1, noise=1, colour=1, gamma=1, grey=0.5, erase=1
 )
 
 
@@ -49,7 +49,7 @@ def test_equal_seeds_give_equal_variants_and_others_differ(face: np.ndarray) -> 
     [
         {"rotation": 15.0}, {"zoom": 0.2}, {"shift": 0.1}, {"brightness": 0.2}, {"channel_shift": 30.0}, {"jpeg": 1.0},
         {"h264": 1.0}, {"rescale": 1.0}, {"blur": 1.0}, {"sharpen": 1.0}, {"noise": 1.0}, {"colour": 1.0},
-        {"gamma": 1.0}, {"erase": 1.0},
+        {"gamma": 1.0}, {"grey": 1.0}, {"erase": 1.0},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
@@ -58,6 +58,11 @@ def test_each_kind_works_alone(change: dict[str, float], face: np.ndarray) -> No
     varied = [augment(face, settings, np.random.default_rng(seed)) for seed in range(4)]
     assert all((image != face).any() for image in varied)
     assert all(np.abs(image.astype(int) - face).mean() < 60 for image in varied)
+
+
+def test_grey_has_no_colour(face: np.ndarray) -> None:
+    varied = augment(face, dataclasses.replace(NOTHING, grey=1.0), np.random.default_rng(0))
+    assert (varied == varied[..., :1]).all()
 
 
 def test_half_of_the_crops_are_mirrored(face: np.ndarray) -> None:

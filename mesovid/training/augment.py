@@ -41,12 +41,14 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
     """A random variant of a crop `(size, size, 3)`; equal settings and generator states give equal variants."""
     draw = rng.random
     # every choice is drawn whether it is used or not: switching one augmentation leaves the others as they were
-    chances = draw(9)
+    chances = draw(10)
     crop = _move(crop, settings, draw(6))
     crop = cv2.LUT(crop, _table(settings, draw(8), chances[0] < settings.colour, chances[1] < settings.gamma))
     amounts = draw(6)
     if chances[0] < settings.colour:
         crop = _saturate(crop, 1 + SATURATION * (2 * amounts[0] - 1))
+    if chances[9] < settings.grey:
+        crop = _saturate(crop, 0)
     size = crop.shape[0]
     if chances[2] < settings.rescale:
         # what follows happens to the small picture, as to a small face in a video, and is enlarged with it
