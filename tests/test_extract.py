@@ -160,7 +160,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, clip
 
 def test_interrupted_it_stops_at_once_and_says_how_to_go_on(tmp_path: Path, clip: ClipWriter) -> None:
     # enough that it is still at work when the signal comes
-    root = write_files(tmp_path / "set", [f"real/{number}.png" for number in range(100)], clip)
+    root = write_files(tmp_path / "set", [f"real/{number}.png" for number in range(500)], clip)
     args = [
         sys.executable,
         "-m",
@@ -181,7 +181,7 @@ def test_interrupted_it_stops_at_once_and_says_how_to_go_on(tmp_path: Path, clip
     assert process.returncode == 130
     assert stderr.startswith("mesovid: stopped; the same command goes on")
     assert stderr.count("\n") == 1
-    assert len(extracted(root, "-o", tmp_path / "out").crops) == 100
+    assert len(extracted(root, "-o", tmp_path / "out").crops) == 500
 
 
 @pytest.mark.parametrize(
