@@ -25,7 +25,7 @@ from mesovid.classifier import load_model, logit, sigmoid  # noqa: E402
 from mesovid.dataset.manifest import read_dataset  # noqa: E402
 from mesovid.errors import MesovidError  # noqa: E402
 from mesovid.settings import EvaluateSettings  # noqa: E402
-from mesovid.training.evaluate import choose_splits, score, scores_of  # noqa: E402
+from mesovid.training.evaluate import choose_splits, in_tracks, score, scores_of  # noqa: E402
 from mesovid.training.metrics import measure  # noqa: E402
 from mesovid.verdict import AGGREGATES  # noqa: E402
 
@@ -58,19 +58,20 @@ def main() -> None:
         splits = choose_splits(dataset, given.split)
     except MesovidError as error:
         sys.exit(str(error))
-    crops = sorted(dataset.of_split(*splits), key=lambda crop: (crop.video, crop.person, crop.frame))
+    crops = in_tracks(dataset.of_split(*splits))
     print(f"{classifier.card.name} on {dataset.root.name}, split {', '.join(map(str, splits))}\n")
     print("| frames pooled by | video AUC | with mirror images |\n| --- | ---: | ---: |")
-    scored = [score(dataset, crops, [classifier], (), EvaluateSettings(flip=flip)) for flip in (False, True)]
+    ways = []
+    for flip in (False, True):
+        scored = score(dataset, crops, [classifier], (), EvaluateSettings(flip=flip))
+        ways.append(scores_of(scored.crops, scored.probabilities[0][0]))
     for name, rule in RULES.items():
         cells = []
-        for each in scored:
-            faces = scores_of(each.crops, each.probabilities[0][0])
+        for faces in ways:
             pooled = np.empty(len(faces))
-            for video in np.unique(faces.video):
-                for person in np.unique(faces.person[faces.video == video]):
-                    rows = (faces.video == video) & (faces.person == person)
-                    pooled[rows] = rule(faces.probability[rows])
+            for track in set(zip(faces.video, faces.person, strict=True)):
+                rows = (faces.video == track[0]) & (faces.person == track[1])
+                pooled[rows] = rule(faces.probability[rows])
             videos = faces.with_probability(pooled).per_video()
             found = measure(videos, classifier.card.threshold).auc
             cells.append(f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")

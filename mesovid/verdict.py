@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from mesovid.people import side as side_of
+from mesovid.people import side
 from mesovid.records import FaceScore, Label, Person, Segment, Verdict
 
 MIN_RUN = 2  # suspicious samples in a row that make a segment
@@ -58,8 +58,8 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
 
 def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> Verdict:
     judged = [person for person in people if person.faces >= rule.min_faces]
-    sizes = _sizes(scores)
     if judged:
+        sizes = {id_: _size(faces) for id_, faces in _by_person(scores)}
         small = {person.id for person in judged if sizes[person.id] < (rule.smallest_face or 0)}
         chosen = _decisive(judged, small, rule)
         probability, size = chosen.fake_probability, sizes[chosen.id]
@@ -70,22 +70,20 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
         rest = "" if among == 1 else f", the most suspicious of {among} people,"
     else:
         probability = aggregate([score.fake_probability for score in scores], rule.aggregate)
-        size = float(np.median([side_of(score.face.box) for score in scores]))
+        size = _size(scores)
         who, rest = f"{len(scores)} faces that could not be followed from frame to frame", ""
-    label, side = label_of(probability, rule)
+    label, where = label_of(probability, rule)
     if rule.smallest_face is not None and size < rule.smallest_face:
         label = "uncertain"
-        side = f"but of {size:.0f} px they are smaller than the {rule.smallest_face:.0f} px that this model can judge"
+        where = f"but of {size:.0f} px they are smaller than the {rule.smallest_face:.0f} px that this model can judge"
     how = {"mean": "on average", "median": "in the median"}.get(rule.aggregate, f"by {rule.aggregate}")
-    reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {side}."
+    reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {where}."
     return Verdict(label, probability, "ok", reason[0].upper() + reason[1:])
 
 
-def _sizes(scores: Sequence[FaceScore]) -> dict[int, float]:
-    """Size of each person's faces, the median in px."""
-    return {
-        id_: float(np.median([side_of(face.face.box) for face in faces])) for id_, faces in _by_person(scores)
-    }
+def _size(faces: Sequence[FaceScore]) -> float:
+    """Of faces, the median in px."""
+    return float(np.median([side(face.face.box) for face in faces]))
 
 
 def _decisive(judged: Sequence[Person], small: Collection[int], rule: Rule) -> Person:

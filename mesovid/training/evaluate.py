@@ -152,7 +152,7 @@ def evaluate(
     for classifier in classifiers:
         check_geometry(dataset, classifier)
     splits = choose_splits(dataset, settings.split)
-    crops = _in_tracks(dataset.of_split(*splits))
+    crops = in_tracks(dataset.of_split(*splits))
     scored = score(dataset, crops, classifiers, degradations, settings, progress)
     if not scored.crops:
         first = scored.excluded[0]
@@ -320,7 +320,7 @@ def _method(crop: CropEntry) -> str:
     return crop.method or ("fake" if crop.label == FAKE else "")
 
 
-def _in_tracks(crops: Sequence[CropEntry]) -> list[CropEntry]:
+def in_tracks(crops: Sequence[CropEntry]) -> list[CropEntry]:
     """Crops of one person of one video together, in order of time."""
     return sorted(crops, key=lambda crop: (crop.video, crop.person, crop.frame))
 

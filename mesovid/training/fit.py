@@ -432,9 +432,8 @@ def _smallest_face(datasets: Sequence[Dataset]) -> float | None:
     """The size in px that 99 of 100 faces have that were learned from; of the dataset with the smallest ones."""
     smallest = []
     for dataset in datasets:
-        boxes = [crop.box for crop in dataset.crops if crop.box is not None and crop.split in ("train", None)]
-        if boxes:
-            sizes = [side(box) for box in boxes]
+        learned = (crop.box for crop in dataset.crops if crop.split in ("train", None))
+        if sizes := [side(box) for box in learned if box is not None]:
             smallest.append(float(np.percentile(sizes, 1)))
     return round(min(smallest), 1) if smallest else None
 
