@@ -158,7 +158,10 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, clip
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
-def test_interrupted_it_stops_at_once_and_says_how_to_go_on(tmp_path: Path, clip: ClipWriter) -> None:
+@pytest.mark.parametrize("delay", [0, 0.06, 0.4])  # s; at once the pool is half started, then its worker is
+def test_interrupted_it_stops_at_once_and_says_how_to_go_on(
+    tmp_path: Path, clip: ClipWriter, delay: float
+) -> None:
     # enough that it is still at work when the signal comes
     root = write_files(tmp_path / "set", [f"real/{number}.png" for number in range(300)], clip)
     args = [
@@ -178,7 +181,8 @@ def test_interrupted_it_stops_at_once_and_says_how_to_go_on(tmp_path: Path, clip
         signal.signal(signal.SIGINT, heard)
         while not (tmp_path / "out" / ".extract" / "journal.jsonl").exists():
             assert process.poll() is None
-            time.sleep(0.02)
+            time.sleep(0.005)
+        time.sleep(delay)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130

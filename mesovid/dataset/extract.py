@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -218,7 +220,8 @@ def _pooled(
     try:
         while True:
             while len(started) < workers * (1 + AHEAD) and (job := next(waiting, None)) is not None:
-                started[pool.submit(_work, job, root, settings)] = job
+                with _interrupts_held():
+                    started[pool.submit(_work, job, root, settings)] = job
             if not started:
                 return
             for future in wait(started, return_when=FIRST_COMPLETED).done:
@@ -230,6 +233,22 @@ def _pooled(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C comes after this, and never to the processes that are started here: they take the mask over.
+
+    It would kill a worker that has not got as far as to ignore it, and leave a pool whose threads are half started.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _cutter: Cutter | None = None  # of this worker process
