@@ -1,8 +1,9 @@
 """MesoLite: the first stages of EfficientNet-Lite0, read out for local traces of tampering, as a Keras graph.
 
 EfficientNet-Lite0 is EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946) without squeeze-and-excitation and with ReLU6 for swish. What
-tells a fake is fine and local, so the trunk ends at a stride of 16, before the stages that know objects, and the head takes
-both the mean and the maximum of each feature over the face.
+tells a fake is fine and local, so the trunk ends at a stride of 16, before the stages that know objects. The head compares: what
+each feature is at the eyes, the nose and the mouth, less what it is over the whole crop. Cameras, codecs and colours shift
+features everywhere and cancel out; what was exchanged is the face alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ STAGES = (  # expansion, filters, blocks, kernel, stride of the first block
     (6, 80, 3, 3, 2),
     (6, 112, 3, 5, 1),
 )
+# where they lie in an aligned crop, as shares of its height, and what is left out at either side, as a share of its width
+PARTS = {"eyes": (3 / 14, 6 / 14), "nose": (6 / 14, 9 / 14), "mouth": (9 / 14, 13 / 14)}
+PART_SIDES = 3 / 14
 
 
 def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
@@ -40,12 +44,24 @@ def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
         for block in range(blocks):
             name = f"stage{stage}_block{block}"
             x = _block(x, expansion, filters, kernel, stride if block == 0 else 1, settings, name)
-    pooled = [layers.GlobalAveragePooling2D(name="mean")(x), layers.GlobalMaxPooling2D(name="max")(x)]
-    x = layers.Dropout(settings.dropout)(layers.Concatenate()(pooled))
+    x = layers.Dropout(settings.dropout)(_contrasts(x))
     logit = layers.Dense(1, name="logit")(x)
     return keras.Model(
         inputs, layers.Activation("sigmoid", dtype="float32", name="fake")(logit), name="mesolite"
     )
+
+
+def _contrasts(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The mean of each feature over each part of an aligned face, less its mean over the crop."""
+    rows, columns = x.shape[1:3]
+    sides = round(PART_SIDES * columns)
+    whole = layers.GlobalAveragePooling2D(name="whole")(x)
+    contrasts = []
+    for name, (top, bottom) in PARTS.items():
+        crop = ((round(top * rows), rows - round(bottom * rows)), (sides, sides))
+        part = layers.GlobalAveragePooling2D(name=name)(layers.Cropping2D(crop, name=f"{name}_crop")(x))
+        contrasts.append(layers.Subtract(name=f"{name}_contrast")([part, whole]))
+    return layers.Concatenate(name="contrasts")(contrasts)
 
 
 def _block(

@@ -90,8 +90,11 @@ def blocks() -> dict[str, object]:
     def larger(x: keras.KerasTensor) -> keras.KerasTensor:
         return layers.GlobalMaxPooling2D(keepdims=True)(layers.Resizing(27, 33)(x))
 
+    def cropped(x: keras.KerasTensor) -> keras.KerasTensor:
+        return layers.Cropping2D(((3, 1), (0, 5)))(x)
+
     return {function.__name__: function for function in (squeeze_and_excite, reshaped_gate, residual, strided,
-            depthwise, dilated, normalised_pool, smaller, larger)}  # fmt: skip
+            depthwise, dilated, normalised_pool, smaller, larger, cropped)}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", blocks())

@@ -235,6 +235,17 @@ def _zero_padding(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     ]
 
 
+def _cropping(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
+    (top, bottom), (left, right) = layer.cropping
+    height, width = layer.input.shape[1:3]
+    arrays = {
+        "starts": np.array([top, left], np.float32),
+        "ends": np.array([height - bottom, width - right], np.float32),
+        "axes": np.array([2, 3], np.float32),
+    }
+    return [Op("Slice", inputs, layer.name, arrays)]
+
+
 def _resizing(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     """Bilinear between pixel centres, as TensorFlow has it; the batch is free, so sizes are given as scales."""
     plain = not (layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or layer.antialias)
@@ -325,6 +336,7 @@ _TRANSLATORS: dict[str, Callable[[Any, tuple[str, ...]], list[Op]]] = {
     "BatchNormalization": _batch_normalization,
     "Concatenate": _merge("Concat"),
     "Conv2D": _convolution,
+    "Cropping2D": _cropping,
     "Dense": _dense,
     "DepthwiseConv2D": _depthwise,
     "Dropout": _identity,
@@ -495,7 +507,7 @@ def _affine_nodes(op: Op) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]
 
 def _constant(op: Op, name: str) -> onnx.TensorProto:
     array = op.arrays[name]
-    whole = name in ("shape", "pads")  # ONNX wants these as integers
+    whole = name in ("shape", "pads", "starts", "ends", "axes")  # ONNX wants these as integers
     return numpy_helper.from_array(
         np.ascontiguousarray(array, np.int64 if whole else np.float32), f"{op.output}/{name}"
     )
