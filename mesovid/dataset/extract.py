@@ -237,18 +237,26 @@ def _pooled(
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C comes after this, and never to the processes that are started here: they take the mask over.
+    """Ctrl-C comes after this, and never to the processes that are started here.
 
-    It would kill a worker that has not got as far as to ignore it, and leave a pool whose threads are half started.
+    It would leave a pool whose threads are half started, or kill a worker that has not got as far as to ignore it. The mask is for
+    the workers, who take it over; it alone would not do here, where any other thread may receive the signal.
     """
-    if sys.platform == "win32":
+    heard = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(heard):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if sys.platform != "win32" else None
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if sys.platform != "win32" and mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, heard)
+    if came:
+        heard(signal.SIGINT, None)
 
 
 _cutter: Cutter | None = None  # of this worker process
