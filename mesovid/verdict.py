@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,6 +12,7 @@ from mesovid.people import side
 from mesovid.records import FaceScore, Label, Person, Segment, Verdict
 
 MIN_RUN = 2  # suspicious samples in a row that make a segment
+LIKE_THE_LARGEST = 2 / 3  # of the largest person's size: where all faces are too small, these decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
     Scores are aggregated per person, and the video takes its most suspicious person, because one swapped face among many
     real ones must not be diluted. People with fewer than `rule.min_faces` faces have no say; where nobody has enough but all
     faces together are, as in an hour of cuts seen in 32 frames, the faces are judged as one. Fewer is no verdict at all.
-    Faces smaller than those that the model learned from give `uncertain` at most, and only where no larger one is called fake
-    and they look faked themselves, or where there is no larger one.
+    Beside larger people, those whose faces are smaller than what the model learned from lend the video no score; where they alone
+    look faked, it is `uncertain` at most, as it is where all faces are that small.
     """
     people = _people(scores, rule)
     if not scores:
@@ -58,16 +59,17 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
 
 def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> Verdict:
     judged = [person for person in people if person.faces >= rule.min_faces]
+    suspect = None
     if judged:
         sizes = {id_: _size(faces) for id_, faces in _by_person(scores)}
-        small = {person.id for person in judged if sizes[person.id] < (rule.smallest_face or 0)}
-        chosen = _decisive(judged, small, rule)
+        rivals, small = _by_size(judged, sizes, rule)
+        chosen = max(rivals, key=lambda person: person.fake_probability)
         probability, size = chosen.fake_probability, sizes[chosen.id]
         who = f"the {_count(chosen.faces, 'face')}"
         if len(people) > 1:
             who += f" of person {chosen.id}"
-        among = len(judged) if chosen.id in small else len(judged) - len(small)
-        rest = "" if among == 1 else f", the most suspicious of {among} people,"
+        rest = "" if len(rivals) == 1 else f", the most suspicious of {len(rivals)} people,"
+        suspect = max(small, key=lambda person: person.fake_probability, default=None)
     else:
         probability = aggregate([score.fake_probability for score in scores], rule.aggregate)
         size = _size(scores)
@@ -76,6 +78,12 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
     if rule.smallest_face is not None and size < rule.smallest_face:
         label = "uncertain"
         where = f"but of {size:.0f} px they are smaller than the {rule.smallest_face:.0f} px that this model can judge"
+    elif suspect and label == "real" and label_of(suspect.fake_probability, rule)[0] == "fake":
+        label = "uncertain"
+        where += (
+            f", but person {suspect.id}, whose faces of {sizes[suspect.id]:.0f} px are too small for this model, "
+            f"scored {suspect.fake_probability:.2f}"
+        )
     how = {"mean": "on average", "median": "in the median"}.get(rule.aggregate, f"by {rule.aggregate}")
     reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {where}."
     return Verdict(label, probability, "ok", reason[0].upper() + reason[1:])
@@ -86,15 +94,17 @@ def _size(faces: Sequence[FaceScore]) -> float:
     return float(np.median([side(face.face.box) for face in faces]))
 
 
-def _decisive(judged: Sequence[Person], small: Collection[int], rule: Rule) -> Person:
-    """The most suspicious person; one with small faces only where these look faked and no larger ones do, or where there are no larger."""
-    worst = max(judged, key=lambda person: person.fake_probability)
-    clear = [person for person in judged if person.id not in small]
-    if worst.id not in small or not clear:
-        return worst
-    best = max(clear, key=lambda person: person.fake_probability)
-    suspicious = label_of(worst.fake_probability, rule)[0] == "fake"
-    return worst if suspicious and label_of(best.fake_probability, rule)[0] != "fake" else best
+def _by_size(
+    judged: Sequence[Person], sizes: Mapping[int, float], rule: Rule
+) -> tuple[list[Person], list[Person]]:
+    """Those whose faces are large enough to decide, and the rest. Where the model can judge nobody's, the largest decide."""
+    enough, largest = rule.smallest_face or 0, max(sizes[person.id] for person in judged)
+    if largest < enough:
+        enough = LIKE_THE_LARGEST * largest
+    return (
+        [person for person in judged if sizes[person.id] >= enough],
+        [person for person in judged if sizes[person.id] < enough],
+    )
 
 
 def label_of(probability: float, rule: Rule) -> tuple[Label, str]:

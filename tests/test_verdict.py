@@ -120,7 +120,7 @@ def test_faces_smaller_than_the_learned_ones_are_uncertain_at_most() -> None:
 @pytest.mark.parametrize(
     ("small", "large", "label", "probability"),
     [
-        (0.99, 0.1, "uncertain", 0.99),
+        (0.99, 0.1, "uncertain", 0.1),
         (0.6, 0.1, "real", 0.1),
         (0.99, 0.9, "fake", 0.9),
         (0.1, 0.9, "fake", 0.9),
@@ -133,3 +133,14 @@ def test_small_faces_decide_nothing_beside_large_ones(
     big = [replace(score, face=face) for score in scores(large, large, large, person=1)]
     verdict = judge([*scores(small, small, small), *big], Rule(0.7, (0.4, 0.7), smallest_face=100)).verdict
     assert (verdict.label, verdict.fake_probability) == (label, pytest.approx(probability))
+    told = "person 0, whose faces of 50 px are too small for this model, scored 0.99" in verdict.reason
+    assert told == (label == "uncertain")
+
+
+@pytest.mark.parametrize(("length", "probability"), [(45, 0.95), (25, 0.2)])
+def test_where_all_faces_are_small_those_like_the_largest_decide(length: int, probability: float) -> None:
+    face = replace(FACE, box=(0, 0, length, length))  # the others have 50 px
+    other = [replace(score, face=face) for score in scores(*[0.95] * 3, person=1)]
+    verdict = judge([*scores(0.2, 0.2, 0.2), *other], Rule(0.7, (0.4, 0.7), smallest_face=100)).verdict
+    assert (verdict.label, verdict.fake_probability) == ("uncertain", pytest.approx(probability))
+    assert "smaller than the 100 px" in verdict.reason
