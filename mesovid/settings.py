@@ -220,7 +220,7 @@ class TrainSettings(Settings):
     """How a detector is trained. The defaults are those of Afchar et al. 2018 and of its usual retrainings."""
 
     architecture: str = setting("meso4", "Network to train.", metavar="NAME")
-    epochs: int = setting(30, "Epochs at most.", at_least=1, at_most=100_000)
+    epochs: int = setting(30, "Epochs at most; 0 calibrates the start as it is.", at_least=0, at_most=100_000)
     steps: int = setting(
         0, "Batches an epoch; 0 for as many as the crops fill.", at_least=0, at_most=1_000_000
     )

@@ -180,10 +180,38 @@ def test_the_last_epoch_can_be_kept(faces: Path, run: Path, tmp_path: Path) -> N
 
 def test_training_goes_on_from_a_model(faces: Path, run: Path, tmp_path: Path) -> None:
     one = dataclasses.replace(QUICK, epochs=1)
-    card = train(job(faces, tmp_path / "tuned", one, start=str(run)))
-    assert card.training["start"]["sha256"] == read_card(run).sha256["keras"]
+    card = train(job(faces, tmp_path / "tuned", one, starts=[str(run)]))
+    assert card.training["start"] == [{"model": "small", "sha256": read_card(run).sha256["keras"]}]
     with pytest.raises(TrainingError, match="must be equal"):
-        train(job(faces, tmp_path / "elu", one, start=str(run), network=NetworkSettings(activation="elu")))
+        train(job(faces, tmp_path / "elu", one, starts=[str(run)], network=NetworkSettings(activation="elu")))
+
+
+def test_the_mean_of_models_is_calibrated_without_training(faces: Path, run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    train(job(faces, other, dataclasses.replace(QUICK, epochs=1, seed=9)))
+    none, starts = dataclasses.replace(QUICK, epochs=0), [str(run), str(run), str(other)]
+    card = train(job(faces, tmp_path / "mean", none, starts=starts))
+    assert [each["sha256"] for each in card.training["start"]] == [
+        read_card(each).sha256["keras"] for each in starts
+    ]
+    assert card.training["kept_epoch"] == 0
+    networks = [
+        keras.saving.load_model(next(folder.glob("small.keras")), compile=False).get_weights()
+        for folder in (run, other, tmp_path / "mean")
+    ]
+    for first, second, mean in zip(*networks, strict=True):
+        assert np.allclose(mean, (2 * first + second) / 3, atol=1e-6)
+    with pytest.raises(TrainingError, match="--init"):
+        train(job(faces, tmp_path / "nothing", none))
+
+
+def test_models_that_cut_faces_differently_have_no_mean(faces: Path, run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    card = json.loads((other / "small.json").read_text())
+    card["geometry"]["scale"] += 0.1
+    (other / "small.json").write_text(json.dumps(card))
+    with pytest.raises(TrainingError, match="cut faces differently"):
+        train(job(faces, tmp_path / "mean", QUICK, starts=[str(run), str(other)]))
 
 
 def test_real_faces_alone_suffice_with_self_blending(faces: Path, tmp_path: Path) -> None:

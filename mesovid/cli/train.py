@@ -16,9 +16,7 @@ from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
 @click.option("-o", "--output", "folder", required=True, metavar="RUN", type=click.Path(file_okay=False), help="Folder of the run; one that is there is gone on with.")  # fmt: skip
 @click.option("--name", help="Name of the model.  [default: the folder's]")
-@click.option(
-    "--init", "start", metavar="NAME|PATH", shell_complete=complete_models, help="Model to start from."
-)
+@click.option("--init", "starts", multiple=True, metavar="NAME|PATH", shell_complete=complete_models, help="Model to start from. Given several times: the mean of the models' weights, one that is named twice counting twice.")  # fmt: skip
 @click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How often faces of a dataset or method come in balanced batches, against 1; 0 leaves them out. May be given several times.")  # fmt: skip
 @click.option("--override", is_flag=True, help="Go on with a run that was begun with other settings or data.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -29,7 +27,7 @@ def command(
     datasets: tuple[str, ...],
     folder: str,
     name: str | None,
-    start: str | None,
+    starts: tuple[str, ...],
     weights: tuple[str, ...],
     override: bool,
     quiet: bool,
@@ -43,6 +41,7 @@ def command(
     \b
     mesovid train datasets/mine -o runs/mine
     mesovid train datasets/reals -o runs/blended --self-blend 1
+    mesovid train datasets/mine -o runs/mean --init runs/first --init runs/second --epochs 0
     mesovid scan clip.mp4 --model runs/mine
     """
     parsed = dict(_weight(text) for text in weights)
@@ -57,7 +56,7 @@ def command(
         augment=settings["augment_settings"],
         network=settings["network_settings"],
         weights=parsed,
-        start=start,
+        starts=starts,
         override=override,
     )
     progress = _Progress(quiet)

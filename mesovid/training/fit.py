@@ -70,7 +70,7 @@ class Job:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     weights: Mapping[str, float] = field(default_factory=dict)  # of datasets and methods in balanced batches
-    start: str | None = None  # model to start from, by name or path
+    starts: Sequence[str] = ()  # models to start from, by name or path: the mean of their weights
     override: bool = False  # go on with a run of other settings
 
 
@@ -91,9 +91,11 @@ def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
     """
     reporter = reporter or Reporter()
     check_architecture(job.train.architecture)
+    if not (job.train.epochs or job.starts):
+        raise TrainingError("with --epochs 0 there is nothing but what --init names; it names no model")
     _use_device(job.train)
     datasets = [read_dataset(path) for path in job.datasets]
-    geometry = read_card(job.start).geometry if job.start else None
+    geometry = _geometry(job.starts)
     left_out = [name for name, weight in job.weights.items() if not weight]
     halves = gather(datasets, job.train, geometry, left_out)
     folder = RunFolder(job.folder, _plan(job, datasets, halves), override=job.override)
@@ -132,7 +134,11 @@ class _Run:
         self._restore()
 
     def fit(self) -> None:
-        """Epoch after epoch, to the end or until nothing gets better."""
+        """Epoch after epoch, to the end or until nothing gets better. With 0 epochs the start is kept as it is."""
+        if not self._job.train.epochs:
+            with writing(self._job.folder):
+                self._save_models(better=True)
+            return
         if not self._history:
             self._draw_samples()
         while len(self._history) < self._job.train.epochs and not self._exhausted():
@@ -322,11 +328,17 @@ def _feed(samples: Samples, job: Job, size: int, memory: float) -> Feed:
 
 
 def _initial_model(job: Job, geometry: Geometry) -> keras.Model:
-    """A fresh network, or that of the model to start from, turned so that it gives P(fake)."""
+    """A fresh network, or one with the mean weights of the models to start from (Wortsman et al. 2022, arXiv 2203.05482)."""
     model = build(job.train.architecture, job.network, size=geometry.size)
-    if job.start is None:
-        return model
-    card = read_card(job.start)
+    if job.starts:
+        weights = [_starting_weights(model, start, job) for start in job.starts]
+        model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*weights, strict=True)])
+    return model
+
+
+def _starting_weights(model: keras.Model, start: str, job: Job) -> list[Any]:
+    """The weights of a model of the same network, turned so that they give P(fake)."""
+    card = read_card(start)
     if (card.architecture, card.network.activation, card.network.batch_norm) != (
         job.train.architecture,
         job.network.activation,
@@ -336,11 +348,22 @@ def _initial_model(job: Job, geometry: Geometry) -> keras.Model:
             f"{card.name} is a {card.architecture} with {card.network.activation}, training asks for a"
             f" {job.train.architecture} with {job.network.activation}; both must be equal to start from it"
         )
-    load_weights(model, find_card(job.start).with_suffix(".keras"))
+    load_weights(model, find_card(start).with_suffix(".keras"))
     if card.output == "real":
         last = next(layer for layer in reversed(model.layers) if layer.weights)
         last.set_weights([-array for array in last.get_weights()])
-    return model
+    return list(model.get_weights())
+
+
+def _geometry(starts: Sequence[str]) -> Geometry | None:
+    """That of the models to start from. TrainingError when they cut faces differently."""
+    found = {start: read_card(start).geometry for start in starts}
+    for start, geometry in found.items():
+        if geometry != found[starts[0]]:
+            raise TrainingError(
+                f"{start} and {starts[0]} cut faces differently; weights of such models have no mean"
+            )
+    return found[starts[0]] if starts else None
 
 
 def _use_device(settings: TrainSettings) -> None:
@@ -358,12 +381,10 @@ def _use_device(settings: TrainSettings) -> None:
 
 
 def _plan(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, Any]:
-    start = None
-    if job.start is not None:
-        start = {
-            "model": read_card(job.start).name,
-            "sha256": sha256_of(find_card(job.start).with_suffix(".keras")),
-        }
+    started_from = [
+        {"model": read_card(start).name, "sha256": sha256_of(find_card(start).with_suffix(".keras"))}
+        for start in job.starts
+    ]
     return {
         "name": job.name,
         "datasets": [{"name": each.root.resolve().name, "digest": digest(each)} for each in datasets],
@@ -372,7 +393,7 @@ def _plan(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, An
         "augment": job.augment.to_dict(),
         "network": job.network.to_dict(),
         "weights": dict(job.weights),
-        "start": start,
+        "start": started_from,
     }
 
 
@@ -446,6 +467,8 @@ def _figures(scores: Scores, decision: Decision, settings: TrainSettings) -> tup
     if len(methods) > 1:
         subsets += [(method, ~calibrated.fake | (calibrated.method == method)) for method in methods]
     chosen = "the last epoch" if settings.keep == "last" else "the epoch was chosen on these videos"
+    if not settings.epochs:
+        chosen = "the start's weights"
     protocol = f"up to {settings.valid_frames} crops a person, mean; {chosen}"
     figures = []
     for name, rows in subsets:
