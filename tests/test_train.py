@@ -476,7 +476,7 @@ def test_the_learning_rate_warms_up() -> None:
         ({"decay_limit": 0.01}, "must not exceed"),
         ({"balance": "none", "pairs": True}, "need balance methods"),
         ({"ranking": 1.0}, "add --pairs"),
-        ({"epochs": 0}, "at least 1"),
+        ({"epochs": -1}, "at least 0"),
     ],
     ids=["limit", "balance", "ranking", "epochs"],
 )
