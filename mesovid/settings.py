@@ -258,6 +258,9 @@ class TrainSettings(Settings):
     self_blend: float = setting(
         0.0, "Share of the fakes that is made on the fly from real faces.", at_least=0, at_most=1
     )
+    distillation: float = setting(
+        0.5, "Share of what a face is taught that the teacher says; the rest is its label.", at_least=0, at_most=1
+    )  # fmt: skip
     ema: float = setting(
         0.0, "Momentum of the average over weights that is kept as the model; 0 for none.", at_least=0, at_most=0.99999
     )  # fmt: skip

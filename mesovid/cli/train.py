@@ -17,6 +17,7 @@ from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 @click.option("-o", "--output", "folder", required=True, metavar="RUN", type=click.Path(file_okay=False), help="Folder of the run; one that is there is gone on with.")  # fmt: skip
 @click.option("--name", help="Name of the model.  [default: the folder's]")
 @click.option("--init", "starts", multiple=True, metavar="NAME|PATH", shell_complete=complete_models, help="Model to start from. Given several times: the mean of the models' weights, one that is named twice counting twice.")  # fmt: skip
+@click.option("--teacher", metavar="NAME|PATH", shell_complete=complete_models, help="Model whose scores are taught beside the labels; see --distillation.")  # fmt: skip
 @click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How often faces of a dataset or method come in balanced batches, against 1; 0 leaves them out. May be given several times.")  # fmt: skip
 @click.option("--override", is_flag=True, help="Go on with a run that was begun with other settings or data.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -28,6 +29,7 @@ def command(
     folder: str,
     name: str | None,
     starts: tuple[str, ...],
+    teacher: str | None,
     weights: tuple[str, ...],
     override: bool,
     quiet: bool,
@@ -57,6 +59,7 @@ def command(
         network=settings["network_settings"],
         weights=parsed,
         starts=starts,
+        teacher=teacher,
         override=override,
     )
     progress = _Progress(quiet)

@@ -20,8 +20,21 @@ from mesovid.training.sampler import Batch
 from mesovid.training.samples import CropReader, Samples
 from mesovid.training.self_blend import Blended, self_blend
 
+Floats = npt.NDArray[np.float32]
+
 AHEAD = 2  # batches that wait ready, beyond those being made
 VALIDATION_SEED = 1_000_003  # self-blended validation faces are the same in every epoch and every run
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A model whose scores are taught beside the labels (distillation: Hinton et al. 2015, arXiv 1503.02531).
+
+    It sees each face as the pupil does, varied and blended (Beyer et al. 2022, arXiv 2106.05237).
+    """
+
+    score: Callable[[Pixels], npt.NDArray[np.float64]]  # P(fake) (n,) of crops; safe for threads
+    share: float  # of a target that it gives
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,15 +46,17 @@ class Feed:
     augmentation: AugmentSettings
     size: int  # px
     workers: int  # threads; 0: one a core
+    teacher: Teacher | None = None
 
-    def train(self, plan: Sequence[Batch]) -> Iterator[tuple[Any, Any, Any]]:
-        """Tensors (crops uint8 (b, s, s, 3), labels float32 (b,), weights float32 (b,)) of each batch of a plan."""
+    def train(self, plan: Sequence[Batch]) -> Iterator[tuple[Any, Any, Any, Any]]:
+        """Tensors (crops uint8 (b, s, s, 3), labels, targets and weights float32 (b,)) of each batch of a plan."""
 
-        def make(number: int) -> tuple[Pixels, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        def make(number: int) -> tuple[Pixels, Floats, Floats, Floats]:
             batch = plan[number]
-            return self.batch(batch), batch.fake.astype(np.float32), batch.weight
+            crops, labels = self.batch(batch), batch.fake.astype(np.float32)
+            return crops, labels, self._targets(crops, labels), batch.weight
 
-        return self._in_parallel(make, len(plan), (tf.uint8, tf.float32, tf.float32))
+        return self._in_parallel(make, len(plan), (tf.uint8, tf.float32, tf.float32, tf.float32))
 
     def plain(self, batch_size: int) -> Iterator[tuple[Any]]:
         """Tensors (crops,) of all samples in order, as they are; those to be blended always come out alike."""
@@ -66,6 +81,12 @@ class Feed:
                 crop = self.reader[int(row)]
             crops[place] = augment(crop, self.augmentation, pair)
         return crops
+
+    def _targets(self, crops: Pixels, labels: Floats) -> Floats:
+        if self.teacher is None:
+            return labels
+        told = self.teacher.score(crops).astype(np.float32)
+        return labels + np.float32(self.teacher.share) * (told - labels)
 
     def _plain(self, row: int) -> Pixels:
         if not self.samples.blend[row]:

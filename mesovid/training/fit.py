@@ -18,13 +18,13 @@ import numpy as np
 
 from mesovid.architectures import build, check_architecture
 from mesovid.backend import import_tensorflow
-from mesovid.classifier import Figure, ModelCard, find_card, read_card, sha256_of
+from mesovid.classifier import Figure, ModelCard, find_card, load_model, read_card, sha256_of
 from mesovid.dataset.manifest import Dataset, digest, read_dataset
 from mesovid.errors import TrainingError
 from mesovid.opencv import cv2
 from mesovid.people import side
 from mesovid.records import Pixels
-from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, TrainSettings
+from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, RuntimeSettings, TrainSettings
 from mesovid.weights import load_weights
 
 import_tensorflow()
@@ -36,7 +36,7 @@ from mesovid.training import checkpoint, curves  # noqa: E402
 from mesovid.training.calibrate import Decision, decide  # noqa: E402
 from mesovid.training.checkpoint import Epoch, State  # noqa: E402
 from mesovid.training.export import save_keras, write_model  # noqa: E402
-from mesovid.training.feed import Feed  # noqa: E402
+from mesovid.training.feed import Feed, Teacher  # noqa: E402
 from mesovid.training.fused import fused  # noqa: E402
 from mesovid.training.metrics import Scores, auc, measure  # noqa: E402
 from mesovid.training.run_folder import (  # noqa: E402
@@ -71,6 +71,7 @@ class Job:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     weights: Mapping[str, float] = field(default_factory=dict)  # of datasets and methods in balanced batches
     starts: Sequence[str] = ()  # models to start from, by name or path: the mean of their weights
+    teacher: str | None = None  # model whose scores are taught beside the labels, by name or path
     override: bool = False  # go on with a run of other settings
 
 
@@ -127,7 +128,8 @@ class _Run:
         memory = settings.cache * 1e9
         of_valid = min(memory, len(halves.valid) * size * size * 3)
         self._valid = _feed(halves.valid, job, size, of_valid)
-        self._train = _feed(halves.train, job, size, memory - of_valid)
+        teacher = _teacher(job, halves.geometry)
+        self._train = replace(_feed(halves.train, job, size, memory - of_valid), teacher=teacher)
         self._history: list[Epoch] = []
         self._best = 0
         self._logs: Any = None
@@ -196,9 +198,9 @@ class _Run:
         losses: list[Any] = []
         right: list[Any] = []
         rate = settings.learning_rate
-        for step, (crops, labels, weights) in enumerate(self._train.train(plan)):
+        for step, (crops, labels, targets, weights) in enumerate(self._train.train(plan)):
             rate = learning_rate(settings, number + (step + 1) / len(plan))
-            loss, hits = self._trainer.step(crops, labels, weights, rate)
+            loss, hits = self._trainer.step(crops, labels, targets, weights, rate)
             losses.append(loss)
             right.append(hits)
             if step % CHECK_EVERY == 0 or step + 1 == len(plan):
@@ -366,6 +368,18 @@ def _geometry(starts: Sequence[str]) -> Geometry | None:
     return found[starts[0]] if starts else None
 
 
+def _teacher(job: Job, geometry: Geometry) -> Teacher | None:
+    """The model that teaches, on one thread: batches are made side by side. TrainingError when it cuts faces differently."""
+    if job.teacher is None:
+        return None
+    model = load_model(job.teacher, RuntimeSettings(threads=1))
+    if model.card.geometry != geometry:
+        raise TrainingError(
+            f"the teacher {model.card.name} cuts faces otherwise than these were cut; it cannot judge them"
+        )
+    return Teacher(model, job.train.distillation)
+
+
 def _use_device(settings: TrainSettings) -> None:
     graphics = tf.config.list_physical_devices("GPU")
     if settings.device == "gpu" and not graphics:
@@ -381,10 +395,6 @@ def _use_device(settings: TrainSettings) -> None:
 
 
 def _plan(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, Any]:
-    started_from = [
-        {"model": read_card(start).name, "sha256": sha256_of(find_card(start).with_suffix(".keras"))}
-        for start in job.starts
-    ]
     return {
         "name": job.name,
         "datasets": [{"name": each.root.resolve().name, "digest": digest(each)} for each in datasets],
@@ -393,8 +403,14 @@ def _plan(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, An
         "augment": job.augment.to_dict(),
         "network": job.network.to_dict(),
         "weights": dict(job.weights),
-        "start": started_from,
+        "start": [_named(start) for start in job.starts],
+        "teacher": _named(job.teacher) if job.teacher else None,
     }
+
+
+def _named(model: str) -> dict[str, str]:
+    card = find_card(model)
+    return {"model": read_card(model).name, "sha256": sha256_of(card.with_suffix(".keras"))}
 
 
 def _account(halves: Halves) -> str:

@@ -59,10 +59,10 @@ class Trainer:
             reduce_retracing=True,
         )
 
-    def step(self, crops: Any, labels: Any, weights: Any, rate: float) -> tuple[Any, Any]:
-        """Learn from one batch; gives its loss and how many faces were right, as tensors."""
+    def step(self, crops: Any, labels: Any, targets: Any, weights: Any, rate: float) -> tuple[Any, Any]:
+        """Learn the targets of one batch; gives its loss and how many faces were right by their labels, as tensors."""
         self._optimizer.learning_rate = rate
-        result: tuple[Any, Any] = self._step(crops, labels, weights)
+        result: tuple[Any, Any] = self._step(crops, labels, targets, weights)
         return result
 
     def predict(self, crops: Any) -> Floats:
@@ -106,11 +106,11 @@ class Trainer:
             for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(array)
 
-    def _train_step(self, crops: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
+    def _train_step(self, crops: Any, labels: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
             logits = tf.cast(self._logits(tf.cast(crops, tf.float32), training=True)[:, 0], tf.float32)
-            loss = loss_of(self._settings, logits, labels, weights)
+            loss = loss_of(self._settings, logits, targets, weights)
             scaled = self._optimizer.scale_loss(loss)
         self._optimizer.apply(tape.gradient(scaled, variables), variables)
         if self._average:
