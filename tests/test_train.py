@@ -14,14 +14,18 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from mesovid.classifier import load_model, read_card
 from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset
 from mesovid.errors import DatasetError, ModelError, TrainingError
+from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, SettingsError, TrainSettings
 from mesovid.training import checkpoint, fit
+from mesovid.training.feed import Feed, Teacher
 from mesovid.training.fit import Job, Reporter, train
+from mesovid.training.losses import loss_of
 from mesovid.training.run_folder import writing
 from mesovid.training.sampler import Sampler
 from mesovid.training.samples import CropReader, Samples, gather, read_crop, self_blended
@@ -212,6 +216,67 @@ def test_models_that_cut_faces_differently_have_no_mean(faces: Path, run: Path, 
     (other / "small.json").write_text(json.dumps(card))
     with pytest.raises(TrainingError, match="cut faces differently"):
         train(job(faces, tmp_path / "mean", QUICK, starts=[str(run), str(other)]))
+
+
+def test_a_start_that_held_other_videos_back_is_said(faces: Path, tmp_path: Path) -> None:
+    unsplit = Path(shutil.copytree(faces, tmp_path / "unsplit"))
+    manifest = unsplit / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace('"split": "valid"', '"split": "train"'))
+    one = dataclasses.replace(QUICK, epochs=1, valid_share=0.4)
+    train(job(unsplit, tmp_path / "start", one))
+
+    def said(folder: str, seed: int) -> str:
+        sentences: list[str] = []
+        settings = dataclasses.replace(one, seed=seed)
+        request = job(unsplit, tmp_path / folder, settings, starts=[str(tmp_path / "start")])
+        card = train(request, Reporter(say=sentences.append))
+        notes = [each for each in sentences if "may have learned from videos of unsplit" in each]
+        assert bool(notes) == ("may have learned" in card.limits)
+        return "".join(notes)
+
+    assert not said("same", one.seed)
+    assert "--seed" in said("other", 7)
+
+
+def test_a_teacher_is_named_and_changes_what_is_learned(faces: Path, run: Path, tmp_path: Path) -> None:
+    one = dataclasses.replace(QUICK, epochs=1)
+    card = train(job(faces, tmp_path / "taught", one, teacher=str(run)))
+    assert card.training["teacher"] == {"model": "small", "sha256": read_card(run).sha256["keras"]}
+    alone = train(job(faces, tmp_path / "alone", one))
+    assert alone.training["teacher"] is None
+    assert alone.sha256 != card.sha256
+    deaf = train(job(faces, tmp_path / "deaf", dataclasses.replace(one, distillation=0.0), teacher=str(run)))
+    assert deaf.sha256["onnx"] == alone.sha256["onnx"]
+    with pytest.raises(TrainingError, match=r"the teacher mesolite cuts faces otherwise"):
+        train(job(faces, tmp_path / "other", one, teacher="mesolite"))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_targets_are_a_mean_of_labels_and_what_the_teacher_says(samples: Samples, share: float) -> None:
+    def by_brightness(crops: Pixels) -> npt.NDArray[np.float64]:
+        return crops.mean((1, 2, 3)) / 255
+
+    plan = Sampler(samples, QUICK).epoch(0)
+    reader = CropReader(samples.path, SIZE, 0)
+    augmentation = AugmentSettings(brightness=0.3)
+    feed = Feed(samples, reader, augmentation, SIZE, 2, Teacher(by_brightness, share))
+    for batch, (crops, labels, targets, weights) in zip(plan, feed.train(plan), strict=True):
+        assert np.array_equal(labels.numpy(), batch.fake)
+        said = by_brightness(crops.numpy())  # of the very crops that are learned, varied as they are
+        assert np.allclose(targets.numpy(), (1 - share) * batch.fake + share * said, atol=1e-6)
+        assert np.array_equal(weights.numpy(), batch.weight)
+
+
+def test_the_focal_loss_is_that_of_its_papers() -> None:
+    logits, targets = np.array([-2.0, 0.3, 1.5, 4.0]), np.array([0.0, 1.0, 1.0, 0.25])
+    settings = TrainSettings(loss="focal", focal_gamma=2.0)
+    p = 1 / (1 + np.exp(-logits))
+    entropy = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))
+    expected = (np.abs(targets - p) ** 2 * entropy).mean()
+    assert np.allclose(expected, loss_of(settings, *np.float32([logits, targets, np.ones(4)])))
+    # of a hard label it is (1 - p_t)^gamma times its entropy
+    hard = loss_of(settings, *np.float32([[0.3], [1.0], [1.0]]))
+    assert np.allclose(hard, -((1 - p[1]) ** 2) * np.log(p[1]))
 
 
 def test_real_faces_alone_suffice_with_self_blending(faces: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ epoch that was cut off is done again as it would have been.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import math
 import time
@@ -103,7 +104,7 @@ def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
     if folder.finished:
         reporter.say(f"{job.folder} is finished; more epochs take --override")
         return read_card(job.folder)
-    for note in halves.notes:
+    for note in (*halves.notes, *_known_already(job, halves)):
         reporter.say(f"note: {note}")
     reporter.say(_account(halves))
     run = _Run(job, halves, folder, reporter)
@@ -413,6 +414,32 @@ def _named(model: str) -> dict[str, str]:
     return {"model": read_card(model).name, "sha256": sha256_of(card.with_suffix(".keras"))}
 
 
+def _held_back(halves: Halves) -> dict[str, str]:
+    """For each dataset, a sha256 of which real videos validate: runs with equal ones learned from none of each other's."""
+    reals = halves.valid.select(~halves.valid.fake)
+    return {
+        str(name): hashlib.sha256(
+            "\n".join(sorted(set(reals.video[reals.dataset == name]))).encode()
+        ).hexdigest()
+        for name in np.unique(reals.dataset)
+    }
+
+
+def _known_already(job: Job, halves: Halves) -> list[str]:
+    """What is to be said of starts, and of a teacher, that did not hold back the very videos that validate this run."""
+    mine, notes = _held_back(halves), []
+    for model in dict.fromkeys((*job.starts, *([job.teacher] if job.teacher else []))):
+        card = read_card(model)
+        learned = {each["name"] for each in card.training.get("datasets", ())}
+        theirs = card.training.get("held_back", {})
+        if known := sorted(name for name in mine if name in learned and theirs.get(name) != mine[name]):
+            notes.append(
+                f"{model} may have learned from videos of {', '.join(known)} that validate this run, which makes threshold and"
+                " figures too good; train both with one --seed"
+            )
+    return notes
+
+
 def _account(halves: Halves) -> str:
     parts = [
         f"{name} {len(samples)} crops of {len(set(samples.video))} videos ({int(samples.fake.sum())} fake)"
@@ -443,6 +470,9 @@ def _sentence(line: Epoch, epochs: int, better: bool) -> str:
 
 def _card(job: Job, halves: Halves, datasets: Sequence[Dataset], decision: Decision) -> ModelCard:
     methods = sorted({str(method) for method in halves.train.method if method})
+    limits = (
+        "Measured on its own validation videos only; on manipulations it has not seen it is less reliable."
+    )
     return ModelCard(
         name=job.name,
         summary=f"{job.train.architecture} trained on {', '.join(each.root.resolve().name for each in datasets)}",
@@ -458,10 +488,11 @@ def _card(job: Job, halves: Halves, datasets: Sequence[Dataset], decision: Decis
         | {
             "crops": {"train": len(halves.train), "valid": len(halves.valid)},
             "methods": methods,
+            "held_back": _held_back(halves),
             "environment": environment(),
         },
         licence="that of the data it was trained on",
-        limits="Measured on its own validation videos only; on manipulations it has not seen it is less reliable.",
+        limits=" ".join((limits, *(f"{note}." for note in _known_already(job, halves)))),
     )
 
 
