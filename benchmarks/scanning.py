@@ -61,7 +61,7 @@ def measured(model: str, sources: Sequence[Source]) -> list[tuple[str, ...]]:
     """A row for all fakes, and one for each method."""
     scanner = Scanner(model)
     threshold, name = scanner.classifier.card.threshold, scanner.classifier.card.name
-    pairs = [(source, scanner.scan(source.files[0]).verdict) for source in sources]
+    pairs = [(source, verdict_of(scanner, source)) for source in sources]
     judged = [(source, verdict) for source, verdict in pairs if verdict.fake_probability is not None]
     if not judged:
         raise InputError("no video has a verdict")
@@ -86,6 +86,15 @@ def measured(model: str, sources: Sequence[Source]) -> list[tuple[str, ...]]:
             str(sum(verdict.label is None for verdict in real + fake)),
         ))  # fmt: skip
     return rows
+
+
+def verdict_of(scanner: Scanner, source: Source) -> Verdict:
+    """Of one video; one that cannot be read has none, and is named on stderr."""
+    try:
+        return scanner.scan(source.files[0]).verdict
+    except MesovidError as error:
+        print(f"{source.files[0]}: {error}", file=sys.stderr)
+        return Verdict(None, None, "error", str(error))
 
 
 def called(verdicts: Sequence[Verdict], label: str) -> str:
