@@ -24,7 +24,8 @@ from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, SettingsError, TrainSettings
 from mesovid.training import checkpoint, fit
 from mesovid.training.feed import Feed, Teacher
-from mesovid.training.fit import Job, Reporter, train
+from mesovid.training.fit import Reporter, train
+from mesovid.training.job import Job
 from mesovid.training.losses import loss_of
 from mesovid.training.run_folder import writing
 from mesovid.training.sampler import Sampler

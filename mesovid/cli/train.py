@@ -48,7 +48,8 @@ def command(
     """
     parsed = dict(_weight(text) for text in weights)
 
-    from mesovid.training.fit import Job, train
+    from mesovid.training.fit import train
+    from mesovid.training.job import Job
 
     job = Job(
         datasets=[Path(path) for path in datasets],

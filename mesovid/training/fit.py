@@ -6,12 +6,11 @@ epoch that was cut off is done again as it would have been.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,12 @@ import numpy as np
 
 from mesovid.architectures import build, check_architecture
 from mesovid.backend import import_tensorflow
-from mesovid.classifier import Figure, ModelCard, find_card, load_model, read_card, sha256_of
-from mesovid.dataset.manifest import Dataset, digest, read_dataset
+from mesovid.classifier import ModelCard, find_card, load_model, read_card
+from mesovid.dataset.manifest import Dataset, read_dataset
 from mesovid.errors import TrainingError
 from mesovid.opencv import cv2
-from mesovid.people import side
 from mesovid.records import Pixels
-from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, RuntimeSettings, TrainSettings
+from mesovid.settings import Geometry, RuntimeSettings, TrainSettings
 from mesovid.weights import load_weights
 
 import_tensorflow()
@@ -34,18 +32,18 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from mesovid.training import checkpoint, curves  # noqa: E402
-from mesovid.training.calibrate import Decision, decide  # noqa: E402
+from mesovid.training.calibrate import decide  # noqa: E402
 from mesovid.training.checkpoint import Epoch, State  # noqa: E402
 from mesovid.training.export import save_keras, write_model  # noqa: E402
 from mesovid.training.feed import Feed, Teacher  # noqa: E402
 from mesovid.training.fused import fused  # noqa: E402
-from mesovid.training.metrics import Scores, auc, measure  # noqa: E402
+from mesovid.training.job import Job, describe, known_already, plan_of  # noqa: E402
+from mesovid.training.metrics import Scores, auc  # noqa: E402
 from mesovid.training.run_folder import (  # noqa: E402
     BEST,
     CURVES,
     LAST,
     RunFolder,
-    environment,
     replacing,
     writing,
 )
@@ -58,22 +56,6 @@ VALID_BATCH = 64  # crops
 CHECK_EVERY = 16  # batches between looks at the loss: each look waits for the device
 SHEET_ROWS, SHEET_COLUMNS = 6, 8
 PROBES = 64  # validation crops on which both exported files are compared
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """All that a training run is asked to do."""
-
-    datasets: Sequence[Path]
-    folder: Path
-    name: str  # of the model
-    train: TrainSettings = field(default_factory=TrainSettings)
-    augment: AugmentSettings = field(default_factory=AugmentSettings)
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    weights: Mapping[str, float] = field(default_factory=dict)  # of datasets and methods in balanced batches
-    starts: Sequence[str] = ()  # models to start from, by name or path: the mean of their weights
-    teacher: str | None = None  # model whose scores are taught beside the labels, by name or path
-    override: bool = False  # go on with a run of other settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +82,11 @@ def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
     geometry = _geometry(job.starts)
     left_out = [name for name, weight in job.weights.items() if not weight]
     halves = gather(datasets, job.train, geometry, left_out)
-    folder = RunFolder(job.folder, _plan(job, datasets, halves), override=job.override)
+    folder = RunFolder(job.folder, plan_of(job, datasets, halves), override=job.override)
     if folder.finished:
         reporter.say(f"{job.folder} is finished; more epochs take --override")
         return read_card(job.folder)
-    for note in (*halves.notes, *_known_already(job, halves)):
+    for note in (*halves.notes, *known_already(job, halves)):
         reporter.say(f"note: {note}")
     reporter.say(_account(halves))
     run = _Run(job, halves, folder, reporter)
@@ -158,14 +140,12 @@ class _Run:
         scores = self._scores()
         decision = decide(scores, self._job.train, self._halves.valid.dataset)
         probes = np.concatenate([batch[0].numpy() for batch in self._valid.plain(VALID_BATCH)][:1])[:PROBES]
-        card = _card(self._job, self._halves, datasets, decision)
         epochs = {
             "epochs": len(self._history),
             "best_epoch": self._best,
             "kept_epoch": len(self._history) if last else self._best,
         }
-        card = replace(card, training={**card.training, **epochs})
-        card = replace(card, figures=_figures(scores, decision, self._job.train))
+        card = describe(self._job, self._halves, datasets, decision, scores, epochs)
         with writing(self._job.folder):
             card = write_model(self._trainer.model, card, self._job.folder, probes)
         self._folder.note(status="finished", best_epoch=self._best, model=card.name)
@@ -395,51 +375,6 @@ def _use_device(settings: TrainSettings) -> None:
         raise TrainingError("--tensorboard needs a package: pip install mesovid[tensorboard]")
 
 
-def _plan(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, Any]:
-    return {
-        "name": job.name,
-        "datasets": [{"name": each.root.resolve().name, "digest": digest(each)} for each in datasets],
-        "geometry": halves.geometry.to_dict(),
-        "train": job.train.to_dict(),
-        "augment": job.augment.to_dict(),
-        "network": job.network.to_dict(),
-        "weights": dict(job.weights),
-        "start": [_named(start) for start in job.starts],
-        "teacher": _named(job.teacher) if job.teacher else None,
-    }
-
-
-def _named(model: str) -> dict[str, str]:
-    card = find_card(model)
-    return {"model": read_card(model).name, "sha256": sha256_of(card.with_suffix(".keras"))}
-
-
-def _held_back(halves: Halves) -> dict[str, str]:
-    """For each dataset, a sha256 of which real videos validate: runs with equal ones learned from none of each other's."""
-    reals = halves.valid.select(~halves.valid.fake)
-    return {
-        str(name): hashlib.sha256(
-            "\n".join(sorted(set(reals.video[reals.dataset == name]))).encode()
-        ).hexdigest()
-        for name in np.unique(reals.dataset)
-    }
-
-
-def _known_already(job: Job, halves: Halves) -> list[str]:
-    """What is to be said of starts, and of a teacher, that did not hold back the very videos that validate this run."""
-    mine, notes = _held_back(halves), []
-    for model in dict.fromkeys((*job.starts, *([job.teacher] if job.teacher else []))):
-        card = read_card(model)
-        learned = {each["name"] for each in card.training.get("datasets", ())}
-        theirs = card.training.get("held_back", {})
-        if known := sorted(name for name in mine if name in learned and theirs.get(name) != mine[name]):
-            notes.append(
-                f"{model} may have learned from videos of {', '.join(known)} that validate this run, which makes threshold and"
-                " figures too good; train both with one --seed"
-            )
-    return notes
-
-
 def _account(halves: Halves) -> str:
     parts = [
         f"{name} {len(samples)} crops of {len(set(samples.video))} videos ({int(samples.fake.sum())} fake)"
@@ -466,65 +401,6 @@ def _sentence(line: Epoch, epochs: int, better: bool) -> str:
         f"  validation: loss {line.val_loss:.4f}, video AUC {video}{' *' if better else ''}"
         f"  ({line.seconds:.0f} s, {line.images_per_second:.0f} images/s)"
     )
-
-
-def _card(job: Job, halves: Halves, datasets: Sequence[Dataset], decision: Decision) -> ModelCard:
-    methods = sorted({str(method) for method in halves.train.method if method})
-    limits = (
-        "Measured on its own validation videos only; on manipulations it has not seen it is less reliable."
-    )
-    return ModelCard(
-        name=job.name,
-        summary=f"{job.train.architecture} trained on {', '.join(each.root.resolve().name for each in datasets)}",
-        architecture=job.train.architecture,
-        network=job.network,
-        geometry=halves.geometry,
-        threshold=decision.threshold,
-        uncertain=decision.uncertain,
-        smallest_face=_smallest_face(datasets),
-        rule=decision.rule,
-        calibration=decision.calibration,
-        training=_plan(job, datasets, halves)
-        | {
-            "crops": {"train": len(halves.train), "valid": len(halves.valid)},
-            "methods": methods,
-            "held_back": _held_back(halves),
-            "environment": environment(),
-        },
-        licence="that of the data it was trained on",
-        limits=" ".join((limits, *(f"{note}." for note in _known_already(job, halves)))),
-    )
-
-
-def _smallest_face(datasets: Sequence[Dataset]) -> float | None:
-    """The size in px that 99 of 100 faces have that were learned from; of the dataset with the smallest ones."""
-    smallest = []
-    for dataset in datasets:
-        learned = (crop.box for crop in dataset.crops if crop.split in ("train", None))
-        if sizes := [side(box) for box in learned if box is not None]:
-            smallest.append(float(np.percentile(sizes, 1)))
-    return round(min(smallest), 1) if smallest else None
-
-
-def _figures(scores: Scores, decision: Decision, settings: TrainSettings) -> tuple[Figure, ...]:
-    """Video AUC of the validation half: all methods, and each alone against all reals."""
-    calibrated = scores.with_probability(decision.calibration(scores.probability)).per_video()
-    methods = sorted({str(method) for method in calibrated.method[calibrated.fake]})
-    subsets = [("all", np.ones(len(calibrated), bool))]
-    if len(methods) > 1:
-        subsets += [(method, ~calibrated.fake | (calibrated.method == method)) for method in methods]
-    chosen = "the last epoch" if settings.keep == "last" else "the epoch was chosen on these videos"
-    if not settings.epochs:
-        chosen = "the start's weights"
-    protocol = f"up to {settings.valid_frames} crops a person, mean; {chosen}"
-    figures = []
-    for name, rows in subsets:
-        found = measure(calibrated.select(rows), decision.threshold).auc
-        if found.value is not None:
-            figures.append(
-                Figure("validation", "video AUC", found.value, name, found.low, found.high, protocol)
-            )
-    return tuple(figures)
 
 
 def _grid(crops: Sequence[Pixels], side: int = 128) -> Pixels:

@@ -1,0 +1,151 @@
+"""What a training run is asked to do, and how the card of its model tells it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mesovid.classifier import Figure, ModelCard, find_card, read_card, sha256_of
+from mesovid.dataset.manifest import Dataset, digest
+from mesovid.people import side
+from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
+from mesovid.training.calibrate import Decision
+from mesovid.training.metrics import Scores, measure
+from mesovid.training.run_folder import environment
+from mesovid.training.samples import Halves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that a training run is asked to do."""
+
+    datasets: Sequence[Path]
+    folder: Path
+    name: str  # of the model
+    train: TrainSettings = field(default_factory=TrainSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    weights: Mapping[str, float] = field(default_factory=dict)  # of datasets and methods in balanced batches
+    starts: Sequence[str] = ()  # models to start from, by name or path: the mean of their weights
+    teacher: str | None = None  # model whose scores are taught beside the labels, by name or path
+    override: bool = False  # go on with a run of other settings
+
+
+def plan_of(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, Any]:
+    """Everything that decides the run's outcome, as JSON values."""
+    return {
+        "name": job.name,
+        "datasets": [{"name": each.root.resolve().name, "digest": digest(each)} for each in datasets],
+        "geometry": halves.geometry.to_dict(),
+        "train": job.train.to_dict(),
+        "augment": job.augment.to_dict(),
+        "network": job.network.to_dict(),
+        "weights": dict(job.weights),
+        "start": [_named(start) for start in job.starts],
+        "teacher": _named(job.teacher) if job.teacher else None,
+    }
+
+
+def describe(
+    job: Job,
+    halves: Halves,
+    datasets: Sequence[Dataset],
+    decision: Decision,
+    scores: Scores,
+    epochs: Mapping[str, int],
+) -> ModelCard:
+    """The card of a run's model, but for its weight files. `scores` are the raw ones of the validation crops."""
+    methods = sorted({str(method) for method in halves.train.method if method})
+    limits = (
+        "Measured on its own validation videos only; on manipulations it has not seen it is less reliable."
+    )
+    return ModelCard(
+        name=job.name,
+        summary=f"{job.train.architecture} trained on {', '.join(each.root.resolve().name for each in datasets)}",
+        architecture=job.train.architecture,
+        network=job.network,
+        geometry=halves.geometry,
+        threshold=decision.threshold,
+        uncertain=decision.uncertain,
+        smallest_face=_smallest_face(datasets),
+        rule=decision.rule,
+        calibration=decision.calibration,
+        training=plan_of(job, datasets, halves)
+        | {
+            "crops": {"train": len(halves.train), "valid": len(halves.valid)},
+            "methods": methods,
+            "held_back": _held_back(halves),
+            "environment": environment(),
+            **epochs,
+        },
+        figures=_figures(scores, decision, job.train),
+        licence="that of the data it was trained on",
+        limits=" ".join((limits, *(f"{note}." for note in known_already(job, halves)))),
+    )
+
+
+def known_already(job: Job, halves: Halves) -> list[str]:
+    """What is to be said of starts, and of a teacher, that did not hold back the very videos that validate this run."""
+    mine, notes = _held_back(halves), []
+    for model in dict.fromkeys((*job.starts, *([job.teacher] if job.teacher else []))):
+        card = read_card(model)
+        learned = {each["name"] for each in card.training.get("datasets", ())}
+        theirs = card.training.get("held_back", {})
+        if known := sorted(name for name in mine if name in learned and theirs.get(name) != mine[name]):
+            notes.append(
+                f"{model} may have learned from videos of {', '.join(known)} that validate this run, which makes threshold and"
+                " figures too good; train both with one --seed"
+            )
+    return notes
+
+
+def _named(model: str) -> dict[str, str]:
+    card = find_card(model)
+    return {"model": read_card(model).name, "sha256": sha256_of(card.with_suffix(".keras"))}
+
+
+def _held_back(halves: Halves) -> dict[str, str]:
+    """For each dataset, a sha256 of which real videos validate: runs with equal ones learned from none of each other's."""
+    reals = halves.valid.select(~halves.valid.fake)
+    return {
+        str(name): hashlib.sha256(
+            "\n".join(sorted(set(reals.video[reals.dataset == name]))).encode()
+        ).hexdigest()
+        for name in np.unique(reals.dataset)
+    }
+
+
+def _smallest_face(datasets: Sequence[Dataset]) -> float | None:
+    """The size in px that 99 of 100 faces have that were learned from; of the dataset with the smallest ones."""
+    smallest = []
+    for dataset in datasets:
+        learned = (crop.box for crop in dataset.crops if crop.split in ("train", None))
+        if sizes := [side(box) for box in learned if box is not None]:
+            smallest.append(float(np.percentile(sizes, 1)))
+    return round(min(smallest), 1) if smallest else None
+
+
+def _figures(scores: Scores, decision: Decision, settings: TrainSettings) -> tuple[Figure, ...]:
+    """Video AUC of the validation half: all methods, and each alone against all reals."""
+    calibrated = scores.with_probability(decision.calibration(scores.probability)).per_video()
+    methods = sorted({str(method) for method in calibrated.method[calibrated.fake]})
+    subsets = [("all", np.ones(len(calibrated), bool))]
+    if len(methods) > 1:
+        subsets += [(method, ~calibrated.fake | (calibrated.method == method)) for method in methods]
+    chosen = "the last epoch" if settings.keep == "last" else "the epoch was chosen on these videos"
+    if not settings.epochs:
+        chosen = "the start's weights"
+    protocol = f"up to {settings.valid_frames} crops a person, mean; {chosen}"
+    figures = []
+    for name, rows in subsets:
+        found = measure(calibrated.select(rows), decision.threshold).auc
+        if found.value is not None:
+            figures.append(
+                Figure("validation", "video AUC", found.value, name, found.low, found.high, protocol)
+            )
+    return tuple(figures)
