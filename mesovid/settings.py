@@ -291,6 +291,12 @@ class TrainSettings(Settings):
     calibration: Literal["platt", "temperature", "none"] = setting(
         "platt", "How scores become probabilities.", choices=("platt", "temperature", "none")
     )
+    calibrate_on: Literal["plain", "varied"] = setting(
+        "plain",
+        "Validation faces that scores are calibrated on: as they are, or varied as in training, which keeps probabilities from being"
+        " too sure of other people and cameras.",
+        choices=("plain", "varied"),
+    )
     false_alarms: float = setting(
         0.05, "Share of real validation videos that may be called fake.", at_least=0, at_most=1
     )

@@ -93,6 +93,21 @@ def test_the_rule_is_said_in_words_and_numbers() -> None:
     assert decision.uncertain[1] == decision.threshold
 
 
+def test_varied_faces_calibrate_and_plain_ones_set_the_threshold() -> None:
+    """Faces that are harder to tell apart when varied make probabilities less sure; who is called fake stays as it was."""
+    plain, varied = videos(400, scale=2.0, seed=3), videos(400, scale=0.7, seed=3)
+    as_they_are, decided = decide(plain, RULE), decide(plain, RULE, None, varied)
+    assert decided.calibration == fit(varied, RULE.calibration)
+    assert decided.calibration.scale < as_they_are.calibration.scale
+    assert decided.rule.endswith("calibrated on their faces varied as in training")
+    judged = [
+        plain.with_probability(each.calibration(plain.probability)).per_video().probability > each.threshold
+        for each in (as_they_are, decided)
+    ]
+    assert judged[0][~plain.per_video().fake].mean() <= RULE.false_alarms
+    assert judged[1][~plain.per_video().fake].mean() <= RULE.false_alarms
+
+
 def test_a_small_dataset_keeps_its_own_false_alarms() -> None:
     """1,000 quiet reals of one set do not hide that half of the 40 of another would be called fake."""
     rng = np.random.default_rng(0)

@@ -268,6 +268,26 @@ def test_targets_are_a_mean_of_labels_and_what_the_teacher_says(samples: Samples
         assert np.array_equal(weights.numpy(), batch.weight)
 
 
+def test_varied_validation_faces_come_out_alike_each_time(samples: Samples) -> None:
+    feed = Feed(samples, CropReader(samples.path, SIZE, 0), AugmentSettings(noise=1.0), SIZE, 2)
+
+    def all_of(varied: bool) -> Pixels:
+        return np.concatenate([crops.numpy() for (crops,) in feed.once(7, varied=varied)])
+
+    assert len(all_of(False)) == len(samples)
+    assert np.array_equal(all_of(True), all_of(True))
+    assert (all_of(True) != all_of(False)).any((1, 2, 3)).all()
+
+
+def test_calibration_may_be_on_varied_faces(faces: Path, run: Path, tmp_path: Path) -> None:
+    again = dataclasses.replace(QUICK, epochs=0, calibrate_on="varied")
+    card = train(job(faces, tmp_path / "varied", again, starts=[str(run)]))
+    first = read_card(run)
+    assert card.calibration != first.calibration
+    assert card.sha256["onnx"] == first.sha256["onnx"]
+    assert "varied as in training" in card.rule
+
+
 def test_the_focal_loss_is_that_of_its_papers() -> None:
     logits, targets = np.array([-2.0, 0.3, 1.5, 4.0]), np.array([0.0, 1.0, 1.0, 0.25])
     settings = TrainSettings(loss="focal", focal_gamma=2.0)

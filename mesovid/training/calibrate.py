@@ -28,15 +28,21 @@ class Decision:
     rule: str
 
 
-def decide(scores: Scores, settings: TrainSettings, dataset: Names | None = None) -> Decision:
+def decide(
+    scores: Scores, settings: TrainSettings, dataset: Names | None = None, varied: Scores | None = None
+) -> Decision:
     """Fit a calibration to the raw scores of validation crops, and choose threshold and band on their videos.
+
+    `varied`, if given, are the scores of the same crops varied as in training, and take their place in the calibration: what validates
+    is of the people and cameras that were learned from, and a calibration on it is too sure of others (Tomani et al. 2021,
+    arXiv 2012.10988, perturb it to the same end).
 
     The threshold is one half, or higher where more than `false_alarms` of the real videos would lie above: of all, and of those of
     each dataset (`dataset` names that of each row) with enough of them to tell, because a large one must not hide that a model
     cries wolf on a small one. The band reaches down from it to where `misses` of the fake videos lie below; above the band a
     video is fake, below it real.
     """
-    calibration = fit(scores, settings.calibration)
+    calibration = fit(varied or scores, settings.calibration)
     videos = scores.with_probability(calibration(scores.probability)).per_video()
     reals, fakes = videos.probability[~videos.fake], videos.probability[videos.fake]
     sets = _by_dataset(videos, scores, dataset, settings.false_alarms)
@@ -48,6 +54,7 @@ def decide(scores: Scores, settings: TrainSettings, dataset: Names | None = None
         f" lie above the threshold ({np.mean(reals > threshold):.1%} do), which is at least 0.5; the uncertain band reaches"
         f" down to where at most {settings.misses:.0%} of the fake ones lie below ({np.mean(fakes < low):.1%} do);"
         f" above it {np.mean(fakes > threshold):.0%} of the fakes are called fake"
+        f"{'; probabilities are calibrated on their faces varied as in training' if varied else ''}"
     )
     return Decision(calibration, threshold, (low, threshold) if low < threshold else None, rule)
 

@@ -58,12 +58,12 @@ class Feed:
 
         return self._in_parallel(make, len(plan), (tf.uint8, tf.float32, tf.float32, tf.float32))
 
-    def plain(self, batch_size: int) -> Iterator[tuple[Any]]:
-        """Tensors (crops,) of all samples in order, as they are; those to be blended always come out alike."""
+    def once(self, batch_size: int, *, varied: bool = False) -> Iterator[tuple[Any]]:
+        """Tensors (crops,) of all samples in order, as they are or varied; blended and varied ones always come out alike."""
 
         def make(number: int) -> tuple[Pixels]:
             rows = range(number * batch_size, min((number + 1) * batch_size, len(self.samples)))
-            return (np.stack([self._plain(row) for row in rows]),)
+            return (np.stack([self._varied(row) if varied else self._plain(row) for row in rows]),)
 
         return self._in_parallel(make, -(-len(self.samples) // batch_size), (tf.uint8,))
 
@@ -92,6 +92,9 @@ class Feed:
         if not self.samples.blend[row]:
             return self.reader[row]
         return self._blended(row, np.random.default_rng([VALIDATION_SEED, row])).fake
+
+    def _varied(self, row: int) -> Pixels:
+        return augment(self._plain(row), self.augmentation, np.random.default_rng([VALIDATION_SEED, row, 1]))
 
     def _blended(self, row: int, rng: np.random.Generator) -> Blended:
         return self_blend(self.reader[row], self.samples.landmarks[row], rng)

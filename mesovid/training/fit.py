@@ -138,8 +138,9 @@ class _Run:
         last = self._job.train.keep == "last"
         load_weights(self._trainer.model, self._job.folder / (LAST if last else BEST))
         scores = self._scores()
-        decision = decide(scores, self._job.train, self._halves.valid.dataset)
-        probes = np.concatenate([batch[0].numpy() for batch in self._valid.plain(VALID_BATCH)][:1])[:PROBES]
+        varied = self._scores(varied=True) if self._job.train.calibrate_on == "varied" else None
+        decision = decide(scores, self._job.train, self._halves.valid.dataset, varied)
+        probes = np.concatenate([batch[0].numpy() for batch in self._valid.once(VALID_BATCH)][:1])[:PROBES]
         epochs = {
             "epochs": len(self._history),
             "best_epoch": self._best,
@@ -201,10 +202,10 @@ class _Run:
                 " go on with --override and a lower --learning-rate or --clip-norm 1"
             )
 
-    def _scores(self) -> Scores:
-        """Raw P(fake) of the validation crops."""
+    def _scores(self, *, varied: bool = False) -> Scores:
+        """Raw P(fake) of the validation crops, as they are or varied as in training."""
         valid = self._halves.valid
-        parts = [self._trainer.predict(batch[0]) for batch in self._valid.plain(VALID_BATCH)]
+        parts = [self._trainer.predict(batch[0]) for batch in self._valid.once(VALID_BATCH, varied=varied)]
         probability = np.concatenate(parts)
         if not np.isfinite(probability).all():
             raise TrainingError(
