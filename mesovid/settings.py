@@ -292,7 +292,7 @@ class TrainSettings(Settings):
         "platt", "How scores become probabilities.", choices=("platt", "temperature", "none")
     )
     calibrate_on: Literal["plain", "varied"] = setting(
-        "plain",
+        "varied",
         "Validation faces that scores are calibrated on: as they are, or varied as in training, which keeps probabilities from being"
         " too sure of other people and cameras.",
         choices=("plain", "varied"),

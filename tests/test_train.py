@@ -279,13 +279,12 @@ def test_varied_validation_faces_come_out_alike_each_time(samples: Samples) -> N
     assert (all_of(True) != all_of(False)).any((1, 2, 3)).all()
 
 
-def test_calibration_may_be_on_varied_faces(faces: Path, run: Path, tmp_path: Path) -> None:
-    again = dataclasses.replace(QUICK, epochs=0, calibrate_on="varied")
-    card = train(job(faces, tmp_path / "varied", again, starts=[str(run)]))
-    first = read_card(run)
-    assert card.calibration != first.calibration
-    assert card.sha256["onnx"] == first.sha256["onnx"]
-    assert "varied as in training" in card.rule
+def test_calibration_is_on_varied_faces_unless_told_otherwise(faces: Path, run: Path, tmp_path: Path) -> None:
+    again = dataclasses.replace(QUICK, epochs=0, calibrate_on="plain")
+    card, varied = train(job(faces, tmp_path / "plain", again, starts=[str(run)])), read_card(run)
+    assert card.calibration != varied.calibration
+    assert card.sha256["onnx"] == varied.sha256["onnx"]
+    assert ["varied as in training" in each.rule for each in (card, varied)] == [False, True]
 
 
 def test_the_focal_loss_is_that_of_its_papers() -> None:
