@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mesovid.classifier import load_model, read_card
+from mesovid.classifier import Calibration, load_model, read_card
 from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset
 from mesovid.errors import DatasetError, ModelError, TrainingError
 from mesovid.records import Pixels
@@ -284,7 +284,10 @@ def test_calibration_is_on_varied_faces_unless_told_otherwise(faces: Path, run: 
     card, varied = train(job(faces, tmp_path / "plain", again, starts=[str(run)])), read_card(run)
     assert card.calibration != varied.calibration
     assert card.sha256["onnx"] == varied.sha256["onnx"]
-    assert ["varied as in training" in each.rule for each in (card, varied)] == [False, True]
+    never = dataclasses.replace(again, calibrate_on="varied", calibration="none")
+    bare = train(job(faces, tmp_path / "bare", never, starts=[str(run)]))
+    assert bare.calibration == Calibration()
+    assert ["varied as in training" in each.rule for each in (card, varied, bare)] == [False, True, False]
 
 
 def test_the_focal_loss_is_that_of_its_papers() -> None:

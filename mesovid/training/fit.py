@@ -138,8 +138,10 @@ class _Run:
         last = self._job.train.keep == "last"
         load_weights(self._trainer.model, self._job.folder / (LAST if last else BEST))
         scores = self._scores()
-        varied = self._scores(varied=True) if self._job.train.calibrate_on == "varied" else None
-        decision = decide(scores, self._job.train, self._halves.valid.dataset, varied)
+        settings = self._job.train
+        calibrates_varied = settings.calibration != "none" and settings.calibrate_on == "varied"
+        varied = self._scores(varied=True) if calibrates_varied else None
+        decision = decide(scores, settings, self._halves.valid.dataset, varied)
         probes = np.concatenate([batch[0].numpy() for batch in self._valid.once(VALID_BATCH)][:1])[:PROBES]
         epochs = {
             "epochs": len(self._history),

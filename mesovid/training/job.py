@@ -98,7 +98,7 @@ def known_already(job: Job, halves: Halves) -> list[str]:
         theirs = card.training.get("held_back", {})
         if known := sorted(name for name in mine if name in learned and theirs.get(name) != mine[name]):
             notes.append(
-                f"{model} may have learned from videos of {', '.join(known)} that validate this run, which makes threshold and"
+                f"{card.name} may have learned from videos of {', '.join(known)} that validate this run, which makes threshold and"
                 " figures too good; train both with one --seed"
             )
     return notes
