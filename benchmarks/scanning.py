@@ -21,11 +21,12 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from mesovid import Scanner  # noqa: E402
+from mesovid.batch import scan_all  # noqa: E402
 from mesovid.dataset.labels import parse_labels  # noqa: E402
 from mesovid.dataset.layouts import gather  # noqa: E402
 from mesovid.dataset.sources import Source  # noqa: E402
 from mesovid.errors import InputError, MesovidError  # noqa: E402
-from mesovid.records import Verdict  # noqa: E402
+from mesovid.records import Failure, Scan, Verdict  # noqa: E402
 from mesovid.training.metrics import Estimate, Scores, by_method, measure, paired, share  # noqa: E402
 from mesovid.training.tables import Table, estimate, markdown_table  # noqa: E402
 
@@ -61,7 +62,8 @@ def measured(model: str, sources: Sequence[Source]) -> list[tuple[str, ...]]:
     """A row for all fakes, and one for each method."""
     scanner = Scanner(model)
     threshold, name = scanner.classifier.card.threshold, scanner.classifier.card.name
-    pairs = [(source, verdict_of(scanner, source)) for source in sources]
+    results = scan_all([str(source.files[0]) for source in sources], scanner)
+    pairs = [(source, verdict_of(result)) for source, result in zip(sources, results, strict=True)]
     judged = [(source, verdict) for source, verdict in pairs if verdict.fake_probability is not None]
     if not judged:
         raise InputError("no video has a verdict")
@@ -88,13 +90,12 @@ def measured(model: str, sources: Sequence[Source]) -> list[tuple[str, ...]]:
     return rows
 
 
-def verdict_of(scanner: Scanner, source: Source) -> Verdict:
-    """Of one video; one that cannot be read has none, and is named on stderr."""
-    try:
-        return scanner.scan(source.files[0]).verdict
-    except MesovidError as error:
-        print(f"{source.files[0]}: {error}", file=sys.stderr)
-        return Verdict(None, None, "error", str(error))
+def verdict_of(result: Scan | Failure) -> Verdict:
+    """What was said of one video; one that cannot be read has none, and is named on stderr."""
+    if isinstance(result, Scan):
+        return result.verdict
+    print(result.error, file=sys.stderr)
+    return Verdict(None, None, "error", result.error)
 
 
 def called(verdicts: Sequence[Verdict], label: str) -> str:

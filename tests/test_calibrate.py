@@ -104,6 +104,7 @@ def test_varied_faces_calibrate_and_plain_ones_set_the_threshold() -> None:
         plain.with_probability(each.calibration(plain.probability)).per_video().probability > each.threshold
         for each in (as_they_are, decided)
     ]
+    assert np.array_equal(*judged)
     assert judged[0][~plain.per_video().fake].mean() <= RULE.false_alarms
     assert judged[1][~plain.per_video().fake].mean() <= RULE.false_alarms
 

@@ -43,6 +43,7 @@ from mesovid.training.run_folder import (  # noqa: E402
     BEST,
     CURVES,
     LAST,
+    Plan,
     RunFolder,
     replacing,
     writing,
@@ -82,16 +83,18 @@ def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
     geometry = _geometry(job.starts)
     left_out = [name for name, weight in job.weights.items() if not weight]
     halves = gather(datasets, job.train, geometry, left_out)
-    folder = RunFolder(job.folder, plan_of(job, datasets, halves), override=job.override)
+    plan = plan_of(job, datasets, halves)
+    folder = RunFolder(job.folder, plan, override=job.override)
     if folder.finished:
         reporter.say(f"{job.folder} is finished; more epochs take --override")
         return read_card(job.folder)
-    for note in (*halves.notes, *known_already(job, halves)):
+    doubts = known_already(job, halves)
+    for note in (*halves.notes, *doubts):
         reporter.say(f"note: {note}")
     reporter.say(_account(halves))
     run = _Run(job, halves, folder, reporter)
     run.fit()
-    return run.finish(datasets)
+    return run.finish(datasets, plan, doubts)
 
 
 class _Run:
@@ -133,8 +136,11 @@ class _Run:
                 f"stopped: no better epoch than {self._best} for {self._job.train.patience} epochs"
             )
 
-    def finish(self, datasets: Sequence[Dataset]) -> ModelCard:
-        """The best epoch, or the last, becomes the model: calibrated, with threshold and band, exported, described."""
+    def finish(self, datasets: Sequence[Dataset], plan: Plan, doubts: Sequence[str]) -> ModelCard:
+        """The best epoch, or the last, becomes the model: calibrated, with threshold and band, exported, described.
+
+        `doubts` are sentences for the card about what its figures are worth.
+        """
         last = self._job.train.keep == "last"
         load_weights(self._trainer.model, self._job.folder / (LAST if last else BEST))
         scores = self._scores()
@@ -142,13 +148,13 @@ class _Run:
         calibrates_varied = settings.calibration != "none" and settings.calibrate_on == "varied"
         varied = self._scores(varied=True) if calibrates_varied else None
         decision = decide(scores, settings, self._halves.valid.dataset, varied)
-        probes = np.concatenate([batch[0].numpy() for batch in self._valid.once(VALID_BATCH)][:1])[:PROBES]
+        probes = next(self._valid.once(PROBES))[0].numpy()
         epochs = {
             "epochs": len(self._history),
             "best_epoch": self._best,
             "kept_epoch": len(self._history) if last else self._best,
         }
-        card = describe(self._job, self._halves, datasets, decision, scores, epochs)
+        card = describe(self._job, self._halves, datasets, decision, scores, {**plan, **epochs}, doubts)
         with writing(self._job.folder):
             card = write_model(self._trainer.model, card, self._job.folder, probes)
         self._folder.note(status="finished", best_epoch=self._best, model=card.name)

@@ -57,9 +57,14 @@ def describe(
     datasets: Sequence[Dataset],
     decision: Decision,
     scores: Scores,
-    epochs: Mapping[str, int],
+    history: Mapping[str, Any],
+    doubts: Sequence[str],
 ) -> ModelCard:
-    """The card of a run's model, but for its weight files. `scores` are the raw ones of the validation crops."""
+    """The card of a run's model, but for its weight files.
+
+    `scores` are the raw ones of the validation crops, `history` is the run's plan and how many epochs it took, and `doubts` are
+    sentences, such as those of `known_already`.
+    """
     methods = sorted({str(method) for method in halves.train.method if method})
     limits = (
         "Measured on its own validation videos only; on manipulations it has not seen it is less reliable."
@@ -75,17 +80,16 @@ def describe(
         smallest_face=_smallest_face(datasets),
         rule=decision.rule,
         calibration=decision.calibration,
-        training=plan_of(job, datasets, halves)
-        | {
+        training={
+            **history,
             "crops": {"train": len(halves.train), "valid": len(halves.valid)},
             "methods": methods,
             "held_back": _held_back(halves),
             "environment": environment(),
-            **epochs,
         },
         figures=_figures(scores, decision, job.train),
         licence="that of the data it was trained on",
-        limits=" ".join((limits, *(f"{note}." for note in known_already(job, halves)))),
+        limits=" ".join((limits, *(f"{doubt}." for doubt in doubts))),
     )
 
 
