@@ -345,6 +345,13 @@ class AugmentSettings(Settings):
     )
     gamma: float = setting(0.0, "Probability of another gamma, 0.7 to 1.4.", at_least=0, at_most=1)
     grey: float = setting(0.0, "Probability of losing all colour.", at_least=0, at_most=1)
+    lighting: float = setting(0.0, "Probability of uneven light, up to overexposure.", at_least=0, at_most=1)
+    denoise: float = setting(
+        0.0,
+        "Probability of noise reduction as by phones, broadcasters and beauty filters: smooth skin, sharpened edges.",
+        at_least=0,
+        at_most=1,
+    )
     erase: float = setting(
         0.0, "Probability of an erased rectangle, 2 to 15 % of the area.", at_least=0, at_most=1
     )

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from mesovid.settings import AugmentSettings
-from mesovid.training.augment import add_noise, augment, grow, jpeg, like_h264, sharpen, shrink
+from mesovid.training.augment import add_noise, augment, denoise, grow, jpeg, like_h264, sharpen, shrink
 
 NOTHING = AugmentSettings(rotation=0, zoom=0, brightness=0, channel_shift=0, flip=False)
 EVERYTHING = AugmentSettings(
-    shift=0.05, jpeg=1, h264=1, rescale=1, blur=0.5, sharpen=1, noise=1, colour=1, gamma=1, grey=0.5, erase=1
-)
+    shift=0.05, jpeg=1, h264=1, rescale=1, blur=0.5, sharpen=1, noise=1, colour=1, gamma=1, grey=0.5, lighting=1,
+    denoise=1, erase=1,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_equal_seeds_give_equal_variants_and_others_differ(face: np.ndarray) -> 
     [
         {"rotation": 15.0}, {"zoom": 0.2}, {"shift": 0.1}, {"brightness": 0.2}, {"channel_shift": 30.0}, {"jpeg": 1.0},
         {"h264": 1.0}, {"rescale": 1.0}, {"blur": 1.0}, {"sharpen": 1.0}, {"noise": 1.0}, {"colour": 1.0},
-        {"gamma": 1.0}, {"grey": 1.0}, {"erase": 1.0},
+        {"gamma": 1.0}, {"grey": 1.0}, {"lighting": 1.0}, {"denoise": 1.0}, {"erase": 1.0},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
@@ -126,6 +127,29 @@ def test_detail_goes_and_comes(face: np.ndarray) -> None:
     assert small.shape[0] % 16 == 0
     assert detail(grow(small, face.shape[0], 0)) < 0.5 * detail(face)
     assert detail(sharpen(face, 1.0)) > 1.5 * detail(face)
+
+
+def test_noise_reduction_smooths_skin_and_keeps_edges() -> None:
+    edge = np.full((64, 64, 3), 60, np.uint8)
+    edge[:, 32:] = 200
+    noisy = add_noise(edge, 6.0, 1)
+    smooth = denoise(noisy, np.array([1.0, 1.0, 0.5, 0.0]))  # full size, smoothest, not sharpened
+    assert smooth[:, :28].std() < 0.5 * noisy[:, :28].std()
+    assert smooth[:, 33:].mean() - smooth[:, :31].mean() > 130
+    sharp = denoise(noisy, np.array([1.0, 1.0, 1.0, 1.0])).astype(int)
+    assert sharp[:, 32].mean() - sharp[:, 31].mean() > smooth[:, 32].mean() - smooth[:, 31].mean()
+
+
+def test_uneven_light_changes_slowly(face: np.ndarray) -> None:
+    white = np.full((64, 64, 3), 100, np.uint8)
+    lit = [
+        augment(white, dataclasses.replace(NOTHING, lighting=1.0), np.random.default_rng(seed)).astype(int)
+        for seed in range(20)
+    ]
+    for image in lit:
+        assert np.abs(np.diff(image[..., 0], axis=0)).max() <= 12
+        assert (image == image[..., :1]).all()
+    assert np.mean([image.max() - image.min() for image in lit]) > 20
 
 
 def test_noise_has_the_strength_it_was_given() -> None:

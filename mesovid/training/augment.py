@@ -22,6 +22,11 @@ SATURATION = 0.3
 WHITE_BALANCE = 0.08
 GAMMA = (0.7, 1.4)
 ERASED = (0.02, 0.15)  # of the area
+LIGHTS = 2  # cells a side of the field of light: light falls from a side, it makes no spots
+LIGHT = (0.1, 0.5)  # sigma of its logarithm
+DENOISED_AT = (0.4, 1.0)  # of a side: the size at which a face was smoothed
+TOLERANCE = (8.0, 45.0)  # of 255; differences up to about this are smoothed away
+HALO = (0.8, 2.5)  # px, sigma of the unsharp mask that follows
 
 BLOCK = 8  # px, side of a transform
 _QP = (
@@ -41,7 +46,7 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
     """A random variant of a crop `(size, size, 3)`; equal settings and generator states give equal variants."""
     draw = rng.random
     # every choice is drawn whether it is used or not: switching one augmentation leaves the others as they were
-    chances = draw(10)
+    chances = draw(12)
     crop = _move(crop, settings, draw(6))
     crop = cv2.LUT(crop, _table(settings, draw(8), chances[0] < settings.colour, chances[1] < settings.gamma))
     amounts = draw(6)
@@ -49,6 +54,10 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
         crop = _saturate(crop, 1 + SATURATION * (2 * amounts[0] - 1))
     if chances[9] < settings.grey:
         crop = _saturate(crop, 0)
+    if chances[10] < settings.lighting:
+        crop = _lit(crop, rng)
+    if chances[11] < settings.denoise:
+        crop = denoise(crop, draw(4))
     size = crop.shape[0]
     if chances[2] < settings.rescale:
         # what follows happens to the small picture, as to a small face in a video, and is enlarged with it
@@ -89,10 +98,24 @@ def grow(crop: Pixels, size: int, kind: int) -> Pixels:
     return grown
 
 
-def sharpen(crop: Pixels, amount: float) -> Pixels:
-    """Unsharp mask."""
-    sharp: Pixels = cv2.addWeighted(crop, 1 + amount, cv2.GaussianBlur(crop, (0, 0), 1.5), -amount, 0)
+def sharpen(crop: Pixels, amount: float, sigma: float = 1.5) -> Pixels:
+    """Unsharp mask; `sigma` in px."""
+    sharp: Pixels = cv2.addWeighted(crop, 1 + amount, cv2.GaussianBlur(crop, (0, 0), sigma), -amount, 0)
     return sharp
+
+
+def denoise(crop: Pixels, draws: npt.NDArray[np.float64]) -> Pixels:
+    """Detail smoothed away and edges kept, by a bilateral filter (Tomasi and Manduchi 1998), then sharpened.
+
+    So look faces after noise reduction in phones and television, and under beauty filters. `draws` (4,) in 0 ... 1 say at what size,
+    how smooth, how wide the halo and how sharp.
+    """
+    size = crop.shape[0]
+    small = shrink(crop, _between(DENOISED_AT, draws[0]))
+    small = cv2.bilateralFilter(small, 5, _between(TOLERANCE, draws[1]), 3)
+    smooth = grow(small, size, 1)
+    amount = _between(SHARPNESS, 2 * draws[3] - 1) if draws[3] > 0.5 else 0.0
+    return sharpen(smooth, amount, _between(HALO, draws[2]))
 
 
 def add_noise(crop: Pixels, sigma: float, seed: int) -> Pixels:
@@ -207,6 +230,15 @@ def _saturate(crop: Pixels, factor: float) -> Pixels:
     grey = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     saturated: Pixels = cv2.addWeighted(crop, factor, grey, 1 - factor, 0)
     return saturated
+
+
+def _lit(crop: Pixels, rng: np.random.Generator) -> Pixels:
+    """Brighter and darker by a smooth random field; what is too bright is cut off, as on a sensor."""
+    size = crop.shape[0]
+    field = rng.normal(0, rng.uniform(*LIGHT), (LIGHTS, LIGHTS)).astype(np.float32)
+    gain = cv2.resize(np.exp(field), (size, size), interpolation=cv2.INTER_CUBIC)
+    lit: Pixels = cv2.multiply(crop, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
+    return lit
 
 
 def _erase(crop: Pixels, rng: np.random.Generator) -> Pixels:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import Geometry
-from mesovid.training.augment import add_noise, grow, jpeg, like_h264, sharpen, shrink
+from mesovid.training.augment import add_noise, denoise, grow, jpeg, like_h264, sharpen, shrink
 
 Points = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.float32]  # (size, size), 0 to 1
@@ -30,6 +30,8 @@ _HAIRLINE = [(-1.9, -0.8), (-1.4, -1.6), (-0.5, -1.95)]
 _INNER = [(-1.7, -0.55), (-1.55, 0.6), (-1.25, 2.2), (-0.6, 2.95)]
 _LOWER = [(-1.9, 0.75), (-1.85, 1.7), (-1.5, 2.6), (-0.9, 3.3), (0, 3.65), (-0.5, 0.4)]
 _MIDDLE = [(-1.75, -0.75), (-0.4, -0.8), (-1.7, 0.55), (-0.75, 1.4), (0, 1.55)]
+_MOUTH = [(-1.35, 1.5), (-1.35, 2.6), (-0.7, 3.2), (-0.5, 1.3)]
+_BOX = [(-2.1, -1.2), (-2.1, 3.2)]  # swapping tools paste a square back
 OUTLINES = (  # left halves; which part of the face is exchanged
     _JAW + _BROW,
     _JAW + _BROW,  # the whole face twice: it is what swaps replace
@@ -37,6 +39,8 @@ OUTLINES = (  # left halves; which part of the face is exchanged
     _INNER,
     _LOWER,
     _MIDDLE,
+    _MOUTH,
+    _BOX,
 )
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # of the blend, as in the paper
@@ -139,7 +143,7 @@ def _deformed(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDAr
 
 
 def _altered(crop: Pixels, rng: np.random.Generator) -> Pixels:
-    """The crop in other colours, then softer or sharper."""
+    """The crop in other colours, then softer, sharper or smoother."""
     shift = rng.uniform(-COLOUR_SHIFT, COLOUR_SHIFT, 3) if rng.random() < 0.7 else np.zeros(3)
     values = np.arange(256)[:, None] * rng.uniform(1 - VALUE_CHANGE, 1 + VALUE_CHANGE) + shift
     values = (values - 128) * rng.uniform(0.9, 1.1) + 128
@@ -152,8 +156,12 @@ def _altered(crop: Pixels, rng: np.random.Generator) -> Pixels:
     if kind < 0.4:
         size, share = altered.shape[0], rng.uniform(0.25, 0.8)
         altered = grow(shrink(altered, share), size, int(rng.integers(3)))
-    elif kind < 0.75:
+        if rng.random() < 0.3:  # as face enhancers do
+            altered = sharpen(altered, rng.uniform(0.3, 1.5))
+    elif kind < 0.65:
         altered = sharpen(altered, rng.uniform(0.2, 0.8))
+    elif kind < 0.8:
+        altered = denoise(altered, rng.random(4))
     return np.asarray(altered, np.uint8)
 
 
