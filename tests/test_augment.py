@@ -140,7 +140,7 @@ def test_noise_reduction_smooths_skin_and_keeps_edges() -> None:
     assert sharp[:, 32].mean() - sharp[:, 31].mean() > smooth[:, 32].mean() - smooth[:, 31].mean()
 
 
-def test_uneven_light_changes_slowly(face: np.ndarray) -> None:
+def test_uneven_light_changes_slowly() -> None:
     white = np.full((64, 64, 3), 100, np.uint8)
     lit = [
         augment(white, dataclasses.replace(NOTHING, lighting=1.0), np.random.default_rng(seed)).astype(int)

@@ -248,6 +248,11 @@ def test_a_teacher_is_named_and_changes_what_is_learned(faces: Path, run: Path, 
     assert alone.sha256 != card.sha256
     deaf = train(job(faces, tmp_path / "deaf", dataclasses.replace(one, distillation=0.0), teacher=str(run)))
     assert deaf.sha256["onnx"] == alone.sha256["onnx"]
+    with pytest.raises(TrainingError, match=r"share; name one by --teacher"):
+        train(job(faces, tmp_path / "nobody", dataclasses.replace(one, distillation=0.9)))
+    idle = dataclasses.replace(one, epochs=0)
+    with pytest.raises(TrainingError, match=r"nothing is taught; leave --teacher out"):
+        train(job(faces, tmp_path / "idle", idle, starts=[str(run)], teacher=str(run)))
     with pytest.raises(TrainingError, match=r"the teacher mesolite cuts faces otherwise"):
         train(job(faces, tmp_path / "other", one, teacher="mesolite"))
 

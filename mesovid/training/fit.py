@@ -78,6 +78,10 @@ def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
     check_architecture(job.train.architecture)
     if not (job.train.epochs or job.starts):
         raise TrainingError("with --epochs 0 there is nothing but what --init names; it names no model")
+    if job.teacher and not job.train.epochs:
+        raise TrainingError("with --epochs 0 nothing is taught; leave --teacher out")
+    if not job.teacher and job.train.distillation != TrainSettings().distillation:
+        raise TrainingError("--distillation is a teacher's share; name one by --teacher")
     _use_device(job.train)
     datasets = [read_dataset(path) for path in job.datasets]
     geometry = _geometry(job.starts)
