@@ -61,6 +61,19 @@ def test_each_kind_works_alone(change: dict[str, float], face: np.ndarray) -> No
     assert all(np.abs(image.astype(int) - face).mean() < 60 for image in varied)
 
 
+@pytest.mark.parametrize("kind", ["lighting", "denoise", "colour", "grey", "blur", "jpeg"])
+def test_switching_one_kind_leaves_the_others_as_they_were(kind: str, face: np.ndarray) -> None:
+    last = dataclasses.replace(NOTHING, erase=1.0)  # drawn after all others
+    grey = np.full_like(face, 128)
+    alone, both = (
+        augment(grey, settings, np.random.default_rng(3))
+        for settings in (last, dataclasses.replace(last, **{kind: 1.0}))
+    )
+    erased = alone != 128
+    assert erased.any()
+    np.testing.assert_array_equal(alone[erased], both[erased])
+
+
 def test_grey_has_no_colour(face: np.ndarray) -> None:
     varied = augment(face, dataclasses.replace(NOTHING, grey=1.0), np.random.default_rng(0))
     assert (varied == varied[..., :1]).all()

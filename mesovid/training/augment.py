@@ -49,15 +49,15 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
     chances = draw(12)
     crop = _move(crop, settings, draw(6))
     crop = cv2.LUT(crop, _table(settings, draw(8), chances[0] < settings.colour, chances[1] < settings.gamma))
-    amounts = draw(6)
+    amounts, smoothing, light = draw(6), draw(4), int(rng.integers(2**31))
     if chances[0] < settings.colour:
         crop = _saturate(crop, 1 + SATURATION * (2 * amounts[0] - 1))
     if chances[9] < settings.grey:
         crop = _saturate(crop, 0)
     if chances[10] < settings.lighting:
-        crop = _lit(crop, rng)
+        crop = _lit(crop, light)
     if chances[11] < settings.denoise:
-        crop = denoise(crop, draw(4))
+        crop = denoise(crop, smoothing)
     size = crop.shape[0]
     if chances[2] < settings.rescale:
         # what follows happens to the small picture, as to a small face in a video, and is enlarged with it
@@ -232,9 +232,9 @@ def _saturate(crop: Pixels, factor: float) -> Pixels:
     return saturated
 
 
-def _lit(crop: Pixels, rng: np.random.Generator) -> Pixels:
+def _lit(crop: Pixels, seed: int) -> Pixels:
     """Brighter and darker by a smooth random field; what is too bright is cut off, as on a sensor."""
-    size = crop.shape[0]
+    size, rng = crop.shape[0], np.random.default_rng(seed)
     field = rng.normal(0, rng.uniform(*LIGHT), (LIGHTS, LIGHTS)).astype(np.float32)
     gain = cv2.resize(np.exp(field), (size, size), interpolation=cv2.INTER_CUBIC)
     lit: Pixels = cv2.multiply(crop, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
