@@ -114,8 +114,9 @@ def denoise(crop: Pixels, draws: npt.NDArray[np.float64]) -> Pixels:
     small = shrink(crop, _between(DENOISED_AT, draws[0]))
     small = cv2.bilateralFilter(small, 5, _between(TOLERANCE, draws[1]), 3)
     smooth = grow(small, size, 1)
-    amount = _between(SHARPNESS, 2 * draws[3] - 1) if draws[3] > 0.5 else 0.0
-    return sharpen(smooth, amount, _between(HALO, draws[2]))
+    if draws[3] < 0.5:
+        return smooth
+    return sharpen(smooth, _between(SHARPNESS, 2 * draws[3] - 1), _between(HALO, draws[2]))
 
 
 def add_noise(crop: Pixels, sigma: float, seed: int) -> Pixels:

@@ -23,9 +23,7 @@ from mesovid.training.self_blend import Blended, self_blend
 Floats = npt.NDArray[np.float32]
 
 AHEAD = 2  # batches that wait ready, beyond those being made
-VALIDATION_SEED = (
-    1_000_003  # self-blended and varied validation faces are the same in every epoch and every run
-)
+VALIDATION_SEED = 1_000_003  # blended and varied validation faces are the same in every epoch and run
 
 
 @dataclass(frozen=True, slots=True)

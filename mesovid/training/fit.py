@@ -145,10 +145,10 @@ class _Run:
 
         `doubts` are sentences for the card about what its figures are worth.
         """
-        last = self._job.train.keep == "last"
+        settings = self._job.train
+        last = settings.keep == "last"
         load_weights(self._trainer.model, self._job.folder / (LAST if last else BEST))
         scores = self._scores()
-        settings = self._job.train
         calibrates_varied = settings.calibration != "none" and settings.calibrate_on == "varied"
         varied = self._scores(varied=True) if calibrates_varied else None
         decision = decide(scores, settings, self._halves.valid.dataset, varied)
