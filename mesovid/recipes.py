@@ -6,6 +6,9 @@ description = "Train Meso-4 on your own collection."
 source = ""
 out = "runs/meso4"
 
+[options.extract]          # what every step of a command is given, but for what it says itself
+workers = 2
+
 [[steps]]
 command = "extract"        # as on the command line; "dataset show" for a command of a group
 arguments = ["{source}"]   # {name} is replaced by the setting
@@ -130,26 +133,34 @@ def _parse(path: Path) -> Recipe:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not a recipe: {error}") from error
-    _refuse_unknown(path, content, {"description", "set", "steps"})
+    _refuse_unknown(path, content, {"description", "set", "options", "steps"})
     steps = content.get("steps")
     if not isinstance(steps, list) or not steps:
         raise InputError(f"{path}: a recipe needs at least one [[steps]]")
-    settings = content.get("set", {})
-    return Recipe(
-        path.stem, str(content.get("description", "")), settings, tuple(_step(path, step) for step in steps)
-    )
+    settings, common = _table(path, "set", content), _table(path, "options", content)
+    shared = {command: _table(path, command, common) for command in common}
+    parsed = tuple(_step(path, step, shared) for step in steps)
+    _refuse_unknown(path, common, {step.command for step in parsed})
+    return Recipe(path.stem, str(content.get("description", "")), settings, parsed)
 
 
-def _step(path: Path, content: Mapping[str, Any]) -> Step:
+def _step(path: Path, content: Any, shared: Mapping[str, Mapping[str, Any]]) -> Step:
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a step must be a table, begun by [[steps]]")
     _refuse_unknown(path, content, {"command", "arguments", "options"})
-    command, arguments, options = (
-        content.get("command"),
-        content.get("arguments", []),
-        content.get("options", {}),
-    )
-    if not isinstance(command, str) or not isinstance(arguments, list) or not isinstance(options, dict):
-        raise InputError(f"{path}: a step needs a command (text); arguments are a list, options a table")
+    command, arguments = content.get("command"), content.get("arguments", [])
+    if not isinstance(command, str) or not isinstance(arguments, list):
+        raise InputError(f"{path}: a step needs a command (text); arguments are a list")
+    options = {**shared.get(command, {}), **_table(path, "options", content)}
     return Step(command, tuple(str(item) for item in arguments), options)
+
+
+def _table(path: Path, name: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The table of that name, empty where there is none."""
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise InputError(f"{path}: {name} must be a table, not {table!r}")
+    return table
 
 
 def _refuse_unknown(path: Path, content: Mapping[str, Any], known: set[str]) -> None:

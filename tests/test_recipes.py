@@ -56,6 +56,20 @@ def test_wrong_settings_are_refused(recipe: Path, given: dict[str, str | list[st
         fill(find(str(recipe)), given)
 
 
+def test_steps_share_options(tmp_path: Path) -> None:
+    path = tmp_path / "twice.toml"
+    path.write_text(
+        "[options.scan]\nframes = 8\nquiet = true\n"
+        "[[steps]]\ncommand = 'scan'\n"
+        "[[steps]]\ncommand = 'scan'\noptions = { frames = 4 }\n"
+        "[[steps]]\ncommand = 'models list'\n"
+    )
+    usual, own, other = find(str(path)).steps
+    assert usual.options == {"frames": 8, "quiet": True}
+    assert own.options == {"frames": 4, "quiet": True}
+    assert not other.options
+
+
 def test_words_of_a_step() -> None:
     step = Step(
         "scan",
@@ -74,6 +88,10 @@ def test_words_of_a_step() -> None:
         ("[[steps]]\ncomand = 'scan'", "unknown key 'comand'; known: arguments, command, options"),
         ("[[steps]]\ncommand = 3", "needs a command"),
         ("what is this", "not a recipe"),
+        ("[options.train]\nepochs = 1\n[[steps]]\ncommand='scan'", "unknown key 'train'; known: scan"),
+        ("options.scan = 3\n[[steps]]\ncommand='scan'", "scan must be a table, not 3"),
+        ("set = 3\n[[steps]]\ncommand='scan'", "set must be a table, not 3"),
+        ("steps = [3]", r"a step must be a table, begun by \[\[steps\]\]"),
         ("[sett]\na = 1\n[[steps]]\ncommand='scan'", "unknown key 'sett'"),
     ],
 )
