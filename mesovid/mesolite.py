@@ -8,13 +8,14 @@ features everywhere and cancel out; what was exchanged is the face alone.
 
 from __future__ import annotations
 
+import math
+
 import keras
 from keras import layers
 
 from mesovid.errors import ModelError
 from mesovid.settings import FACE_SIZE, NetworkSettings
 
-TRUNK_SIDE = 224  # px; the trunk's own training saw this size
 INPUT_SCALE, INPUT_OFFSET = 1 / 128, -127 / 128  # as EfficientNet-Lite0 was trained
 STEM = 32  # filters
 STAGES = (  # expansion, filters, blocks, kernel, stride of the first block
@@ -25,8 +26,8 @@ STAGES = (  # expansion, filters, blocks, kernel, stride of the first block
     (6, 112, 3, 5, 1),
 )
 # where they lie in an aligned crop, as shares of its height, and what is left out at either side, as a share of its width
-PARTS = {"eyes": (3 / 14, 6 / 14), "nose": (6 / 14, 9 / 14), "mouth": (9 / 14, 13 / 14)}
-PART_SIDES = 3 / 14
+PARTS = {"eyes": (3 / 16, 7 / 16), "nose": (7 / 16, 10 / 16), "mouth": (10 / 16, 15 / 16)}
+PART_SIDES = 3 / 16
 
 
 def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
@@ -37,8 +38,8 @@ def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
     if settings.activation != "relu":
         raise ModelError(f"mesolite has ReLU6 throughout; activation {settings.activation!r} does not fit it")
     inputs = keras.Input((size, size, 3), name="face")
-    x = layers.Resizing(TRUNK_SIDE, TRUNK_SIDE, name="resize")(inputs) if size != TRUNK_SIDE else inputs
-    x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="scale")(x)
+    # not resized to the 224 px of the trunk's own training: that smooths away what is looked for
+    x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="scale")(inputs)
     x = layers.ReLU(6)(_convolution(x, STEM, 3, 2, settings, "stem"))
     for stage, (expansion, filters, blocks, kernel, stride) in enumerate(STAGES):
         for block in range(blocks):
@@ -54,11 +55,11 @@ def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
 def _contrasts(x: keras.KerasTensor) -> keras.KerasTensor:
     """The mean of each feature over each part of an aligned face, less its mean over the crop."""
     rows, columns = x.shape[1:3]
-    sides = round(PART_SIDES * columns)
+    sides = math.floor(PART_SIDES * columns)
     whole = layers.GlobalAveragePooling2D(name="whole")(x)
     contrasts = []
     for name, (top, bottom) in PARTS.items():
-        crop = ((round(top * rows), rows - round(bottom * rows)), (sides, sides))
+        crop = ((math.floor(top * rows), rows - math.ceil(bottom * rows)), (sides, sides))
         part = layers.GlobalAveragePooling2D(name=name)(layers.Cropping2D(crop, name=f"{name}_crop")(x))
         contrasts.append(layers.Subtract(name=f"{name}_contrast")([part, whole]))
     return layers.Concatenate(name="contrasts")(contrasts)

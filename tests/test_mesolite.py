@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import pytest
 
 from mesovid.architectures import build
 
@@ -21,3 +22,10 @@ def test_the_head_sees_what_a_part_of_the_face_has_that_the_crop_has_not() -> No
     assert (mouth > 0).all()
     assert (eyes < 0).all()
     np.testing.assert_allclose(eyes, nose, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [32, 64, 100, 256])
+def test_no_part_of_a_face_is_empty(size: int) -> None:
+    model = build("mesolite", size=size)
+    shapes = {part: model.get_layer(f"{part}_crop").output.shape[1:3] for part in ("eyes", "nose", "mouth")}
+    assert all(rows > 0 and columns > 0 for rows, columns in shapes.values()), shapes
