@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
+import gc
 import io
 import itertools
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import cv2
@@ -282,6 +284,17 @@ def test_varied_validation_faces_come_out_alike_each_time(samples: Samples) -> N
     assert len(all_of(False)) == len(samples)
     assert np.array_equal(all_of(True), all_of(True))
     assert (all_of(True) != all_of(False)).any((1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_crops_leave_memory_with_the_run(samples: Samples, batches: int) -> None:
+    reader = CropReader(samples.path, SIZE, 1e6)
+    feed = Feed(samples, reader, AugmentSettings(), SIZE, 2)
+    assert len(list(itertools.islice(feed.once(4), batches))) == batches  # wholly, or with more under way
+    kept = weakref.ref(reader)
+    del reader, feed
+    gc.collect()
+    assert kept() is None
 
 
 def test_calibration_is_on_varied_faces_unless_told_otherwise(faces: Path, run: Path, tmp_path: Path) -> None:

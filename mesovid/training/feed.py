@@ -105,10 +105,15 @@ class Feed:
         """Results of make(0), make(1)...; an error inside comes out as itself, not as TensorFlow's account of it."""
         cv2.setNumThreads(1)  # the parallelism is that of whole batches
         raised: list[MesovidError] = []
+        # TensorFlow never lets go of a function that it was given: emptied at the end, it keeps no crops in memory
+        held = [make]
 
         def guarded(number: npt.NDArray[np.int64]) -> tuple[Any, ...]:
+            wanted = held[:]
+            if not wanted:  # prefetched, and nobody waits for it any more
+                return tuple(np.zeros(0, each.as_numpy_dtype) for each in types)
             try:
-                return make(int(number))
+                return wanted[0](int(number))
             except MesovidError as error:
                 raised.append(error)
                 raise
@@ -128,3 +133,5 @@ class Feed:
             if raised:
                 raise raised[0] from error
             raise
+        finally:
+            held.clear()
