@@ -258,6 +258,9 @@ class TrainSettings(Settings):
     self_blend: float = setting(
         0.0, "Share of the fakes that is made on the fly from real faces.", at_least=0, at_most=1
     )
+    swap: float = setting(
+        0.0, "Share of those that show another person's face instead of their own.", at_least=0, at_most=1
+    )
     distillation: float = setting(
         0.5, "Share of what a face is taught that the teacher says; the rest is its label.", at_least=0, at_most=1
     )  # fmt: skip
@@ -315,6 +318,8 @@ class TrainSettings(Settings):
             )
         if self.balance != "methods" and (self.pairs or self.self_blend):
             raise SettingsError(f"pairs and self-blend need balance methods; it is {self.balance}")
+        if self.swap and not self.self_blend:
+            raise SettingsError("swap is a share of the self-blended fakes; add --self-blend")
         if self.ranking and not self.pairs:
             raise SettingsError("ranking compares the faces of a pair; add --pairs")
 

@@ -32,6 +32,7 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from mesovid.training import checkpoint, curves  # noqa: E402
+from mesovid.training.blend import sheet  # noqa: E402
 from mesovid.training.calibrate import decide  # noqa: E402
 from mesovid.training.checkpoint import Epoch, State  # noqa: E402
 from mesovid.training.export import save_keras, write_model  # noqa: E402
@@ -50,7 +51,6 @@ from mesovid.training.run_folder import (  # noqa: E402
 )
 from mesovid.training.sampler import Sampler  # noqa: E402
 from mesovid.training.samples import CropReader, Halves, Samples, gather  # noqa: E402
-from mesovid.training.self_blend import sheet  # noqa: E402
 from mesovid.training.trainer import Trainer, learning_rate  # noqa: E402
 
 VALID_BATCH = 64  # crops

@@ -13,6 +13,7 @@ from mesovid.settings import TrainSettings
 from mesovid.training.samples import SELF_BLEND, Flags, Integers, Samples
 
 REAL = "real"  # what real crops are called in weights
+DRAWN = 64  # faces from which the one that fits another best is taken
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +23,8 @@ class Batch:
     seed: tuple[int, int, int]  # seed, epoch, number: of everything random in making it
     rows: Integers  # (b,)
     fake: Flags  # (b,)
-    blend: Flags  # (b,) self-blend this real crop
+    blend: Flags  # (b,) make a fake of this real crop
+    donor: Integers  # (b,) and of this one: its own row where a face is blended onto itself
     weight: npt.NDArray[np.float32]  # (b,) of its loss
     paired: bool  # row i of the first half is the fake of row i of the second
 
@@ -38,6 +40,7 @@ class Sampler:
         self._reals = np.flatnonzero(~samples.fake)
         self._strata = _strata(samples, weights or {})
         self._partner = _Partners(samples) if settings.pairs else None
+        self._donor = _Donors(samples) if settings.swap else None
 
     @property
     def steps(self) -> int:
@@ -66,17 +69,30 @@ class Sampler:
         by_step = (
             fakes.reshape(self.steps, half),
             blend.reshape(self.steps, half),
+            self._donors(epoch, fakes, blend).reshape(self.steps, half),
             reals.reshape(self.steps, -1),
         )
         return [self._halves(epoch, step, *parts) for step, parts in enumerate(zip(*by_step, strict=True))]
 
-    def _halves(self, epoch: int, step: int, fakes: Integers, blend: Flags, reals: Integers) -> Batch:
+    def _donors(self, epoch: int, fakes: Integers, blend: Flags) -> Integers:
+        """Whose face each fake shows: its own, or now and then, where it is blended, another person's."""
+        donors = fakes.copy()
+        if self._donor is not None:
+            rng = np.random.default_rng([self._settings.seed, epoch, 2])
+            for place in np.flatnonzero(blend & (rng.random(len(fakes)) < self._settings.swap)):
+                donors[place] = self._donor(int(fakes[place]), rng)
+        return donors
+
+    def _halves(
+        self, epoch: int, step: int, fakes: Integers, blend: Flags, donors: Integers, reals: Integers
+    ) -> Batch:
         count = len(fakes) + len(reals)
         return Batch(
             seed=(self._settings.seed, epoch, step),
             rows=np.concatenate([fakes, reals]),
             fake=np.arange(count) < len(fakes),
             blend=np.concatenate([blend, np.zeros(len(reals), bool)]),
+            donor=np.concatenate([donors, reals]),
             weight=np.ones(count, np.float32),
             paired=self._partner is not None,
         )
@@ -95,6 +111,7 @@ class Sampler:
                 part,
                 fake[part],
                 np.zeros(size, bool),
+                part,
                 weight[part],
                 False,
             )
@@ -177,3 +194,25 @@ def _originals(samples: Samples) -> dict[int, int]:
                 rows, key=lambda real: (samples.person[real] != person, abs(int(samples.frame[real] - frame)))
             )
     return found
+
+
+class _Donors:
+    """Finds another person whose face fits onto one: of some drawn at random, the one with the nearest landmarks."""
+
+    def __init__(self, samples: Samples) -> None:
+        known = np.isfinite(samples.landmarks).all(axis=(1, 2))
+        self._landmarks = samples.landmarks
+        self._group = samples.group
+        self._rows = np.flatnonzero(~samples.fake & known)
+        self._fits = known
+
+    def __call__(self, row: int, rng: np.random.Generator) -> int:
+        """A row; the face's own where no other is known."""
+        if not len(self._rows) or not self._fits[row]:
+            return row
+        drawn = rng.choice(self._rows, DRAWN)
+        others = drawn[self._group[drawn] != self._group[row]]
+        if not len(others):
+            return row
+        distance = np.abs(self._landmarks[others] - self._landmarks[row]).sum(axis=(1, 2))
+        return int(others[np.argmin(distance)])

@@ -1,8 +1,9 @@
-"""Pseudo-fakes from real faces alone: a face blended onto itself (Shiohara and Yamasaki 2022, arXiv 2204.08376).
+"""Pseudo-fakes from real faces alone: a face blended onto itself (Shiohara and Yamasaki 2022, arXiv 2204.08376) or onto another
+person's (Li et al. 2020, arXiv 1912.13458).
 
-Source and target are the same crop, made to differ a little in colour, sharpness, compression and place, as a swapped face and
-its frame do. What a detector learns from them is the seam and the mismatch, not the habits of one generator. The paper
-draws its mask from 68 or 81 landmarks; here a standard outline is laid through MTCNN's five.
+In the first, source and target are the same crop, made to differ a little in colour, sharpness, compression and place, as a swapped
+face and its frame do; in the second, features and light differ too. What a detector learns from them is the seam and the mismatch, not
+the habits of one generator. The papers draw masks from 68 or 81 landmarks; here a standard outline is laid through MTCNN's five.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ OUTLINES = (  # left halves; which part of the face is exchanged
     _BOX,
 )
 
+WHOLE = (1.0,)
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # of the blend, as in the paper
+RECOLOURED = (0.6, 1.0)  # how far another person's face takes on the colours that it covers
+GAINS = (0.5, 2.0)  # of contrast, in doing so
 COLOUR_SHIFT = 20  # of 255, a channel
 VALUE_CHANGE = 0.2  # saturation and brightness, 1 -+ this
 TRANSLATION = (0.03, 0.015)  # sides of a crop, across and down
@@ -55,7 +59,7 @@ DEFORMATION = 0.04  # sides of a crop, sigma
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blended:
-    """A self-blended face and what it was made with."""
+    """A blended face and what it was made with."""
 
     fake: Pixels
     source: Pixels  # what was blended in
@@ -74,11 +78,25 @@ def self_blend(crop: Pixels, landmarks: Points, rng: np.random.Generator) -> Ble
     side = (crop.shape[0], crop.shape[0])
     source = cv2.warpAffine(source, move, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     mask = cv2.warpAffine(mask, move, side, flags=cv2.INTER_LINEAR)
-    fake = cv2.blendLinear(source, target, mask, 1 - mask)
-    return Blended(np.asarray(fake, np.uint8), np.asarray(source, np.uint8), mask)
+    return _laid(source, target, mask)
 
 
-def blend_mask(size: int, landmarks: Points, rng: np.random.Generator) -> Mask:
+def swap_blend(
+    crop: Pixels, landmarks: Points, donor: Pixels, donor_landmarks: Points, rng: np.random.Generator
+) -> Blended:
+    """Blend a part of the donor's face onto another's, in place and in its colours. All landmarks must be known."""
+    mask = blend_mask(crop.shape[0], landmarks, rng, WHOLE)
+    side = (crop.shape[0], crop.shape[0])
+    move = _affine(donor_landmarks, landmarks).T
+    source = _altered(donor, rng)
+    source = cv2.warpAffine(source, move, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    source = _recoloured(source, crop, mask, rng.uniform(*RECOLOURED))
+    return _laid(_coded(source, rng), crop, mask)
+
+
+def blend_mask(
+    size: int, landmarks: Points, rng: np.random.Generator, strengths: Sequence[float] = STRENGTHS
+) -> Mask:
     """A soft, deformed mask of a part of the face that is drawn at random, as strong as drawn."""
     outline = outline_of(size, landmarks, OUTLINES[rng.integers(len(OUTLINES))], rng)
     mask = np.zeros((size, size), np.uint8)
@@ -90,7 +108,7 @@ def blend_mask(size: int, landmarks: Points, rng: np.random.Generator) -> Mask:
     if not inside.any():
         inside = (mask > 127).astype(np.float32)
     soft = cv2.GaussianBlur(inside, (0, 0), second)
-    strength = STRENGTHS[rng.integers(len(STRENGTHS))]
+    strength = strengths[rng.integers(len(strengths))]
     return np.asarray(soft * np.float32(strength / max(float(soft.max()), 1e-3)), np.float32)
 
 
@@ -100,7 +118,7 @@ def outline_of(
     """The points (n, 2) of an outline on a face, px, each moved a little."""
     points = np.array([*half, *((-x, y) for x, y in half)])
     points += rng.uniform(-JITTER, JITTER, points.shape)
-    matrix = _template_to_crop(landmarks if np.isfinite(landmarks).all() else usual_landmarks(size))
+    matrix = _affine(TEMPLATE, landmarks if np.isfinite(landmarks).all() else usual_landmarks(size))
     return np.asarray(points @ matrix[:2] + matrix[2], np.float32)
 
 
@@ -126,11 +144,30 @@ def sheet(crops: Sequence[Pixels], landmarks: Sequence[Points], seed: int, side:
     return np.asarray(np.vstack(rows), np.uint8)
 
 
-def _template_to_crop(landmarks: Points) -> Points:
-    """The affine map (3, 2) that takes the template's points nearest to a face's; it follows turned heads in part."""
-    known = np.column_stack([TEMPLATE, np.ones(len(TEMPLATE))])
-    matrix, *_ = np.linalg.lstsq(known, landmarks, rcond=None)
+def _laid(source: Pixels, target: Pixels, mask: Mask) -> Blended:
+    fake = cv2.blendLinear(source, target, mask, 1 - mask)
+    return Blended(np.asarray(fake, np.uint8), np.asarray(source, np.uint8), mask)
+
+
+def _affine(points: Points, onto: Points) -> Points:
+    """The affine map (3, 2) that takes points (n, 2) nearest to others; from the template it follows turned heads in part."""
+    known = np.column_stack([points, np.ones(len(points))])
+    matrix, *_ = np.linalg.lstsq(known, onto, rcond=None)
     return np.asarray(matrix, np.float32)
+
+
+def _recoloured(crop: Pixels, like: Pixels, mask: Mask, share: float) -> Pixels:
+    """The crop with mean and deviation of each Lab channel under the mask nearer to those of another (Reinhard et al. 2001)."""
+    lab, wanted = (cv2.cvtColor(each, cv2.COLOR_RGB2LAB).astype(np.float32) for each in (crop, like))
+    inside = mask > 0.5 * mask.max()
+    for channel in range(3):
+        values, others = lab[..., channel], wanted[inside, channel]
+        mean, deviation = values[inside].mean(), values[inside].std()
+        gain = np.clip(others.std() / max(deviation, 1.0), *GAINS)
+        matched = (values - mean) * gain + others.mean()
+        lab[..., channel] = values + share * (matched - values)
+    recoloured = cv2.cvtColor(np.clip(lab + 0.5, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+    return np.asarray(recoloured, np.uint8)
 
 
 def _deformed(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import pytest
 
 from mesovid.align import align, transform
 from mesovid.settings import Geometry
-from mesovid.training.self_blend import OUTLINES, blend_mask, outline_of, self_blend, sheet, usual_landmarks
+from mesovid.training.blend import OUTLINES, blend_mask, outline_of, self_blend, sheet, usual_landmarks
 
 # the astronaut's eyes, nose and mouth corners as MTCNN finds them, px
 LANDMARKS = np.array([[206, 105], [242, 108], [220, 128], [208, 146], [237, 148]], np.float32)
