@@ -1,4 +1,4 @@
-"""Self-blended faces differ from their real ones inside a soft mask of the face, and follow from their seed."""
+"""Blended faces differ from their real ones inside a soft mask of the face, and follow from their seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import pytest
 
 from mesovid.align import align, transform
 from mesovid.settings import Geometry
-from mesovid.training.blend import OUTLINES, blend_mask, outline_of, self_blend, sheet, usual_landmarks
+from mesovid.training.blend import (
+    OUTLINES,
+    blend_mask,
+    outline_of,
+    self_blend,
+    sheet,
+    swap_blend,
+    usual_landmarks,
+)
 
 # the astronaut's eyes, nose and mouth corners as MTCNN finds them, px
 LANDMARKS = np.array([[206, 105], [242, 108], [220, 128], [208, 146], [237, 148]], np.float32)
@@ -88,7 +96,37 @@ def test_broken_landmarks_do_no_harm(points: np.ndarray, face: np.ndarray) -> No
     assert np.isfinite(made.mask).all()
 
 
+def test_another_face_takes_the_place_and_the_colours_of_the_first(
+    face: np.ndarray, points: np.ndarray
+) -> None:
+    donor = cv2.warpAffine(255 - face, np.array([[1.0, 0, 9], [0, 1, -6]]), (128, 128))
+    turned = points + np.array([9, -6], np.float32)
+    for seed in range(10):
+        made = swap_blend(face, points, donor, turned, np.random.default_rng(seed))
+        again = swap_blend(face, points, donor, turned, np.random.default_rng(seed))
+        np.testing.assert_array_equal(made.fake, again.fake)
+        full, none = made.mask > 0.999, made.mask == 0
+        np.testing.assert_array_equal(made.fake[full], made.source[full])
+        np.testing.assert_array_equal(made.fake[none], face[none])
+        assert full.any()
+        inside = made.mask > 0.5
+        colours = [image[inside].mean(axis=0) for image in (made.source, face, 255 - face)]
+        assert np.abs(colours[0] - colours[1]).sum() < np.abs(colours[0] - colours[2]).sum()
+
+
+def test_another_face_is_laid_where_the_landmarks_say(face: np.ndarray, points: np.ndarray) -> None:
+    shift = np.array([20, 12], np.float32)
+    donor = cv2.warpAffine(face, np.array([[1.0, 0, shift[0]], [0, 1, shift[1]]]), (128, 128))
+    made = swap_blend(face, points, donor, points + shift, np.random.default_rng(4))
+    inside = made.mask > 0.9
+    right, wrong = (np.abs(made.source[inside].astype(int) - image[inside]).mean() for image in (face, donor))
+    assert right < wrong / 2
+
+
 def test_the_sheet_shows_five_panels_a_face(face: np.ndarray, points: np.ndarray) -> None:
-    image = sheet([face] * 3, [points] * 3, seed=1, side=40)
+    made = [self_blend(face, points, np.random.default_rng(seed)) for seed in range(3)]
+    image = sheet([face] * 3, made, side=40)
     assert image.shape == (120, 200, 3)
-    np.testing.assert_array_equal(image, sheet([face] * 3, [points] * 3, seed=1, side=40))
+    np.testing.assert_array_equal(
+        image[:40, 120:160], cv2.resize(made[0].fake, (40, 40), interpolation=cv2.INTER_AREA)
+    )

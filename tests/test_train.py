@@ -528,6 +528,37 @@ def test_self_blends_are_made_of_real_crops_and_paired_with_them(samples: Sample
         np.testing.assert_array_equal(batch.rows[4:][batch.blend[:4]], made)
 
 
+def test_swaps_show_other_people_whose_landmarks_are_known(samples: Samples) -> None:
+    settings = dataclasses.replace(QUICK, pairs=True, self_blend=0.5, steps=50)
+    known = dataclasses.replace(
+        samples, landmarks=np.random.default_rng(0).uniform(20, 40, (len(samples), 5, 2)).astype(np.float32)
+    )
+    plain = Sampler(known, settings).epoch(0)
+    plan = Sampler(known, dataclasses.replace(settings, swap=0.5)).epoch(0)
+    swapped = blended = 0
+    for batch, usual in zip(plan, plain, strict=True):
+        np.testing.assert_array_equal(batch.rows, usual.rows)  # who is shown follows from swap alone
+        others = batch.donor != batch.rows
+        assert not (others & ~batch.blend).any()
+        assert not known.fake[batch.donor[others]].any()
+        assert (known.group[batch.donor[others]] != known.group[batch.rows[others]]).all()
+        swapped, blended = swapped + others.sum(), blended + batch.blend.sum()
+    assert 0.35 < swapped / blended < 0.65
+    unknown = Sampler(samples, dataclasses.replace(settings, swap=1.0)).epoch(0)
+    assert all((batch.donor == batch.rows).all() for batch in unknown)
+
+
+def test_the_face_that_fits_best_is_taken(samples: Samples) -> None:
+    settings = dataclasses.replace(QUICK, self_blend=1.0, swap=1.0, steps=5)
+    landmarks = np.zeros((len(samples), 5, 2), np.float32)
+    landmarks += np.arange(len(samples), dtype=np.float32)[:, None, None] * 100
+    real = np.flatnonzero(~samples.fake)
+    twin = next(row for row in real if samples.group[row] != samples.group[real[0]])
+    landmarks[real[0]] = landmarks[twin] + 1
+    for batch in Sampler(dataclasses.replace(samples, landmarks=landmarks), settings).epoch(0):
+        assert (batch.donor[batch.blend & (batch.rows == real[0])] == twin).all()
+
+
 def test_every_crop_comes_once_in_natural_batches(samples: Samples) -> None:
     settings = dataclasses.replace(QUICK, balance="class_weights")
     plan = Sampler(samples, settings).epoch(0)
@@ -581,10 +612,11 @@ def test_the_learning_rate_warms_up() -> None:
     [
         ({"decay_limit": 0.01}, "must not exceed"),
         ({"balance": "none", "pairs": True}, "need balance methods"),
+        ({"swap": 0.5}, "add --self-blend"),
         ({"ranking": 1.0}, "add --pairs"),
         ({"epochs": -1}, "at least 0"),
     ],
-    ids=["limit", "balance", "ranking", "epochs"],
+    ids=["limit", "balance", "swap", "ranking", "epochs"],
 )
 def test_settings_that_contradict_each_other_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):

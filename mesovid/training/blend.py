@@ -108,7 +108,7 @@ def blend_mask(
     if not inside.any():
         inside = (mask > 127).astype(np.float32)
     soft = cv2.GaussianBlur(inside, (0, 0), second)
-    strength = strengths[rng.integers(len(strengths))]
+    strength = strengths[int(rng.integers(len(strengths)))]
     return np.asarray(soft * np.float32(strength / max(float(soft.max()), 1e-3)), np.float32)
 
 
@@ -130,14 +130,13 @@ def usual_landmarks(size: int) -> Points:
     return np.asarray((TEMPLATE - centre) * (size / side) + (size - 1) / 2, np.float32)
 
 
-def sheet(crops: Sequence[Pixels], landmarks: Sequence[Points], seed: int, side: int = 160) -> Pixels:
+def sheet(crops: Sequence[Pixels], made: Sequence[Blended], side: int = 160) -> Pixels:
     """Samples side by side, a row each: real, source, mask, fake, and four times their difference around grey."""
     rows = []
-    for number, (crop, points) in enumerate(zip(crops, landmarks, strict=True)):
-        made = self_blend(crop, points, np.random.default_rng([seed, number]))
-        mask = cv2.cvtColor((made.mask * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
-        difference = np.clip(128 + 4 * (made.fake.astype(np.int16) - crop), 0, 255).astype(np.uint8)
-        panels = (crop, made.source, mask, made.fake, difference)
+    for crop, blended in zip(crops, made, strict=True):
+        mask = cv2.cvtColor((blended.mask * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+        difference = np.clip(128 + 4 * (blended.fake.astype(np.int16) - crop), 0, 255).astype(np.uint8)
+        panels = (crop, blended.source, mask, blended.fake, difference)
         rows.append(
             np.hstack([cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA) for panel in panels])
         )

@@ -56,6 +56,7 @@ from mesovid.training.trainer import Trainer, learning_rate  # noqa: E402
 VALID_BATCH = 64  # crops
 CHECK_EVERY = 16  # batches between looks at the loss: each look waits for the device
 SHEET_ROWS, SHEET_COLUMNS = 6, 8
+BLENDED_ROWS = 8
 PROBES = 64  # validation crops on which both exported files are compared
 
 
@@ -282,21 +283,20 @@ class _Run:
         self._reporter.say(f"going on after epoch {state.epoch} of {self._job.train.epochs}")
 
     def _draw_samples(self) -> None:
-        """What the network gets to see, as PNG: the first batches of training, and how self-blended faces are made."""
+        """What the network gets to see, as PNG: the first batches of training, and how their blended faces were made."""
         plan = self._sampler.epoch(0)
         shown: list[Pixels] = []
         for batch in plan[: -(-SHEET_ROWS * SHEET_COLUMNS // self._job.train.batch_size)]:
             shown += list(self._train.batch(batch))
+        blended = [(batch, int(place)) for batch in plan for place in np.flatnonzero(batch.blend)][
+            :BLENDED_ROWS
+        ]
         with writing(self._job.folder):
             _write_png(self._job.folder / "samples.png", _grid(shown[: SHEET_ROWS * SHEET_COLUMNS]))
-            if self._job.train.self_blend:
-                rows = np.flatnonzero(~self._halves.train.fake)
-                rows = np.random.default_rng(self._job.train.seed).choice(
-                    rows, min(SHEET_ROWS, len(rows)), replace=False
-                )
-                crops = [self._train.reader[int(row)] for row in rows]
-                points = [self._halves.train.landmarks[row] for row in rows]
-                _write_png(self._job.folder / "self-blend.png", sheet(crops, points, self._job.train.seed))
+            if blended:
+                crops = [self._train.reader[int(batch.rows[place])] for batch, place in blended]
+                made = [self._train.blended(batch, place) for batch, place in blended]
+                _write_png(self._job.folder / "self-blend.png", sheet(crops, made))
 
     def _log(self, line: Epoch) -> None:
         if not self._job.train.tensorboard:

@@ -200,19 +200,18 @@ class _Donors:
     """Finds another person whose face fits onto one: of some drawn at random, the one with the nearest landmarks."""
 
     def __init__(self, samples: Samples) -> None:
-        known = np.isfinite(samples.landmarks).all(axis=(1, 2))
-        self._landmarks = samples.landmarks
-        self._group = samples.group
-        self._rows = np.flatnonzero(~samples.fake & known)
-        self._fits = known
+        self._samples = samples
+        self._known = np.asarray(np.isfinite(samples.landmarks).all(axis=(1, 2)))
+        self._rows = np.flatnonzero(~samples.fake & self._known)
 
     def __call__(self, row: int, rng: np.random.Generator) -> int:
         """A row; the face's own where no other is known."""
-        if not len(self._rows) or not self._fits[row]:
+        landmarks, group = self._samples.landmarks, self._samples.group
+        if not self._known[row] or not len(self._rows):
             return row
         drawn = rng.choice(self._rows, DRAWN)
-        others = drawn[self._group[drawn] != self._group[row]]
+        others = drawn[np.not_equal(group[drawn], group[row])]
         if not len(others):
             return row
-        distance = np.abs(self._landmarks[others] - self._landmarks[row]).sum(axis=(1, 2))
+        distance = np.abs(landmarks[others] - landmarks[row]).sum(axis=(1, 2))
         return int(others[np.argmin(distance)])
