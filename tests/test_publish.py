@@ -67,10 +67,14 @@ def test_figures_of_the_scoreboard_are_in_the_card(tmp_path: Path) -> None:
     }
 
 
-def test_publishing_again_replaces_figures(tmp_path: Path) -> None:
+def test_publishing_again_replaces_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = scoreboard(tmp_path / "board.md", read_card("meso4").sha256["onnx"])
     first = publish("meso4", tmp_path / "out", scoreboard=board)
     assert publish(tmp_path / "out", tmp_path / "out", scoreboard=board).figures == first.figures
+    monkeypatch.chdir(tmp_path)
+    assert (
+        publish(tmp_path / "out", "out", scoreboard=board).figures == first.figures
+    )  # the same folder otherwise named
 
 
 def test_figures_of_other_weights_are_refused(tmp_path: Path) -> None:

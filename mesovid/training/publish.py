@@ -38,8 +38,9 @@ def publish(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for suffix in SUFFIXES:
-            if suffix != ".json" and source.with_suffix(suffix) != folder / f"{card.name}{suffix}":
-                shutil.copyfile(source.with_suffix(suffix), folder / f"{card.name}{suffix}")
+            old, new = source.with_suffix(suffix), folder / f"{card.name}{suffix}"
+            if suffix != ".json" and old.resolve() != new.resolve():
+                shutil.copyfile(old, new)
         card.write(folder)  # last: a card without its weights would be a broken model
     except OSError as error:
         raise ModelError(f"cannot publish {card.name} to {folder}: {error.strerror or error}") from error
