@@ -25,8 +25,8 @@ PROPOSAL_CONFIDENCE, REFINEMENT_CONFIDENCE = 0.85, 0.8
 LEVEL_OVERLAP, PROPOSAL_OVERLAP, REFINEMENT_OVERLAP, OUTPUT_OVERLAP = 0.5, 0.7, 0.7, 0.7
 # O-Net's square about landmarks, in their root mean square distance from their mean: its side, and how far it lies above their middle
 SPANNED_SIDE, SPANNED_ABOVE = 4.07, 0.37
-SETTLING = 4  # rounds of O-Net until landmarks come to rest, at most
-AT_REST = 0.004  # of the side of O-Net's square: landmarks that moved less in a round stay
+SETTLING = 6  # rounds of O-Net until landmarks come to rest, at most
+AT_REST = 0.002  # of the side of O-Net's square: landmarks that moved less in a round stay
 REFINEMENT_SIDE, OUTPUT_SIDE = 24, 48  # px, input of R-Net and O-Net
 GREY = (128, 128, 128)  # what lies outside of an image
 SIZE_TOLERANCE = 0.9  # a box is sure to about a tenth: a face of 37 px may be one of 40
