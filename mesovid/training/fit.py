@@ -7,6 +7,7 @@ epoch that was cut off is done again as it would have been.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -288,9 +289,8 @@ class _Run:
         shown: list[Pixels] = []
         for batch in plan[: -(-SHEET_ROWS * SHEET_COLUMNS // self._job.train.batch_size)]:
             shown += list(self._train.batch(batch))
-        blended = [(batch, int(place)) for batch in plan for place in np.flatnonzero(batch.blend)][
-            :BLENDED_ROWS
-        ]
+        places = ((batch, int(place)) for batch in plan for place in np.flatnonzero(batch.blend))
+        blended = list(itertools.islice(places, BLENDED_ROWS))
         with writing(self._job.folder):
             _write_png(self._job.folder / "samples.png", _grid(shown[: SHEET_ROWS * SHEET_COLUMNS]))
             if blended:
