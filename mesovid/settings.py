@@ -261,6 +261,12 @@ class TrainSettings(Settings):
     swap: float = setting(
         0.0, "Share of those that show another person's face instead of their own.", at_least=0, at_most=1
     )
+    partial: float = setting(
+        0.0,
+        "Share of the other fakes that show a part of the face alone, laid on its own original; needs pairs.",
+        at_least=0,
+        at_most=1,
+    )
     distillation: float = setting(
         0.5, "Share of what a face is taught that the teacher says; the rest is its label.", at_least=0, at_most=1
     )  # fmt: skip
@@ -320,6 +326,8 @@ class TrainSettings(Settings):
             raise SettingsError(f"pairs and self-blend need balance methods; it is {self.balance}")
         if self.swap and not self.self_blend:
             raise SettingsError("swap is a share of the self-blended fakes; add --self-blend")
+        if self.partial and not self.pairs:
+            raise SettingsError("partial lays fakes on their own originals; add --pairs")
         if self.ranking and not self.pairs:
             raise SettingsError("ranking compares the faces of a pair; add --pairs")
 

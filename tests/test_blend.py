@@ -12,6 +12,7 @@ from mesovid.training.blend import (
     OUTLINES,
     blend_mask,
     outline_of,
+    partial_fake,
     self_blend,
     sheet,
     swap_blend,
@@ -121,6 +122,19 @@ def test_another_face_is_laid_where_the_landmarks_say(face: np.ndarray, points: 
     inside = made.mask > 0.9
     right, wrong = (np.abs(made.source[inside].astype(int) - image[inside]).mean() for image in (face, donor))
     assert right < wrong / 2
+
+
+def test_a_part_of_a_fake_is_laid_on_its_original(face: np.ndarray, points: np.ndarray) -> None:
+    shift = np.array([8, -5], np.float32)
+    original = cv2.warpAffine(face, np.array([[1.0, 0, shift[0]], [0, 1, shift[1]]]), (128, 128))
+    made = partial_fake(255 - face, points, original, points + shift, np.random.default_rng(2))
+    full, none = made.mask > 0.999, made.mask == 0
+    np.testing.assert_array_equal(made.fake[full], 255 - face[full])
+    none[:8] = none[-8:] = none[:, :8] = none[:, -8:] = False  # beyond the original's edges
+    np.testing.assert_array_equal(made.fake[none], face[none])
+    assert full.any()
+    unmoved = partial_fake(255 - face, UNKNOWN, face, points, np.random.default_rng(2))
+    np.testing.assert_array_equal(unmoved.fake[unmoved.mask == 0], face[unmoved.mask == 0])
 
 
 def test_the_sheet_shows_five_panels_a_face(face: np.ndarray, points: np.ndarray) -> None:

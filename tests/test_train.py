@@ -538,14 +538,50 @@ def test_swaps_show_other_people_whose_landmarks_are_known(samples: Samples) -> 
     swapped = blended = 0
     for batch, usual in zip(plan, plain, strict=True):
         np.testing.assert_array_equal(batch.rows, usual.rows)  # who is shown follows from swap alone
-        others = batch.donor != batch.rows
+        others = batch.other != batch.rows
         assert not (others & ~batch.blend).any()
-        assert not known.fake[batch.donor[others]].any()
-        assert (known.group[batch.donor[others]] != known.group[batch.rows[others]]).all()
+        assert not known.fake[batch.other[others]].any()
+        assert (known.group[batch.other[others]] != known.group[batch.rows[others]]).all()
         swapped, blended = swapped + others.sum(), blended + batch.blend.sum()
     assert 0.35 < swapped / blended < 0.65
     unknown = Sampler(samples, dataclasses.replace(settings, swap=1.0)).epoch(0)
-    assert all((batch.donor == batch.rows).all() for batch in unknown)
+    assert all((batch.other == batch.rows).all() for batch in unknown)
+
+
+def test_partial_fakes_lie_on_their_own_originals(samples: Samples) -> None:
+    settings = dataclasses.replace(QUICK, pairs=True, self_blend=0.3, steps=50)
+    plain = Sampler(samples, settings).epoch(0)
+    plan = Sampler(samples, dataclasses.replace(settings, partial=0.5)).epoch(0)
+    partial = fakes = 0
+    for batch, usual in zip(plan, plain, strict=True):
+        np.testing.assert_array_equal(batch.rows, usual.rows)
+        others = batch.other != batch.rows
+        assert (samples.fake[batch.rows] & ~batch.blend)[others].all()
+        np.testing.assert_array_equal(
+            samples.original[batch.rows[others]], samples.video[batch.other[others]]
+        )
+        np.testing.assert_array_equal(batch.made, others | batch.blend)
+        partial, fakes = partial + others.sum(), fakes + (batch.fake & ~batch.blend).sum()
+    assert 0.35 < partial / fakes < 0.65
+    orphans = dataclasses.replace(samples, original=np.full(len(samples), "", np.str_))
+    strangers = Sampler(orphans, dataclasses.replace(settings, partial=1.0)).epoch(0)
+    assert all((batch.other == batch.rows).all() for batch in strangers)
+
+
+def test_the_feed_shows_a_part_of_the_fake_on_its_original(samples: Samples) -> None:
+    settings = dataclasses.replace(QUICK, pairs=True, partial=1.0)
+    batch = Sampler(samples, settings).epoch(0)[0]
+    still = AugmentSettings(rotation=0, zoom=0, brightness=0, channel_shift=0, flip=False)
+    reader = CropReader(samples.path, 64, 1e8)
+    crops = Feed(samples, reader, still, 64, 1).batch(batch)
+    half = len(crops) // 2
+    for place in range(half):
+        fake, original = reader[int(batch.rows[place])], reader[int(batch.rows[place + half])]
+        like_fake, like_original = ((crops[place] == crop).all(axis=2) for crop in (fake, original))
+        differ = (fake != original).any(axis=2)
+        assert (like_fake & differ).any()
+        assert (like_original & differ).any()
+        np.testing.assert_array_equal(crops[place + half], original)
 
 
 def test_the_face_that_fits_best_is_taken(samples: Samples) -> None:
@@ -556,7 +592,7 @@ def test_the_face_that_fits_best_is_taken(samples: Samples) -> None:
     like = next(samples.group[row] for row in others if samples.group[row] != samples.group[first])
     landmarks[first] = landmarks[samples.group == like].mean(axis=0)
     plan = Sampler(dataclasses.replace(samples, landmarks=landmarks), settings).epoch(0)
-    donors = np.concatenate([batch.donor[batch.blend & (batch.rows == first)] for batch in plan])
+    donors = np.concatenate([batch.other[batch.blend & (batch.rows == first)] for batch in plan])
     assert set(samples.group[donors]) == {like}
 
 
@@ -614,10 +650,11 @@ def test_the_learning_rate_warms_up() -> None:
         ({"decay_limit": 0.01}, "must not exceed"),
         ({"balance": "none", "pairs": True}, "need balance methods"),
         ({"swap": 0.5}, "add --self-blend"),
+        ({"partial": 0.5}, "add --pairs"),
         ({"ranking": 1.0}, "add --pairs"),
         ({"epochs": -1}, "at least 0"),
     ],
-    ids=["limit", "balance", "swap", "ranking", "epochs"],
+    ids=["limit", "balance", "swap", "partial", "ranking", "epochs"],
 )
 def test_settings_that_contradict_each_other_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):

@@ -3,13 +3,15 @@ person's (Li et al. 2020, arXiv 1912.13458).
 
 In the first, source and target are the same crop, made to differ a little in colour, sharpness, compression and place, as a swapped
 face and its frame do; in the second, features and light differ too. What a detector learns from them is the seam and the mismatch, not
-the habits of one generator. The papers draw masks from 68 or 81 landmarks; here a standard outline is laid through MTCNN's five.
+the habits of one generator. A real fake, too, can be laid on its own original in part: its traces then turn up in few places, and
+elsewhere the frame is as true as its pair. The papers draw masks from 68 or 81 landmarks; here a standard outline is laid through MTCNN's five.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,10 +77,8 @@ def self_blend(crop: Pixels, landmarks: Points, rng: np.random.Generator) -> Ble
     # only what is blended in: a coded frame around a clean face would teach that coding means fake
     source = _coded(source, rng)
     move = _small_move(crop.shape[0], rng)
-    side = (crop.shape[0], crop.shape[0])
-    source = cv2.warpAffine(source, move, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    mask = cv2.warpAffine(mask, move, side, flags=cv2.INTER_LINEAR)
-    return _laid(source, target, mask)
+    mask = cv2.warpAffine(mask, move, mask.shape, flags=cv2.INTER_LINEAR)
+    return _laid(_warped(source, move), target, mask)
 
 
 def swap_blend(
@@ -86,12 +86,19 @@ def swap_blend(
 ) -> Blended:
     """Blend a part of the donor's face onto another's, in place and in its colours. All landmarks must be known."""
     mask = blend_mask(crop.shape[0], landmarks, rng, WHOLE)
-    side = (crop.shape[0], crop.shape[0])
-    move = _affine(donor_landmarks, landmarks).T
-    source = _altered(donor, rng)
-    source = cv2.warpAffine(source, move, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    source = _warped(_altered(donor, rng), _affine(donor_landmarks, landmarks).T)
     source = _recoloured(source, crop, mask, rng.uniform(*RECOLOURED))
     return _laid(_coded(source, rng), crop, mask)
+
+
+def partial_fake(
+    fake: Pixels, landmarks: Points, original: Pixels, original_landmarks: Points, rng: np.random.Generator
+) -> Blended:
+    """Lay a part of a fake face on the frame that it was made from. Where landmarks are NaN, both crops are taken to lie alike."""
+    mask = blend_mask(fake.shape[0], landmarks, rng, WHOLE)
+    if np.isfinite(landmarks).all() and np.isfinite(original_landmarks).all():
+        original = _warped(original, _affine(original_landmarks, landmarks).T)
+    return _laid(fake, original, mask)
 
 
 def blend_mask(
@@ -146,6 +153,13 @@ def sheet(crops: Sequence[Pixels], made: Sequence[Blended], side: int = 160) -> 
 def _laid(source: Pixels, target: Pixels, mask: Mask) -> Blended:
     fake = cv2.blendLinear(source, target, mask, 1 - mask)
     return Blended(np.asarray(fake, np.uint8), np.asarray(source, np.uint8), mask)
+
+
+def _warped(crop: Pixels, move: npt.NDArray[np.floating[Any]]) -> Pixels:
+    """The crop moved by an affine map (2, 3), mirrored beyond its edges."""
+    side = (crop.shape[0], crop.shape[0])
+    moved = cv2.warpAffine(crop, move, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(moved, np.uint8)
 
 
 def _affine(points: Points, onto: Points) -> Points:

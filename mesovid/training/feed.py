@@ -16,7 +16,7 @@ from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings
 from mesovid.training.augment import augment
-from mesovid.training.blend import Blended, self_blend, swap_blend
+from mesovid.training.blend import Blended, partial_fake, self_blend, swap_blend
 from mesovid.training.sampler import Batch
 from mesovid.training.samples import CropReader, Samples
 
@@ -69,19 +69,24 @@ class Feed:
 
     def batch(self, batch: Batch) -> Pixels:
         """The crops of one planned batch. Members of a pair vary alike, so that only the manipulation tells them apart."""
-        half = len(batch.rows) // 2
+        half, made = len(batch.rows) // 2, batch.made
         crops = np.empty((len(batch.rows), self.size, self.size, 3), np.uint8)
         for place, row in enumerate(batch.rows):
             member = place % half if batch.paired else place
             pair = np.random.default_rng([*batch.seed, member])
-            crop = self.blended(batch, place).fake if batch.blend[place] else self.reader[int(row)]
+            crop = self.blended(batch, place).fake if made[place] else self.reader[int(row)]
             crops[place] = augment(crop, self.augmentation, pair)
         return crops
 
     def blended(self, batch: Batch, place: int) -> Blended:
         """The fake that a planned batch has made at a place, before it is varied."""
-        row, donor = int(batch.rows[place]), int(batch.donor[place])
-        return self._made(row, donor, np.random.default_rng([*batch.seed, place, 1]))
+        row, other = int(batch.rows[place]), int(batch.other[place])
+        rng, landmarks = np.random.default_rng([*batch.seed, place, 1]), self.samples.landmarks
+        if not batch.blend[place]:
+            return partial_fake(self.reader[row], landmarks[row], self.reader[other], landmarks[other], rng)
+        if other != row:
+            return swap_blend(self.reader[row], landmarks[row], self.reader[other], landmarks[other], rng)
+        return self_blend(self.reader[row], landmarks[row], rng)
 
     def _targets(self, crops: Pixels, labels: Floats) -> Floats:
         if self.teacher is None:
@@ -92,16 +97,11 @@ class Feed:
     def _plain(self, row: int) -> Pixels:
         if not self.samples.blend[row]:
             return self.reader[row]
-        return self._made(row, row, np.random.default_rng([VALIDATION_SEED, row])).fake
+        rng = np.random.default_rng([VALIDATION_SEED, row])
+        return self_blend(self.reader[row], self.samples.landmarks[row], rng).fake
 
     def _varied(self, row: int) -> Pixels:
         return augment(self._plain(row), self.augmentation, np.random.default_rng([VALIDATION_SEED, row, 1]))
-
-    def _made(self, row: int, donor: int, rng: np.random.Generator) -> Blended:
-        crop, landmarks = self.reader[row], self.samples.landmarks
-        if donor == row:
-            return self_blend(crop, landmarks[row], rng)
-        return swap_blend(crop, landmarks[row], self.reader[donor], landmarks[donor], rng)
 
     def _in_parallel(
         self, make: Callable[[int], tuple[Any, ...]], count: int, types: tuple[Any, ...]

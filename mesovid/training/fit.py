@@ -284,12 +284,12 @@ class _Run:
         self._reporter.say(f"going on after epoch {state.epoch} of {self._job.train.epochs}")
 
     def _draw_samples(self) -> None:
-        """What the network gets to see, as PNG: the first batches of training, and how their blended faces were made."""
+        """What the network gets to see, as PNG: the first batches of training, and how their blended and partial fakes were made."""
         plan = self._sampler.epoch(0)
         shown: list[Pixels] = []
         for batch in plan[: -(-SHEET_ROWS * SHEET_COLUMNS // self._job.train.batch_size)]:
             shown += list(self._train.batch(batch))
-        places = ((batch, int(place)) for batch in plan for place in np.flatnonzero(batch.blend))
+        places = ((batch, int(place)) for batch in plan for place in np.flatnonzero(batch.made))
         blended = list(itertools.islice(places, BLENDED_ROWS))
         with writing(self._job.folder):
             _write_png(self._job.folder / "samples.png", _grid(shown[: SHEET_ROWS * SHEET_COLUMNS]))

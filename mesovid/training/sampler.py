@@ -24,9 +24,14 @@ class Batch:
     rows: Integers  # (b,)
     fake: Flags  # (b,)
     blend: Flags  # (b,) make a fake of this real crop
-    donor: Integers  # (b,) and of this one: its own row where a face is blended onto itself
+    other: Integers  # (b,) and of this one: a blend's donor, the original under a partial fake; its own row where there is none
     weight: npt.NDArray[np.float32]  # (b,) of its loss
     paired: bool  # row i of the first half is the fake of row i of the second
+
+    @property
+    def made(self) -> Flags:
+        """Which are not shown as they lie in the dataset (b,)."""
+        return np.asarray(self.blend | (self.other != self.rows))
 
 
 class Sampler:
@@ -66,10 +71,11 @@ class Sampler:
             reals = self._draw(REAL, (settings.batch_size - half) * self.steps, rng)
         else:
             reals = np.where(blend, fakes, self._partner(fakes, rng))
+        others = np.where(blend, self._donors(epoch, fakes, blend), self._undersides(epoch, fakes, reals))
         by_step = (
             fakes.reshape(self.steps, half),
             blend.reshape(self.steps, half),
-            self._donors(epoch, fakes, blend).reshape(self.steps, half),
+            others.reshape(self.steps, half),
             reals.reshape(self.steps, -1),
         )
         return [self._halves(epoch, step, *parts) for step, parts in enumerate(zip(*by_step, strict=True))]
@@ -83,8 +89,17 @@ class Sampler:
                 donors[place] = self._donor(int(fakes[place]), rng)
         return donors
 
+    def _undersides(self, epoch: int, fakes: Integers, reals: Integers) -> Integers:
+        """What shows beside a part of each fake: nothing but itself, or now and then its pair, where that is its original."""
+        if not self._settings.partial:
+            return fakes
+        rng = np.random.default_rng([self._settings.seed, epoch, 3])
+        originals = reals[: len(fakes)]
+        known = self._samples.original[fakes] == self._samples.video[originals]
+        return np.where(known & (rng.random(len(fakes)) < self._settings.partial), originals, fakes)
+
     def _halves(
-        self, epoch: int, step: int, fakes: Integers, blend: Flags, donors: Integers, reals: Integers
+        self, epoch: int, step: int, fakes: Integers, blend: Flags, others: Integers, reals: Integers
     ) -> Batch:
         count = len(fakes) + len(reals)
         return Batch(
@@ -92,7 +107,7 @@ class Sampler:
             rows=np.concatenate([fakes, reals]),
             fake=np.arange(count) < len(fakes),
             blend=np.concatenate([blend, np.zeros(len(reals), bool)]),
-            donor=np.concatenate([donors, reals]),
+            other=np.concatenate([others, reals]),
             weight=np.ones(count, np.float32),
             paired=self._partner is not None,
         )
