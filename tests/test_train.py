@@ -332,6 +332,21 @@ def test_real_faces_alone_suffice_with_self_blending(faces: Path, tmp_path: Path
     assert (tmp_path / "run" / "self-blend.png").stat().st_size > 1000
 
 
+def test_the_sheet_shows_partial_fakes_beside_their_originals(
+    faces: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    train(job(faces, tmp_path / "run", dataclasses.replace(QUICK, epochs=1, pairs=True, partial=1.0)))
+    rows = np.split(cv2.imread(str(tmp_path / "run" / "self-blend.png"))[..., ::-1], fit.BLENDED_ROWS)
+    learned = gather([dataset], QUICK).train
+    side = len(rows[0])
+    crops = [read_crop(Path(str(path)), SIZE) for path in learned.path]
+    panels = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
+    for row in rows:
+        like = [number for number, panel in enumerate(panels) if np.array_equal(panel, row[:, :side])]
+        assert like
+        assert not learned.fake[like].any()
+
+
 def test_a_loss_that_is_no_number_stops_the_run_resumable(
     faces: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -294,7 +294,11 @@ class _Run:
         with writing(self._job.folder):
             _write_png(self._job.folder / "samples.png", _grid(shown[: SHEET_ROWS * SHEET_COLUMNS]))
             if blended:
-                crops = [self._train.reader[int(batch.rows[place])] for batch, place in blended]
+                reals = [
+                    int((batch.rows if batch.blend[place] else batch.other)[place])
+                    for batch, place in blended
+                ]
+                crops = [self._train.reader[row] for row in reals]
                 made = [self._train.blended(batch, place) for batch, place in blended]
                 _write_png(self._job.folder / "self-blend.png", sheet(crops, made))
 
