@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -91,6 +93,8 @@ def test_the_rule_is_said_in_words_and_numbers() -> None:
     assert "validation videos: at most 5% of the real ones lie above the threshold" in decision.rule
     assert decision.uncertain is not None
     assert decision.uncertain[1] == decision.threshold
+    strict = decide(videos(400), dataclasses.replace(RULE, false_alarms=0.005))
+    assert "at most 0.5% of the real ones" in strict.rule
 
 
 def test_varied_faces_calibrate_and_plain_ones_set_the_threshold() -> None:

@@ -49,10 +49,10 @@ def decide(
     threshold = max(0.5, *(_rounded_up(_exceeded_by(part, settings.false_alarms)) for part in (reals, *sets)))
     low = min(threshold, _rounded_down(-_exceeded_by(-fakes, settings.misses)))
     rule = (
-        f"on {len(reals)} real and {len(fakes)} fake validation videos: at most {settings.false_alarms:.0%} of the real ones"
+        f"on {len(reals)} real and {len(fakes)} fake validation videos: at most {100 * settings.false_alarms:g}% of the real ones"
         f"{f', and of each of {len(sets)} datasets,' if len(sets) > 1 else ''}"
         f" lie above the threshold ({np.mean(reals > threshold):.1%} do), which is at least 0.5; the uncertain band reaches"
-        f" down to where at most {settings.misses:.0%} of the fake ones lie below ({np.mean(fakes < low):.1%} do);"
+        f" down to where at most {100 * settings.misses:g}% of the fake ones lie below ({np.mean(fakes < low):.1%} do);"
         f" above it {np.mean(fakes > threshold):.0%} of the fakes are called fake"
         f"{'; probabilities are calibrated on their faces varied as in training' if varied else ''}"
     )
