@@ -263,7 +263,7 @@ class TrainSettings(Settings):
     )
     partial: float = setting(
         0.0,
-        "Share of the other fakes that show a part of the face alone, laid on its own original; needs pairs.",
+        "Share of the fakes of a dataset that show a part of the face alone, laid on their originals; needs pairs.",
         at_least=0,
         at_most=1,
     )

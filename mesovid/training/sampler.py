@@ -90,13 +90,12 @@ class Sampler:
         return donors
 
     def _undersides(self, epoch: int, fakes: Integers, reals: Integers) -> Integers:
-        """What shows beside a part of each fake: nothing but itself, or now and then its pair, where that is its original."""
+        """What shows beside a part of each fake: nothing but itself, or now and then its pair, where that shows its original."""
         if not self._settings.partial:
             return fakes
         rng = np.random.default_rng([self._settings.seed, epoch, 3])
-        originals = reals[: len(fakes)]
-        known = self._samples.original[fakes] == self._samples.video[originals]
-        return np.where(known & (rng.random(len(fakes)) < self._settings.partial), originals, fakes)
+        known = self._samples.original[fakes] == self._samples.video[reals]
+        return np.where(known & (rng.random(len(fakes)) < self._settings.partial), reals, fakes)
 
     def _halves(
         self, epoch: int, step: int, fakes: Integers, blend: Flags, others: Integers, reals: Integers
