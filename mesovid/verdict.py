@@ -114,6 +114,8 @@ def label_of(probability: float, rule: Rule) -> tuple[Label, str]:
         return "uncertain", f"between {low:.2f} and {high:.2f}, where this model cannot tell"
     if probability >= rule.threshold:
         return "fake", f"at or above the threshold of {rule.threshold:.2f}"
+    if rule.band is not None and probability < rule.band[0]:
+        return "real", f"below {rule.band[0]:.2f}, from where on this model cannot tell"
     return "real", f"below the threshold of {rule.threshold:.2f}"
 
 
