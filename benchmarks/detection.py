@@ -30,10 +30,11 @@ sys.path.insert(0, str(ROOT))
 from mesovid.backend import import_tensorflow  # noqa: E402
 from mesovid.errors import InputError  # noqa: E402
 from mesovid.faces import FaceFinder  # noqa: E402
+from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES  # noqa: E402
 from mesovid.opencv import cv2  # noqa: E402
 from mesovid.records import Face, Frame, Pixels  # noqa: E402
 from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings  # noqa: E402
-from mesovid.video import PICTURE_SUFFIXES, VIDEO_SUFFIXES, sample  # noqa: E402
+from mesovid.video import sample  # noqa: E402
 
 Boxes = npt.NDArray[np.float32]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mesovid.errors import InputError, MesovidError
+from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from mesovid.records import Failure, Scan
 from mesovid.scanner import OnCrops, Scanner
-from mesovid.video import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 

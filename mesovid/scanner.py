@@ -14,11 +14,12 @@ import numpy as np
 from mesovid.align import align
 from mesovid.classifier import Classifier, load_model
 from mesovid.faces import FaceFinder
+from mesovid.media import is_picture
 from mesovid.people import PeopleLinker
 from mesovid.records import Crop, FaceScore, Frame, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, Geometry, RuntimeSettings, SampleSettings, ScanSettings
 from mesovid.verdict import Rule, judge
-from mesovid.video import Sampling, is_picture, prefetch, sample
+from mesovid.video import Sampling, prefetch, sample
 
 DEFAULT_MODEL: str = ScanSettings().model
 OnCrops = Callable[

@@ -1,63 +1,22 @@
-"""Opens videos and pictures: the only place that does. Everything after it sees RGB frames with true timestamps.
-
-A video is read in two passes. The first reads its packets without decoding them (10 microseconds each) and so learns when
-every frame is shown and which ones are key frames; what containers say of their length is often wrong. The second
-decodes: from the key frame before a wanted frame up to that frame, without frames that no other one refers to, and jumps
-over what lies between. Only wanted frames become RGB. No pass holds more than a few frames.
-"""
+"""The frames of videos and pictures, with true timestamps. Everything after it sees RGB as a player shows it."""
 
 from __future__ import annotations
 
-import itertools
-import os
 import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-import av
-import numpy as np
-from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Disposition
-from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
-
-from mesovid.errors import InputError
-from mesovid.opencv import cv2
-from mesovid.records import Frame, Pixels, VideoInfo
+from mesovid.container import check_file
+from mesovid.decoding import Video
+from mesovid.media import is_picture
+from mesovid.pictures import read_picture
+from mesovid.records import Frame, VideoInfo
 from mesovid.settings import SampleSettings
-from mesovid.timeline import Integers, Timeline, TimelineBuilder, Times, choose
-
-VIDEO_SUFFIXES = frozenset([
-    ".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc",
-    ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogv", ".rm", ".rmvb",
-    ".ts", ".vob", ".webm", ".wmv", ".y4m",
-])  # fmt: skip
-PICTURE_SUFFIXES = frozenset(
-    [".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
-)
-THREADS = min(4, os.cpu_count() or 1)  # of a decoder; each holds a frame or two
-FIRST_PACKETS = 1000  # without one picture among them, a stream counts as unreadable
-READ_FAILURES = 100  # of a container, before it counts as ended
-SEEK_GAP = 64  # packets; fewer are read and dropped rather than jumped over
-GROUPS_BEFORE = (0, 1, 4, 16)  # groups of pictures decoded before the wanted one; more where fewer do not do
-RUN_GAP = 4  # frames; wanted frames this near to each other are decoded in one go
-# codecs whose marked frames are referred to by no other frame at all; HEVC's may be, by higher temporal layers
-SKIPPABLE = frozenset(["h264", "mpeg1video", "mpeg2video", "mpeg4"])
-TEXT_FORMATS = frozenset(["adf", "bin", "idf", "tty", "xbin"])  # FFmpeg draws text as a terminal would
-LONGEST = 1e8  # seconds; a container that says more is wrong
 
 Item = TypeVar("Item")
-
-
-def is_picture(path: str | Path) -> bool:
-    """Whether a file's name says that it is a still picture."""
-    return Path(path).suffix.lower() in PICTURE_SUFFIXES
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -85,9 +44,9 @@ class Sampling:
     warnings: list[str]  # what was odd about the input, a sentence each
 
     def __init__(self, path: Path, settings: SampleSettings) -> None:
-        _check_file(path)
+        check_file(path)
         self._settings = settings
-        self._source: _Source = _Picture(path) if is_picture(path) else _Video(path)
+        self._source: _Source = _Picture(path) if is_picture(path) else Video(path)
         self._lock = threading.Lock()
         self._closed = False
         self.info = self._source.info
@@ -164,18 +123,10 @@ class _Source(Protocol):
 
 
 class _Picture:
-    """A still picture, turned as its EXIF orientation says, in 8 bits a colour, without its alpha."""
+    """A still picture as a video of one frame."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:  # more pixels than OpenCV agrees to read, among others
-            image = None
-        if image is None:
-            raise InputError(
-                f"{path}: not a picture that can be read; it is damaged or something else by that name"
-            )
-        self._image: Pixels = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+        self._image = read_picture(path)
         height, width = self._image.shape[:2]
         self.info = VideoInfo(str(path), width, height, fps=None, frame_count=1, duration=None)
 
@@ -184,338 +135,3 @@ class _Picture:
 
     def close(self) -> None:
         pass
-
-
-class _Video:
-    """One opened video file. Packets are counted from the beginning of the file, whatever was jumped over."""
-
-    _packets: Iterator[Packet[VideoStream]]
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._reformatter = VideoReformatter()
-        self._timeline: Timeline | None = None
-        self._builder = TimelineBuilder()
-        self._errors = 0  # packets that could not be decoded
-        self._threads = THREADS
-        self._groups_before = GROUPS_BEFORE[0]
-        self._open()
-        try:
-            first = self._first_picture()
-        except InputError:
-            self.close()
-            raise
-        self._size = first.width, first.height  # as coded; a stream that changes its size is scaled to this
-        self._quarter_turns = round(first.rotation / 90)  # counterclockwise
-        self.info = _info(path, self._container, self._stream, first)
-
-    def close(self) -> None:
-        self._container.close()
-        # this generator refers back to self: without it the decoder and its frames are freed now, not at some later round
-        # of the garbage collector, which hardly runs in a program of few and large objects
-        self._packets = iter(())
-
-    def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]:
-        """The chosen frames; notes in `warnings` what could not be read."""
-        timeline = self._read_timeline()
-        times, duration = self._times(timeline)
-        chosen = choose(times, duration, timeline.key_indices(), settings)
-        if not len(chosen):
-            raise InputError(f"{self._path}: no frame {_part(settings)}; the video lasts {duration:.2f} s")
-        if timeline.timestamps is None:
-            warnings.append("the stream has no usable timestamps; times assume a constant frame rate")
-            pictures = self._in_order(chosen)
-        else:
-            pictures = self._by_time(timeline, timeline.timestamps, chosen)
-        given = repaired = self._errors = 0
-        for index, picture in pictures:
-            given += 1
-            repaired += picture.is_corrupt
-            yield Frame(index, float(times[index]), self._image(picture))
-        if not given:
-            raise InputError(
-                f"{self._path}: none of the {len(chosen)} frames asked for can be decoded; the file is damaged"
-            )
-        warnings += _shortcomings(self.info, duration, given, len(chosen), self._errors, repaired)
-
-    def _open(self) -> None:
-        self._container = _open(self._path)
-        self._stream = _video_stream(self._path, self._container)
-        self._context = self._stream.codec_context
-        self._context.thread_type = "AUTO"
-        self._context.thread_count = self._threads
-        self._packets = self._demux()
-        self._position = 0  # packets of the file before the next one of self._packets
-
-    def _demux(self) -> Iterator[Packet[VideoStream]]:
-        """The packets from here on, past errors of the container."""
-        for _ in range(READ_FAILURES):
-            try:
-                for packet in self._container.demux(self._stream):
-                    if packet.size:  # the last one is empty
-                        yield packet
-            except av.FFmpegError:
-                continue
-            return
-
-    def _read(self) -> Iterator[Packet[VideoStream]]:
-        for packet in self._packets:
-            self._position += 1
-            yield packet
-
-    def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
-        """The pictures that are ready after this packet; None asks for those still held back."""
-        try:
-            return self._context.decode(packet)
-        except av.FFmpegError:
-            self._errors += 1
-            return []
-
-    def _first_picture(self) -> VideoFrame:
-        """The first picture that can be decoded: it tells the rotation, and that the stream can be decoded at all."""
-        for packet in self._read():
-            self._add(packet)
-            pictures = self._decode(packet)
-            if not pictures and self._position == 1 and packet.is_keyframe and not packet.is_discard:
-                pictures = self._drain()  # mostly the first packet is enough
-            if pictures:
-                return pictures[0]
-            if self._position == FIRST_PACKETS:
-                break
-        if pictures := self._decode(None):
-            return pictures[0]
-        what = "can be decoded" if self._position else "is there"
-        raise InputError(
-            f"{self._path}: no frame of its {self._context.name} stream {what}; the file is damaged or cut off"
-        )
-
-    def _add(self, packet: Packet[VideoStream]) -> None:
-        # an AVI file says when to decode, not when to show, which B-frames make another order
-        timed = self._container.format.name != "avi" or self._context.name not in ("h264", "hevc")
-        timestamp = packet.pts if timed else None
-        self._builder.add(
-            timestamp, packet.duration or 0, key=packet.is_keyframe, shown=not packet.is_discard
-        )
-
-    def _read_timeline(self) -> Timeline:
-        """The first pass, from where `_first_picture` left off."""
-        if self._timeline is None:
-            for packet in self._read():
-                self._add(packet)
-            self._timeline = self._builder.build()
-        return self._timeline
-
-    def _times(self, timeline: Timeline) -> tuple[Times, float]:
-        """When each frame appears, in seconds from the first one, and when the last one disappears."""
-        rate = self._stream.guessed_rate or self._stream.average_rate or Fraction(25)
-        if timeline.timestamps is None:
-            return np.arange(timeline.count) / float(rate), timeline.count / float(rate)
-        tick = float(self._stream.time_base or 1)
-        times: Times = np.multiply(timeline.timestamps - timeline.timestamps[:1], tick, dtype=np.float64)
-        last = float(times[-1]) if len(times) else 0.0
-        return times, last + (timeline.last_duration * tick or 1 / float(rate))
-
-    def _by_time(
-        self, timeline: Timeline, timestamps: Integers, chosen: Integers
-    ) -> Iterator[tuple[int, VideoFrame]]:
-        """The chosen frames, from the key frame before each; for one that cannot be decoded the next that can."""
-        # groups of pictures: group g starts with key frame g - 1, group 0 comes before the first key frame
-        groups = np.searchsorted(timeline.keys, timestamps, side="right")
-        left = chosen.tolist()[::-1]
-        while left:
-            run = [left.pop()]
-            while left and (groups[left[-1]] == groups[run[-1]] or left[-1] - run[-1] <= RUN_GAP):
-                run.append(left.pop())
-            index = -1
-            for picture in self._run(timeline, int(groups[run[0]]), timestamps[run]):
-                index = min(int(np.searchsorted(timestamps, picture.pts or 0)), len(timestamps) - 1)
-                yield index, picture
-            if self._errors and self._threads > 1:
-                # threads report an error late and take sound pictures with them: go on with one, from the last one given
-                self._threads = 1
-                self._rewind()
-                left += [wanted for wanted in run[::-1] if wanted > index]
-                continue
-            following = int(np.searchsorted(groups, groups[run[-1]], side="right"))
-            if index < run[-1] and following < (left[-1] if left else len(timestamps)):
-                left.append(following)
-
-    def _run(self, timeline: Timeline, group: int, wanted: Integers) -> Iterator[VideoFrame]:
-        """For each timestamp in `wanted` the first picture at or after it, decoded from the start of `group` on."""
-        while True:
-            start = max(group - self._groups_before, 0)
-            pictures = self._run_from(timeline, start, wanted)
-            first = next(pictures, None)
-            if first is not None and first.pts == wanted[0]:
-                break
-            # some key frames are no clean start (gradual refresh): start earlier, from now on
-            if not start or self._groups_before == GROUPS_BEFORE[-1] or self._errors:
-                break
-            self._groups_before = GROUPS_BEFORE[GROUPS_BEFORE.index(self._groups_before) + 1]
-        if first is not None:
-            yield first
-            yield from pictures
-
-    def _run_from(self, timeline: Timeline, group: int, wanted: Integers) -> Iterator[VideoFrame]:
-        missing = wanted.tolist()[::-1]
-        unsent = set(missing)
-        for packet in self._packets_from(timeline, group):
-            needed = packet.pts in unsent or self._context.name not in SKIPPABLE
-            self._context.skip_frame = "DEFAULT" if needed else "NONREF"
-            pictures = self._decode(packet)
-            unsent.discard(packet.pts or 0)
-            if not unsent:
-                pictures += self._drain()
-            if self._errors and self._threads > 1:
-                return
-            yield from _first_at(pictures, missing)
-            if not unsent:
-                return
-        yield from _first_at(self._drain(), missing)
-
-    def _drain(self) -> list[VideoFrame]:
-        """The pictures still held back; the decoder then starts afresh."""
-        pictures = self._decode(None)
-        self._context.flush_buffers()
-        return pictures
-
-    def _in_order(self, chosen: Integers) -> Iterator[tuple[int, VideoFrame]]:
-        """The chosen frames, counted as they come out of the decoder."""
-        self._threads = 1  # see _by_time
-        self._rewind()
-        left = chosen.tolist()[::-1]
-        index = -1
-        for packet in itertools.chain(self._read(), [None]):
-            for picture in self._decode(packet):
-                index += 1
-                if left and index == left[-1]:
-                    left.pop()
-                    yield index, picture
-            if not left:
-                return
-
-    def _packets_from(self, timeline: Timeline, group: int) -> Iterator[Packet[VideoStream]]:
-        """The packets from the key frame of a group on."""
-        position = int(timeline.key_positions[group - 1]) if group else 0
-        if not 0 <= position - self._position <= SEEK_GAP and not (
-            group and self._seek(int(timeline.keys[group - 1]), position)
-        ):
-            self._rewind()
-        for packet in self._read():
-            if self._position > position:
-                yield packet
-
-    def _seek(self, timestamp: int, position: int) -> bool:
-        """Go to the key frame with this timestamp; False when the container cannot."""
-        try:
-            self._container.seek(timestamp, stream=self._stream)
-        except av.FFmpegError:
-            return False
-        packets = self._demux()
-        for packet in packets:
-            if packet.is_keyframe and packet.pts is not None and packet.pts >= timestamp:
-                self._packets = itertools.chain([packet], packets)
-                self._position = position
-                return packet.pts == timestamp
-        return False
-
-    def _rewind(self) -> None:
-        self._container.close()
-        self._open()
-
-    def _image(self, picture: VideoFrame) -> Pixels:
-        width, height = self._size
-        image = self._reformatter.reformat(picture, width, height, "rgb24", threads=1).to_ndarray()
-        return np.ascontiguousarray(np.rot90(image, self._quarter_turns), np.uint8)
-
-
-def _first_at(pictures: Iterable[VideoFrame], missing: list[int]) -> Iterator[VideoFrame]:
-    """Those pictures that are the first at or after a missing timestamp (in descending order), which is taken off."""
-    for picture in pictures:
-        if missing and picture.pts is not None and picture.pts >= missing[-1]:
-            while missing and picture.pts >= missing[-1]:
-                missing.pop()
-            yield picture
-
-
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder; a video or picture file is needed")
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: not a regular file; a video or picture file is needed")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
-    if empty:
-        raise InputError(f"{path}: the file is empty")
-
-
-def _open(path: Path) -> InputContainer:
-    # an absolute path is no URL or option, whatever the name begins with; and what calls itself a video may be a
-    # playlist, which must not make anyone fetch from the network
-    options = {"protocol_whitelist": "file"}
-    message = f"{path}: not a video that can be read; it is damaged, cut off or something else by that name"
-    try:
-        container = av.open(os.path.abspath(path), options=options, metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise InputError(message) from error
-    if container.format.name in TEXT_FORMATS:
-        container.close()
-        raise InputError(message)
-    return container
-
-
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The first video stream that is not the cover picture of a piece of music."""
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        if stream.codec_context is None:
-            raise InputError(f"{path}: its video codec is not known here; convert it to H.264, say")
-        return stream
-    kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
-    raise InputError(f"{path}: no video in it, only {' and '.join(kinds) or 'a cover picture'}")
-
-
-def _info(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
-    width, height = first.width, first.height
-    if round(first.rotation / 90) % 2:
-        width, height = height, width
-    fps = float(stream.average_rate or stream.guessed_rate or 0)
-    duration = None
-    if stream.duration is not None and stream.time_base is not None:
-        duration = float(stream.duration * stream.time_base)
-    elif container.duration is not None:
-        duration = container.duration / av.time_base
-    return VideoInfo(
-        path=str(path),
-        width=width,
-        height=height,
-        fps=fps if 0 < fps <= 1000 else None,
-        frame_count=stream.frames if 0 < stream.frames < 1e9 else None,
-        duration=duration if duration is not None and 0 < duration < LONGEST else None,
-    )
-
-
-def _part(settings: SampleSettings) -> str:
-    if settings.end is None:
-        return f"from {settings.start or 0:g} s on"
-    return f"between {settings.start or 0:g} s and {settings.end:g} s"
-
-
-def _shortcomings(
-    info: VideoInfo, duration: float, given: int, asked: int, errors: int, repaired: int
-) -> Iterator[str]:
-    """What could not be read of a video, a sentence each."""
-    if given < asked:
-        yield f"{given} of {asked} frames could be read; the video is damaged"
-    elif errors:
-        yield f"the video is damaged: {errors} pieces could not be decoded, and frames near them may show it"
-    if repaired:
-        yield f"{repaired} of {given} frames are damaged; the decoder filled in what was missing"
-    if info.duration is not None and duration < 0.9 * info.duration - 1:
-        yield f"the video ends after {duration:.1f} s; its file says {info.duration:.1f} s"

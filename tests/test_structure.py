@@ -14,9 +14,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 
 # lower layers never import upper ones; a package counts as one
 LAYERS = (
-    ("records", "errors", "assets"),
+    ("records", "errors", "assets", "media"),
     ("settings", "backend", "opencv"),
-    ("timeline", "align", "people", "networks", "verdict", "cuts"),
+    ("pictures",),
+    ("timeline", "align", "people", "networks", "verdict", "cuts", "container", "display"),
+    ("decoding",),
     ("video", "cascade", "meso", "mesolite", "architectures", "weights"),
     ("faces", "classifier", "dataset", "recipes", "report"),
     ("scanner", "training"),

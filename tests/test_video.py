@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 
 from mesovid.errors import InputError
+from mesovid.media import is_picture
 from mesovid.records import Frame
 from mesovid.settings import SampleSettings
-from mesovid.video import is_picture, prefetch, probe, sample
+from mesovid.video import prefetch, probe, sample
 
 ALL = SampleSettings(frames=1_000_000)
 

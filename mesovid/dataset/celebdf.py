@@ -9,7 +9,7 @@ from pathlib import Path
 from mesovid.dataset.labels import FAKE, REAL
 from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source, listed
 from mesovid.errors import DatasetError
-from mesovid.video import VIDEO_SUFFIXES
+from mesovid.media import VIDEO_SUFFIXES
 
 FOLDERS = {"Celeb-real": REAL, "YouTube-real": REAL, "Celeb-synthesis": FAKE}
 TEST_LIST = "List_of_testing_videos.txt"

@@ -17,8 +17,8 @@ from mesovid.dataset.labels import label_of, split_of
 from mesovid.dataset.manifest import MANIFEST, CropEntry, Dataset, read_card
 from mesovid.dataset.sources import media_files
 from mesovid.dataset.splits import leaks
+from mesovid.media import PICTURE_SUFFIXES
 from mesovid.opencv import cv2
-from mesovid.video import PICTURE_SUFFIXES
 
 PNG = b"\x89PNG\r\n\x1a\n"
 OnDone = Callable[[int], None]  # hears how many more files have been read

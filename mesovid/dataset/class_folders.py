@@ -19,7 +19,7 @@ from mesovid.dataset.sources import (
     media_files,
     video_keys,
 )
-from mesovid.video import is_picture
+from mesovid.media import is_picture
 
 EVERYTHING = ""  # key of a table of labels: the label of all files, whatever their folder
 

@@ -19,11 +19,12 @@ from mesovid.dataset.manifest import CropEntry
 from mesovid.dataset.sources import Source
 from mesovid.errors import InputError, MesovidError
 from mesovid.faces import FaceFinder
+from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.people import PeopleLinker
 from mesovid.records import Box, Face, Frame, FrameFaces, Pixels, VideoInfo
 from mesovid.settings import ExtractSettings, FaceSettings, Geometry, RuntimeSettings, SampleSettings
-from mesovid.video import is_picture, prefetch, sample
+from mesovid.video import prefetch, sample
 
 BATCH = 16  # frames that pass the detector at once
 PICTURES = 32  # pictures that make up one job

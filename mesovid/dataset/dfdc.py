@@ -11,7 +11,7 @@ from typing import Any
 from mesovid.dataset.labels import FAKE, REAL, split_of
 from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source, listed
 from mesovid.errors import DatasetError
-from mesovid.video import VIDEO_SUFFIXES
+from mesovid.media import VIDEO_SUFFIXES
 
 METADATA, PREVIEW, TEST = "metadata.json", "dataset.json", "labels.csv"
 PARTS = 3  # from so many on, parts are kept whole: they share no original and hardly an actor

@@ -25,9 +25,9 @@ from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset, write_car
 from mesovid.dataset.sources import Problem, Source
 from mesovid.dataset.splits import OWN_SPLITS, Leak, assign, leaks, parse_ratio
 from mesovid.errors import DatasetError
+from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.settings import ExtractSettings
-from mesovid.video import is_picture
 
 DEFAULT_SPLIT = "80/10/10"
 AHEAD = 2  # jobs that wait for each worker

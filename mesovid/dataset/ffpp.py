@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mesovid.dataset.labels import FAKE, REAL
 from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source, listed
-from mesovid.video import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 REALS, FAKES = "original_sequences", "manipulated_sequences"
 COMPRESSIONS = ("raw", "c0", "c23", "c40")  # beside them lie masks, which are no videos of faces

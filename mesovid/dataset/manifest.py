@@ -21,9 +21,9 @@ from mesovid.dataset import class_folders, tables
 from mesovid.dataset.labels import FAKE, REAL
 from mesovid.dataset.sources import NotThisLayoutError
 from mesovid.errors import DatasetError, SettingsError
+from mesovid.media import PICTURE_SUFFIXES, is_picture
 from mesovid.records import Box
 from mesovid.settings import Geometry
-from mesovid.video import PICTURE_SUFFIXES, is_picture
 
 SCHEMA = 1
 MANIFEST = "manifest.jsonl"

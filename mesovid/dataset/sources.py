@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mesovid.video import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 MEDIA = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from mesovid.dataset.labels import FAKE, label_of, split_of
 from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source
 from mesovid.errors import DatasetError
-from mesovid.video import is_picture
+from mesovid.media import is_picture
 
 NAMES = ("manifest.csv", "manifest.jsonl")
 # field -> names of its column, the first that is there counts

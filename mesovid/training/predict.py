@@ -14,12 +14,12 @@ from mesovid.dataset.labels import FAKE, REAL, label_of
 from mesovid.dataset.manifest import CARD, read_card
 from mesovid.dataset.sources import media_files
 from mesovid.errors import InputError, SettingsError
+from mesovid.media import PICTURE_SUFFIXES
 from mesovid.records import Label
 from mesovid.settings import Geometry
 from mesovid.training.evaluate import classify, geometry_differences, read_crop
 from mesovid.verdict import Rule
 from mesovid.verdict import label_of as judged
-from mesovid.video import PICTURE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
