@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from mesovid.training.metrics import Scores, measure
+from mesovid.evaluation.metrics import Scores, measure
 
 FRAMES = 8
 NOISE = 0.5  # standard deviation of a frame around its video, in units of the videos' own

@@ -21,12 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from mesovid.classifier import load_model, logit, sigmoid  # noqa: E402
 from mesovid.dataset.manifest import read_dataset  # noqa: E402
 from mesovid.errors import MesovidError  # noqa: E402
+from mesovid.evaluation.evaluate import choose_splits, in_tracks, score, scores_of  # noqa: E402
+from mesovid.evaluation.metrics import measure  # noqa: E402
+from mesovid.models.card import logit, sigmoid  # noqa: E402
+from mesovid.models.classifier import load_model  # noqa: E402
 from mesovid.settings import EvaluateSettings  # noqa: E402
-from mesovid.training.evaluate import choose_splits, in_tracks, score, scores_of  # noqa: E402
-from mesovid.training.metrics import measure  # noqa: E402
 from mesovid.verdict import AGGREGATES  # noqa: E402
 
 Floats = npt.NDArray[np.float64]

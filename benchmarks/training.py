@@ -26,9 +26,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from mesovid.architectures import build  # noqa: E402
 from mesovid.backend import import_tensorflow  # noqa: E402
 from mesovid.dataset.manifest import read_dataset  # noqa: E402
+from mesovid.models.architectures import build  # noqa: E402
 from mesovid.opencv import cv2  # noqa: E402
 from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings  # noqa: E402
 

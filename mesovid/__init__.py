@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mesovid.batch import scan_all
-    from mesovid.classifier import load_model
     from mesovid.errors import MesovidError
+    from mesovid.models.classifier import load_model
     from mesovid.records import Failure, Scan, Verdict
     from mesovid.scanner import Scanner, scan
     from mesovid.video import probe, sample
@@ -40,7 +40,7 @@ _HOMES = {
     "Scan": "records",
     "Scanner": "scanner",
     "Verdict": "records",
-    "load_model": "classifier",
+    "load_model": "models.classifier",
     "probe": "video",
     "sample": "video",
     "scan": "scanner",

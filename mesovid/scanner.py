@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mesovid.align import align
-from mesovid.classifier import Classifier, load_model
 from mesovid.faces import FaceFinder
 from mesovid.media import is_picture
+from mesovid.models.classifier import Classifier, load_model
 from mesovid.people import PeopleLinker
 from mesovid.records import Crop, FaceScore, Frame, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, Geometry, RuntimeSettings, SampleSettings, ScanSettings

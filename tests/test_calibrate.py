@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesovid.classifier import logit, sigmoid
+from mesovid.evaluation.metrics import Scores
+from mesovid.models.card import logit, sigmoid
 from mesovid.settings import TrainSettings
 from mesovid.training.calibrate import decide, fit
-from mesovid.training.metrics import Scores
 
 RULE = TrainSettings()
 

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesovid import assets, classifier
-from mesovid.architectures import build
-from mesovid.classifier import Calibration, Figure, ModelCard, available, load_model, read_card
+from mesovid import assets
 from mesovid.errors import ModelError
+from mesovid.models import card
+from mesovid.models.architectures import build
+from mesovid.models.card import Calibration, Figure, ModelCard, available, read_card
+from mesovid.models.classifier import load_model
+from mesovid.models.export import write_model
 from mesovid.settings import Geometry, NetworkSettings, RuntimeSettings
-from mesovid.training.export import write_model
 
 CARD = ModelCard(
     name="small",
@@ -111,7 +113,7 @@ def test_crops_of_another_kind_are_refused(crops: np.ndarray, exported: Path) ->
 
 def test_unknown_name_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch, exported: Path) -> None:
     monkeypatch.setattr(assets, "_PACKAGE", exported)
-    monkeypatch.setattr(classifier, "trained_models", lambda: exported)
+    monkeypatch.setattr(card, "trained_models", lambda: exported)
     assert [card.name for card in available()] == ["small"]
     assert load_model("small").card.name == "small"
     with pytest.raises(ModelError, match="no model 'large'; known: small"):
@@ -191,7 +193,7 @@ def test_a_card_survives_its_file(exported: Path) -> None:
 
 def test_scoring_does_without_tensorflow(exported: Path) -> None:
     code = (
-        "import sys; from mesovid.classifier import load_model; import numpy as np\n"
+        "import sys; from mesovid.models.classifier import load_model; import numpy as np\n"
         f"load_model({str(exported)!r})(np.zeros((1, 64, 64, 3), np.uint8))\n"
         "print([name for name in ('tensorflow', 'keras', 'h5py', 'onnx') if name in sys.modules])"
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mesovid.classifier import available
 from mesovid.cli import cli
 from mesovid.errors import ModelError
+from mesovid.models.card import available
 
 
 def run(*words: str | Path) -> Result:
@@ -49,7 +49,8 @@ def test_weights_of_a_shipped_model_can_be_imported_again(tmp_path: Path) -> Non
     import numpy as np
 
     from mesovid.assets import trained_models
-    from mesovid.classifier import load_model, read_card
+    from mesovid.models.card import read_card
+    from mesovid.models.classifier import load_model
 
     card = read_card("meso4")
     file = trained_models() / "meso4.keras"
@@ -100,7 +101,7 @@ def test_published_weights_give_their_published_scores(shared_data: Path, tmp_pa
     import cv2
     import numpy as np
 
-    from mesovid.classifier import load_model
+    from mesovid.models.classifier import load_model
 
     folder = shared_data / "published-weights"
     architecture = "meso4" if name.startswith("Meso4") else "mesoinception4"

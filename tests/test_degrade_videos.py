@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from mesovid.cli import cli
 from mesovid.dataset.layouts import gather
 from mesovid.errors import DatasetError
+from mesovid.evaluation.degrade import parse
+from mesovid.evaluation.degrade_videos import degrade_video, degrade_videos
 from mesovid.settings import SampleSettings
-from mesovid.training.degrade import parse
-from mesovid.training.degrade_videos import degrade_video, degrade_videos
 from mesovid.video import sample
 
 pytest.importorskip("av")

@@ -18,16 +18,17 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import TensorProto, helper
 
-from mesovid.classifier import Classifier, ModelCard, load_model, sha256_of
 from mesovid.cli import cli
 from mesovid.dataset.manifest import CropEntry, read_dataset, write_card, write_manifest
 from mesovid.errors import DatasetError, InputError, SettingsError
+from mesovid.evaluation import degrade
+from mesovid.evaluation.evaluate import Evaluation, choose_splits, evaluate, native_side
+from mesovid.evaluation.plots import plots, sheet
+from mesovid.evaluation.scoreboard import add
+from mesovid.evaluation.tables import tables, to_text
+from mesovid.models.card import ModelCard, sha256_of
+from mesovid.models.classifier import Classifier, load_model
 from mesovid.settings import EvaluateSettings, Geometry
-from mesovid.training import degrade
-from mesovid.training.evaluate import Evaluation, choose_splits, evaluate, native_side
-from mesovid.training.plots import plots, sheet
-from mesovid.training.scoreboard import add
-from mesovid.training.tables import tables, to_text
 
 SIZE = 32
 GEOMETRY = Geometry(size=SIZE)
@@ -284,7 +285,7 @@ def test_groups_are_what_originals_and_people_tie_together(folder: Path, model: 
 def test_a_mirror_image_counts_half() -> None:
     card = ModelCard(name="left", architecture="none", geometry=GEOMETRY)
     left = Classifier(card, lambda pixels: pixels[:, :, :16].mean(axis=(1, 2, 3)) / 255, "0")
-    from mesovid.training.evaluate import classify
+    from mesovid.evaluation.evaluate import classify
 
     image = np.zeros((SIZE, SIZE, 3), np.uint8)
     image[:, :16] = 255
@@ -410,7 +411,7 @@ class _Page(HTMLParser):
 
 
 def test_the_page_is_whole_and_needs_nothing_else(evaluation: Evaluation) -> None:
-    from mesovid.training.page import to_html
+    from mesovid.evaluation.page import to_html
 
     text = to_html(evaluation)
     page = _Page()
@@ -434,7 +435,7 @@ def test_the_page_is_whole_and_needs_nothing_else(evaluation: Evaluation) -> Non
 
 
 def test_names_cannot_break_the_page(evaluation: Evaluation) -> None:
-    from mesovid.training.page import to_html
+    from mesovid.evaluation.page import to_html
 
     page = _Page()
     page.feed(to_html(replace(evaluation, root=Path("<script>alert(1)</script>&"))))

@@ -8,17 +8,18 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from mesovid.architectures import BUILDERS, build
-from mesovid.classifier import ModelCard, load_model
 from mesovid.errors import ModelError
+from mesovid.models import export
+from mesovid.models.architectures import BUILDERS, build
+from mesovid.models.card import ModelCard
+from mesovid.models.classifier import load_model
+from mesovid.models.export import import_model, write_model
 from mesovid.settings import Geometry, NetworkSettings
-from mesovid.training import export
-from mesovid.training.export import import_model, write_model
 
 import keras  # isort: skip  # after mesovid, which keeps TensorFlow quiet
 from keras import layers  # isort: skip
 
-from mesovid.training.onnx_graph import convert  # isort: skip
+from mesovid.models.onnx_graph import convert  # isort: skip
 
 RNG = np.random.default_rng(3)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mesovid.architectures import build
+from mesovid.models.architectures import build
 from mesovid.training.fused import FusedBatchNormalization, fused
 
 import keras  # isort: skip  # after mesovid, which keeps TensorFlow quiet

@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
-from mesovid.architectures import BUILDERS, build
 from mesovid.errors import ModelError
+from mesovid.models.architectures import BUILDERS, build
+from mesovid.models.weights import load_weights, read_layers
 from mesovid.settings import NetworkSettings
-from mesovid.weights import load_weights, read_layers
 
 SAMPLES = ("df/df00204.jpg", "df/df01254.jpg", "real/real00240.jpg", "real/real00772.jpg")
 PUBLISHED = {  # P(real) of the four sample faces, resized bilinearly to 256 px

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from mesovid.architectures import build
+from mesovid.models.architectures import build
 
 
 def test_the_head_sees_what_a_part_of_the_face_has_that_the_crop_has_not() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from mesovid.training import metrics
-from mesovid.training.metrics import FIGURES, Scores
+from mesovid.evaluation import metrics
+from mesovid.evaluation.metrics import FIGURES, Scores
 
 
 def random_scores(seed: int, count: int = 80, ties: bool = False) -> Scores:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mesovid.classifier import load_model, read_card
 from mesovid.cli import cli
 from mesovid.errors import ModelError
-from mesovid.training.publish import publish
+from mesovid.models.card import read_card
+from mesovid.models.classifier import load_model
+from mesovid.models.publish import publish
 
 
 def scoreboard(path: Path, sha256: str) -> Path:

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mesovid.classifier import Calibration, load_model, read_card
 from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset
 from mesovid.errors import DatasetError, ModelError, TrainingError
+from mesovid.models.card import Calibration, read_card
+from mesovid.models.classifier import load_model
 from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, SettingsError, TrainSettings
 from mesovid.training import checkpoint, fit

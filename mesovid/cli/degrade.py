@@ -42,8 +42,8 @@ def command(
     """
     from mesovid.dataset.labels import parse_labels
     from mesovid.dataset.layouts import gather
-    from mesovid.training.degrade import parse
-    from mesovid.training.degrade_videos import degrade_videos
+    from mesovid.evaluation.degrade import parse
+    from mesovid.evaluation.degrade_videos import degrade_videos
 
     damages = parse(damage)
     if len(damages) != 1:

@@ -14,7 +14,7 @@ from mesovid.cli.options import complete_models, settings_options
 from mesovid.settings import EvaluateSettings, RuntimeSettings
 
 if TYPE_CHECKING:
-    from mesovid.training.evaluate import Evaluation
+    from mesovid.evaluation.evaluate import Evaluation
 
 
 @click.command()
@@ -57,13 +57,13 @@ def command(
     )
     _write(evaluation, format_, output)
     if page:
-        from mesovid.training.page import to_html
+        from mesovid.evaluation.page import to_html
 
         _write_file(Path(page), to_html(evaluation).encode())
     if plots:
         _write_plots(evaluation, Path(plots))
     if scoreboard:
-        from mesovid.training.scoreboard import add
+        from mesovid.evaluation.scoreboard import add
 
         add(Path(scoreboard), title or _title(evaluation), evaluation)
 
@@ -71,9 +71,9 @@ def command(
 def _evaluate(
     models: tuple[str, ...], folder: str, quiet: bool, settings: EvaluateSettings, runtime: RuntimeSettings
 ) -> Evaluation:
-    from mesovid.classifier import load_model
     from mesovid.dataset.manifest import read_dataset
-    from mesovid.training.evaluate import choose_splits, evaluate
+    from mesovid.evaluation.evaluate import choose_splits, evaluate
+    from mesovid.models.classifier import load_model
 
     classifiers = [load_model(model, runtime) for model in models]
     dataset = read_dataset(folder)
@@ -95,8 +95,8 @@ def _progress(total: int, quiet: bool) -> Any:
 
 
 def _write(evaluation: Evaluation, format_: str, output: str | None) -> None:
-    from mesovid.training.results import to_json
-    from mesovid.training.tables import to_text
+    from mesovid.evaluation.results import to_json
+    from mesovid.evaluation.tables import to_text
 
     if format_ == "json":
         text = json.dumps(to_json(evaluation), indent=1, ensure_ascii=False) + "\n"
@@ -109,7 +109,7 @@ def _write(evaluation: Evaluation, format_: str, output: str | None) -> None:
 
 
 def _write_plots(evaluation: Evaluation, folder: Path) -> None:
-    from mesovid.training.plots import plots, sheet
+    from mesovid.evaluation.plots import plots, sheet
 
     for name, picture in plots(evaluation).items():
         _write_file(folder / f"{name}.png", picture)

@@ -167,8 +167,8 @@ def _geometry(texts: tuple[str, ...], size: int | None) -> Geometry:
 
 def _known_geometry(name: str) -> Geometry:
     """The geometry of a dataset's folder, or of a model given by name or path."""
-    from mesovid.classifier import read_card
     from mesovid.dataset.manifest import CARD, read_dataset
+    from mesovid.models.card import read_card
 
     if (Path(name) / CARD).is_file():
         geometry = read_dataset(name).geometry

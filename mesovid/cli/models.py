@@ -22,7 +22,7 @@ def command(ctx: click.Context) -> None:
 @command.command("list")
 def list_models() -> None:
     """List the models that ship with mesovid."""
-    from mesovid.classifier import available
+    from mesovid.models.card import available
 
     for card in available():
         click.echo(f"{card.name:16} {card.architecture:16} {card.summary}")
@@ -33,7 +33,7 @@ def list_models() -> None:
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def show(name: str, format_: str) -> None:
     """Print the card of a model: what it is, what it was trained on, how good it is and where it fails."""
-    from mesovid.classifier import read_card
+    from mesovid.models.card import read_card
 
     card = read_card(name)
     if format_ == "json":
@@ -87,7 +87,7 @@ def import_(
 
     Only arrays are read; nothing in the file is run.
     """
-    from mesovid.training.export import import_model
+    from mesovid.models.export import import_model
 
     card = import_model(
         file, architecture=architecture, output=output, activation=activation, name=name, folder=folder
@@ -113,7 +113,7 @@ def publish(
     limits: str | None,
 ) -> None:
     """Copy a trained model to a folder, with the figures of `mesovid evaluate --scoreboard` in its card."""
-    from mesovid.training.publish import publish
+    from mesovid.models.publish import publish
 
     card = publish(model, folder, scoreboard=scoreboard, summary=summary, licence=licence, limits=limits)
     click.echo(

@@ -48,7 +48,7 @@ def settings_options(
 
 def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of shipped models, for the shell."""
-    from mesovid.classifier import available
+    from mesovid.models.card import available
 
     return [card.name for card in available() if card.name.startswith(incomplete)]
 

@@ -16,7 +16,7 @@ from mesovid.cli.options import complete_models, settings_options
 from mesovid.settings import RuntimeSettings
 
 if TYPE_CHECKING:
-    from mesovid.training.predict import Prediction
+    from mesovid.evaluation.predict import Prediction
 
 
 @click.command()
@@ -38,8 +38,8 @@ def command(
     \b
     Exit status: 0 all scored, 1 some file could not be read, 2 wrong usage.
     """
-    from mesovid.classifier import load_model
-    from mesovid.training.predict import find_faces, predict, report
+    from mesovid.evaluation.predict import find_faces, predict, report
+    from mesovid.models.classifier import load_model
 
     classifier = load_model(model, settings["runtime_settings"])
     predictions = list(predict(find_faces(faces, classifier), classifier, batch_size))

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from mesovid.classifier import Calibration, logit
+from mesovid.evaluation.metrics import Names, Scores
+from mesovid.models.card import Calibration, logit
 from mesovid.settings import TrainSettings
-from mesovid.training.metrics import Names, Scores
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,30 +17,31 @@ from typing import Any
 
 import numpy as np
 
-from mesovid.architectures import build, check_architecture
 from mesovid.backend import import_tensorflow
-from mesovid.classifier import ModelCard, find_card, load_model, read_card
 from mesovid.dataset.manifest import Dataset, read_dataset
 from mesovid.errors import TrainingError
+from mesovid.models.architectures import build, check_architecture
+from mesovid.models.card import ModelCard, find_card, read_card
+from mesovid.models.classifier import load_model
+from mesovid.models.weights import load_weights
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import Geometry, RuntimeSettings, TrainSettings
-from mesovid.weights import load_weights
 
 import_tensorflow()
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from mesovid.evaluation.metrics import Scores, auc  # noqa: E402
+from mesovid.models.export import save_keras, write_model  # noqa: E402
 from mesovid.training import checkpoint, curves  # noqa: E402
 from mesovid.training.blend import sheet  # noqa: E402
 from mesovid.training.calibrate import decide  # noqa: E402
 from mesovid.training.checkpoint import Epoch, State  # noqa: E402
-from mesovid.training.export import save_keras, write_model  # noqa: E402
 from mesovid.training.feed import Feed, Teacher  # noqa: E402
 from mesovid.training.fused import fused  # noqa: E402
 from mesovid.training.job import Job, describe, known_already, plan_of  # noqa: E402
-from mesovid.training.metrics import Scores, auc  # noqa: E402
 from mesovid.training.run_folder import (  # noqa: E402
     BEST,
     CURVES,

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as sk
 
+from mesovid.evaluation.degrade import severity
+from mesovid.evaluation.evaluate import Evaluation, Mistake, ModelEvaluation, fit, read_crop
+from mesovid.evaluation.metrics import reliability
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
-from mesovid.training.degrade import severity
-from mesovid.training.evaluate import Evaluation, Mistake, ModelEvaluation, fit, read_crop
-from mesovid.training.metrics import reliability
 
 COLOURS = ("#2f6f8f", "#c8643c", "#5d8a4a", "#8a5a9e", "#b08a2e", "#4a5568")
 REAL, FAKE = "#2f6f8f", "#c8643c"

@@ -12,10 +12,10 @@ from typing import Any
 
 from mesovid.dataset.manifest import write_atomically
 from mesovid.errors import InputError
-from mesovid.training.evaluate import ALL_FAKES, Evaluation
-from mesovid.training.metrics import Difference, Estimate
-from mesovid.training.results import to_json
-from mesovid.training.tables import UNKNOWN, Table, difference, estimate, markdown_table
+from mesovid.evaluation.evaluate import ALL_FAKES, Evaluation
+from mesovid.evaluation.metrics import Difference, Estimate
+from mesovid.evaluation.results import to_json
+from mesovid.evaluation.tables import UNKNOWN, Table, difference, estimate, markdown_table
 
 SCHEMA = 1
 _OVERVIEW = (

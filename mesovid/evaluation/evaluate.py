@@ -14,16 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mesovid.align import transform
-from mesovid.classifier import Classifier
 from mesovid.dataset.labels import FAKE
 from mesovid.dataset.manifest import CropEntry, Dataset, digest
 from mesovid.dataset.splits import linked_sets
 from mesovid.errors import DatasetError
-from mesovid.opencv import cv2
-from mesovid.records import ModelRef, Pixels
-from mesovid.settings import EvaluateSettings, Geometry
-from mesovid.training.degrade import Degradation, degrade, parse
-from mesovid.training.metrics import (
+from mesovid.evaluation.degrade import Degradation, degrade, parse
+from mesovid.evaluation.metrics import (
     Cluster,
     Difference,
     Estimate,
@@ -37,6 +33,10 @@ from mesovid.training.metrics import (
     paired,
     share,
 )
+from mesovid.models.classifier import Classifier
+from mesovid.opencv import cv2
+from mesovid.records import ModelRef, Pixels
+from mesovid.settings import EvaluateSettings, Geometry
 
 ALL_FAKES = "all fakes"
 PREFERRED_SPLITS = ("test", "dev", "valid")

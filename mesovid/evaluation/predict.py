@@ -9,15 +9,15 @@ from pathlib import Path
 
 from sklearn import metrics as sk
 
-from mesovid.classifier import Classifier
 from mesovid.dataset.labels import FAKE, REAL, label_of
 from mesovid.dataset.manifest import CARD, read_card
 from mesovid.dataset.sources import media_files
 from mesovid.errors import InputError, SettingsError
+from mesovid.evaluation.evaluate import classify, geometry_differences, read_crop
 from mesovid.media import PICTURE_SUFFIXES
+from mesovid.models.classifier import Classifier
 from mesovid.records import Label
 from mesovid.settings import Geometry
-from mesovid.training.evaluate import classify, geometry_differences, read_crop
 from mesovid.verdict import Rule
 from mesovid.verdict import label_of as judged
 

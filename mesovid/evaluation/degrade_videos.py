@@ -17,10 +17,10 @@ import numpy as np
 from mesovid.dataset.manifest import write_atomically
 from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError, InputError
+from mesovid.evaluation.degrade import KINDS, Degradation, import_av, parse
 from mesovid.media import is_picture
 from mesovid.records import Frame
 from mesovid.settings import SampleSettings
-from mesovid.training.degrade import KINDS, Degradation, import_av, parse
 from mesovid.video import sample
 
 MARK = "damage.json"  # in the folder of copies: what was done to them

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mesovid.classifier import SUFFIXES, Figure, ModelCard, find_card, read_card
 from mesovid.errors import ModelError
+from mesovid.models.card import SUFFIXES, Figure, ModelCard, find_card, read_card
 
 PROTOCOL = "mesovid evaluate; bootstrap over videos"
 

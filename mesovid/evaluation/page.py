@@ -6,10 +6,10 @@ import base64
 import html
 
 from mesovid import __version__
-from mesovid.training.evaluate import Evaluation, Mistake, ModelEvaluation
-from mesovid.training.metrics import Estimate
-from mesovid.training.plots import jpeg, plots, thumbnail
-from mesovid.training.tables import UNKNOWN, estimate, excluded_line, heading, html_table, tables
+from mesovid.evaluation.evaluate import Evaluation, Mistake, ModelEvaluation
+from mesovid.evaluation.metrics import Estimate
+from mesovid.evaluation.plots import jpeg, plots, thumbnail
+from mesovid.evaluation.tables import UNKNOWN, estimate, excluded_line, heading, html_table, tables
 
 _PLOTS = {
     "roc": "ROC curve: share of fakes called fake against share of reals called fake",

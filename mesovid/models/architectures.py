@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 # architecture -> "module:function"; imported when it is built, because the module imports TensorFlow
 BUILDERS = {
-    "meso4": "mesovid.meso:meso4",
-    "mesoinception4": "mesovid.meso:mesoinception4",
-    "mesolite": "mesovid.mesolite:mesolite",
+    "meso4": "mesovid.models.meso:meso4",
+    "mesoinception4": "mesovid.models.meso:mesoinception4",
+    "mesolite": "mesovid.models.mesolite:mesolite",
 }
 
 

@@ -12,20 +12,21 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mesovid.architectures import build
 from mesovid.backend import import_tensorflow
-from mesovid.classifier import ModelCard, load_model, sha256_of
 from mesovid.errors import MesovidError, ModelError
+from mesovid.models.architectures import build
+from mesovid.models.card import ModelCard, sha256_of
+from mesovid.models.classifier import load_model
+from mesovid.models.weights import load_weights
 from mesovid.records import Pixels
 from mesovid.settings import Geometry, NetworkSettings, RuntimeSettings
-from mesovid.weights import load_weights
 
 import_tensorflow()
 
 import keras  # noqa: E402
 import onnx  # noqa: E402
 
-from mesovid.training.onnx_graph import convert  # noqa: E402
+from mesovid.models.onnx_graph import convert  # noqa: E402
 
 TOLERANCE = 1e-4  # of P(fake) between the .keras and the .onnx file
 PROBES = 8  # crops on which both are compared when none are given

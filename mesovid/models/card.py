@@ -1,7 +1,7 @@
-"""A trained detector: its card, and its network on crops of faces. Loaded by name, by path, or from a training run's folder.
+"""A model's card: what it is, how its crops are cut, how its scores are to be read, and where a model lies.
 
 A model is three files of one stem: `<name>.json` (the card), `<name>.onnx` (what runs) and `<name>.keras` (what can be
-trained on, and runs with `runtime="tensorflow"`). Without weights that match their card nothing runs.
+trained on, and runs with `runtime="tensorflow"`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,23 +18,16 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from mesovid.architectures import build
 from mesovid.assets import trained_models
 from mesovid.errors import MesovidError, ModelError
-from mesovid.networks import load_onnx
-from mesovid.records import ModelRef, Pixels
-from mesovid.settings import Geometry, NetworkSettings, RuntimeSettings
-from mesovid.weights import load_weights
+from mesovid.settings import Geometry, NetworkSettings
 
 SCHEMA = 1  # of the card
 KIND = "mesovid model"  # tells a card from any other JSON file
 LIMIT = 16.0  # a float32 sigmoid knows no logit beyond this
 SUFFIXES = (".json", ".onnx", ".keras")
-# More at once is slower on a processor and takes memory: Meso-4 needs 3.4 ms a face and 120 MB by fours, 3.7 ms and 300 MB by 16.
-FACES_AT_ONCE = 4
 
 Probabilities = npt.NDArray[np.float64]
-Network = Callable[[Pixels], npt.NDArray[Any]]  # crops (n, size, size, 3) -> the network's own output (n, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,57 +128,14 @@ class ModelCard:
         (folder / f"{self.name}.json").write_text(text + "\n", encoding="utf-8")
 
 
-class Classifier:
-    """Judges crops of faces. `card` says how they must be cut."""
-
-    def __init__(self, card: ModelCard, network: Network, sha256: str) -> None:
-        self.card = card
-        self.ref = ModelRef(card.name, sha256, card.threshold)
-        self._network = network
-
-    def __call__(self, pixels: Pixels) -> Probabilities:
-        """Calibrated P(fake) `(n,)` of crops `(n, size, size, 3)`, uint8 RGB."""
-        size = self.card.geometry.size
-        if pixels.ndim != 4 or pixels.shape[1:] != (size, size, 3) or pixels.dtype != np.uint8:
-            raise ModelError(
-                f"{self.card.name} wants uint8 crops (n, {size}, {size}, 3), got {pixels.dtype} {pixels.shape}"
-            )
-        if not len(pixels):
-            return np.zeros(0)
-        return self.card.calibration(self.raw(pixels))
-
-    def raw(self, pixels: Pixels) -> Probabilities:
-        """P(fake) `(n,)` before calibration."""
-        output = np.asarray(self._network(pixels), np.float64).reshape(len(pixels))
-        if not np.isfinite(output).all():
-            raise ModelError(f"{self.card.name} gives scores that are not numbers; its weights are damaged")
-        return 1.0 - output if self.card.output == "real" else output
-
-
-def load_model(model: str | Path, settings: RuntimeSettings | None = None) -> Classifier:
-    """Load a shipped model by its name, any model by a path to one of its files, or the model of a run's folder.
-
-    Raises ModelError when it is unknown, damaged, or its weights are not those that its card names.
-    """
-    settings = settings or RuntimeSettings()
-    path = find_card(model)
-    card = _card_at(path)
-    weights = path.with_suffix(".onnx" if settings.runtime == "onnx" else ".keras")
-    sha256 = _verified(weights, card)
-    network = (
-        _onnx_network(weights, settings) if settings.runtime == "onnx" else _keras_network(weights, card)
-    )
-    return Classifier(card, network, sha256)
-
-
 def available() -> list[ModelCard]:
     """The cards of the models that ship with mesovid, by name."""
-    return [_card_at(path) for path in _shipped().values()]
+    return [card_at(path) for path in _shipped().values()]
 
 
 def read_card(model: str | Path) -> ModelCard:
     """The card of a model given as for `load_model`; its weights are not looked at."""
-    return _card_at(find_card(model))
+    return card_at(find_card(model))
 
 
 def find_card(model: str | Path) -> Path:
@@ -257,7 +207,8 @@ def _is_card(path: Path) -> bool:
     return isinstance(values, dict) and values.get("kind") == KIND
 
 
-def _card_at(path: Path) -> ModelCard:
+def card_at(path: Path) -> ModelCard:
+    """The card in this file. ModelError when it cannot be read."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -268,49 +219,6 @@ def _card_at(path: Path) -> ModelCard:
         return ModelCard.from_dict(values)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-
-
-def _verified(weights: Path, card: ModelCard) -> str:
-    """The sha256 of a weight file, when it is the one that the card names."""
-    if not weights.is_file():
-        raise ModelError(f"the weights of {card.name} are missing: no {weights}")
-    wanted = card.sha256.get(weights.suffix[1:])
-    try:
-        found = sha256_of(weights)
-    except OSError as error:
-        raise ModelError(f"cannot read {weights} ({error.strerror})") from error
-    if wanted is None:
-        raise ModelError(f"the card of {card.name} does not name {weights.name}; export the model again")
-    if found != wanted:
-        raise ModelError(
-            f"{weights} is not the file that its card names (sha256 {found[:12]}..., card {wanted[:12]}...);"
-            " it is damaged or was replaced"
-        )
-    return found
-
-
-def _onnx_network(path: Path, settings: RuntimeSettings) -> Network:
-    network = load_onnx(path, settings)
-    if network.device != "cpu":
-        return lambda pixels: network(pixels)[0]
-    parts = FACES_AT_ONCE
-    return lambda pixels: np.concatenate(
-        [network(pixels[i : i + parts])[0] for i in range(0, len(pixels), parts)]
-    )
-
-
-def _keras_network(path: Path, card: ModelCard) -> Network:
-    """The graph rebuilt by its architecture's name, with the file's arrays: nothing in the file is run."""
-    model = build(card.architecture, card.network, size=card.geometry.size)
-    load_weights(model, path)
-
-    import tensorflow as tf
-
-    shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
-    run = tf.function(
-        lambda x: model(tf.cast(x, tf.float32), training=False), input_signature=[shape], autograph=False
-    )
-    return lambda pixels: np.asarray(run(pixels).numpy())
 
 
 def _records(given: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from mesovid import __version__
-from mesovid.training.evaluate import Evaluation, ModelEvaluation
+from mesovid.evaluation.evaluate import Evaluation, ModelEvaluation
 
 SCHEMA = 1
 

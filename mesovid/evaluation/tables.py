@@ -6,8 +6,8 @@ import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mesovid.training.evaluate import Calls, Evaluation, MethodMeasures, ModelEvaluation, Robustness
-from mesovid.training.metrics import CALIBRATION_BINS, Difference, Estimate, Measures
+from mesovid.evaluation.evaluate import Calls, Evaluation, MethodMeasures, ModelEvaluation, Robustness
+from mesovid.evaluation.metrics import CALIBRATION_BINS, Difference, Estimate, Measures
 
 UNKNOWN = "–"
 MISTAKES = 8  # shown in text; the page and the sheet show all that were kept
