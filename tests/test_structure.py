@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 LAYERS = (
     ("records", "errors", "assets", "media", "folders", "texts"),
     ("settings", "backend", "opencv"),
-    ("pictures",),
+    ("pictures", "pool"),
     ("timeline", "align", "people", "networks", "verdict", "cuts", "container", "display"),
     ("decoding",),
     ("video", "cascade"),

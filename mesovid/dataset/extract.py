@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
-import signal
-import sys
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +21,10 @@ from mesovid.dataset.splits import OWN_SPLITS, Leak, assign, leaks, parse_ratio
 from mesovid.errors import DatasetError
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
+from mesovid.pool import Crash, run
 from mesovid.settings import ExtractSettings
 
 DEFAULT_SPLIT = "80/10/10"
-AHEAD = 2  # jobs that wait for each worker
 
 OnResults = Callable[[Sequence[Result]], None]  # sees the results of each job as it ends
 
@@ -177,110 +171,26 @@ def _run(
 
 
 def _results(jobs: list[Job], root: Path, settings: CutSettings, workers: int) -> Iterator[list[Result]]:
-    """The results of each job, as they come. A job that kills its worker twice fails; the others go on."""
-    if not workers:
-        cutter = Cutter(root, root / WORK / "stage-0", settings)
-        yield from map(cutter.cut, jobs)
-        return
-    suspects: list[Job] = []
-    while jobs or suspects:
-        # after a crash nobody knows whose fault it was: those that were under way go on one by one
-        batch, alone = (suspects[:1], True) if suspects else (jobs, False)
-        started: dict[Future[list[Result]], Job] = {}
-        finished: set[int] = set()
-        try:
-            for job, results in _pooled(batch, root, settings, 1 if alone else workers, started):
-                finished.add(job.number)
-                yield results
-        except BrokenProcessPool:
-            if alone:
-                yield [failed(source, "it crashed the worker process") for source in batch[0].sources]
-                finished.add(batch[0].number)
+    """The results of each job, as they come. A job that takes its worker down fails; the others go on."""
+    try:
+        for job, outcome in run(jobs, partial(_cut, root=root, settings=settings), workers):
+            if isinstance(outcome, Crash):
+                yield [failed(source, outcome.reason) for source in job.sources]
             else:
-                suspects = [job for job in started.values() if job.number not in finished]
-        jobs = [job for job in jobs if job.number not in finished]
-        suspects = [job for job in suspects if job.number not in finished]
-
-
-def _pooled(
-    jobs: Sequence[Job],
-    root: Path,
-    settings: CutSettings,
-    workers: int,
-    started: dict[Future[list[Result]], Job],
-) -> Iterator[tuple[Job, list[Result]]]:
-    """Jobs and results from one pool; `started` holds those under way. Raises BrokenProcessPool when a worker dies."""
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        max_workers=max(1, min(workers, len(jobs))),
-        mp_context=multiprocessing.get_context("spawn"),  # networks are not fork-safe
-        initializer=_start_worker,
-    )
-    waiting = iter(jobs)
-    try:
-        while True:
-            while len(started) < workers * (1 + AHEAD) and (job := next(waiting, None)) is not None:
-                with _interrupts_held():
-                    started[pool.submit(_work, job, root, settings)] = job
-            if not started:
-                return
-            for future in wait(started, return_when=FIRST_COMPLETED).done:
-                results = future.result()
-                yield started.pop(future), results
-    except BaseException:  # above all Ctrl-C: what is under way would be waited for; it can be done again
-        for child in set(multiprocessing.active_children()) - others:
-            child.kill()
-        raise
+                yield outcome
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        _cutters.clear()
 
 
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C comes after this, and never to the processes that are started here.
-
-    It would leave a pool whose threads are half started, or kill a worker that has not got as far as to ignore it. The mask is for
-    the workers, who take it over; it alone would not do here, where any other thread may receive the signal.
-    """
-    heard = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(heard):
-        yield
-        return
-    came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if sys.platform != "win32" else None
-    try:
-        yield
-    finally:
-        if sys.platform != "win32" and mask is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, heard)
-    if came:
-        heard(signal.SIGINT, None)
+_cutters: dict[tuple[Path, CutSettings], Cutter] = {}  # of this process: the last one alone
 
 
-_cutter: Cutter | None = None  # of this worker process
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent sees to it
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)
-
-
-def _work(job: Job, root: Path, settings: CutSettings) -> list[Result]:
-    global _cutter
-    if _cutter is None:  # not in the initializer, whose errors say no more than that the pool is broken
-        _cutter = Cutter(root, root / WORK / f"stage-{os.getpid()}", settings)
-    return _cutter.cut(job)
-
-
-def _die_with_parent() -> None:
-    """A killed parent cannot stop its workers; they must not write into the folder of its successor."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _cut(job: Job, root: Path, settings: CutSettings) -> list[Result]:
+    if (root, settings) not in _cutters:
+        cv2.setNumThreads(1)
+        _cutters.clear()
+        _cutters[root, settings] = Cutter(root, root / WORK / f"stage-{os.getpid()}", settings)
+    return _cutters[root, settings].cut(job)
 
 
 # The end

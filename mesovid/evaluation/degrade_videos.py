@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +17,7 @@ from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError, InputError
 from mesovid.evaluation.degrade import KINDS, Degradation, import_av, parse
 from mesovid.media import is_picture
+from mesovid.pool import Crash, run
 from mesovid.records import Frame
 from mesovid.settings import SampleSettings
 from mesovid.video import sample
@@ -99,12 +98,8 @@ def _damaged(frame: Frame, degradation: Degradation) -> np.ndarray:
 
 
 def _copied(jobs: Sequence[tuple[str, Path, Path, str]], workers: int) -> Iterator[Copy]:
-    if workers == 1:
-        yield from map(_copy, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_copy, jobs)
+    for (video, *_), outcome in run(jobs, _copy, 0 if workers == 1 else workers):
+        yield Copy(video, outcome.reason) if isinstance(outcome, Crash) else outcome
 
 
 def _copy(job: tuple[str, Path, Path, str]) -> Copy:
