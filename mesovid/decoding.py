@@ -105,6 +105,8 @@ class Video:
                         yield packet
             except av.FFmpegError:
                 continue
+            except IndexError:
+                pass  # PyAV's, at the end, where damage has brought up streams that were not there at the beginning
             return
 
     def _read(self) -> Iterator[Packet[VideoStream]]:
@@ -122,21 +124,35 @@ class Video:
 
     def _first_picture(self) -> VideoFrame:
         """The first picture that can be decoded: it tells the rotation, and that the stream can be decoded at all."""
-        for packet in self._read():
-            self._add(packet)
-            pictures = self._decode(packet)
-            if not pictures and self._position == 1 and packet.is_keyframe and not packet.is_discard:
-                pictures = self._drain()  # mostly the first packet is enough
-            if pictures:
-                return pictures[0]
-            if self._position == FIRST_PACKETS:
-                break
-        if pictures := self._decode(None):
-            return pictures[0]
+        picture = self._first_decoded()
+        if self._errors and self._threads > 1:
+            # a decoder with threads that has failed must not be flushed: VP9's then crashes on its next packet
+            self._threads = 1
+            self._builder = TimelineBuilder()
+            self._rewind()
+            picture = self._first_decoded()
+        if picture is not None:
+            return picture
         what = "can be decoded" if self._position else "is there"
         raise InputError(
             f"{self._path}: no frame of its {self._context.name} stream {what}; the file is damaged or cut off"
         )
+
+    def _first_decoded(self) -> VideoFrame | None:
+        """The first picture from the beginning of the file on; a decoder with threads gives up at its first error."""
+        for packet in self._read():
+            self._add(packet)
+            pictures = self._decode(packet)
+            if self._threads > 1 and self._position == 1 and packet.is_keyframe and not packet.is_discard:
+                pictures = pictures or self._decode(None)  # mostly the first packet is enough
+                if not self._errors:
+                    self._context.flush_buffers()
+            if pictures:
+                return pictures[0]
+            if (self._errors and self._threads > 1) or self._position == FIRST_PACKETS:
+                break
+        pictures = self._decode(None)
+        return pictures[0] if pictures else None
 
     def _add(self, packet: Packet[VideoStream]) -> None:
         # an AVI file says when to decode, not when to show, which B-frames make another order
