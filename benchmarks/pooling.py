@@ -25,8 +25,9 @@ from mesovid.dataset.manifest import read_dataset  # noqa: E402
 from mesovid.errors import MesovidError  # noqa: E402
 from mesovid.evaluation.evaluate import choose_splits, in_tracks, score, scores_of  # noqa: E402
 from mesovid.evaluation.metrics import measure  # noqa: E402
-from mesovid.models.card import logit, sigmoid  # noqa: E402
+from mesovid.models.card import logit  # noqa: E402
 from mesovid.models.classifier import load_model  # noqa: E402
+from mesovid.models.inputs import sigmoid  # noqa: E402
 from mesovid.settings import EvaluateSettings  # noqa: E402
 from mesovid.verdict import AGGREGATES  # noqa: E402
 

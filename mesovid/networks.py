@@ -30,6 +30,7 @@ PROVIDERS = {
 # CoreML comes with every build for macOS, but compiles a network anew for each shape of input, so it has to be asked for.
 AUTOMATIC = ("cuda", "directml", "openvino", "cpu")
 
+_TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
 _ERRORS = (
     ort_errors.EPFail,
     ort_errors.Fail,
@@ -103,7 +104,11 @@ class OnnxNetwork:
             )
         except _ERRORS as error:
             raise ModelError(f"{path} is damaged or no ONNX network ({_first_line(error)})") from error
-        self._inputs = [each.name for each in self._session.get_inputs()]
+        inputs = self._session.get_inputs()
+        self._inputs = [each.name for each in inputs]
+        self.input_types = [np.dtype(_TYPES.get(each.type, np.float32)) for each in inputs]
+        first = inputs[0].shape[0] if inputs and inputs[0].shape else None
+        self.fixed_batch = first if isinstance(first, int) else None  # the only number of images it takes
         self._outputs = [each.name for each in self._session.get_outputs()]
         self._check_device(settings.device)
 

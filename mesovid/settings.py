@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from mesovid.errors import SettingsError
 
 FACE_SIZE = 256  # px, side of a Meso-4 input
+
+# how a network wants its faces, and what it gives
+Colour = Literal["RGB", "BGR"]
+Layout = Literal["NHWC", "NCHW"]
+# what a network gives: P, or log(P / (1 - P)), of one class; or the same of two classes, by softmax or before it
+Scores = Literal["probability", "logit", "probabilities", "logits"]
+COLOURS: tuple[str, ...] = get_args(Colour)
+LAYOUTS: tuple[str, ...] = get_args(Layout)
+SCORES: tuple[str, ...] = get_args(Scores)
+Channels = tuple[float, float, float]  # a number for each colour
+IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)  # of RGB in 0..1, as torchvision normalises
+IMAGENET_DEVIATION: Channels = (0.229, 0.224, 0.225)
 
 
 def setting(

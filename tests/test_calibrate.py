@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesovid.evaluation.metrics import Scores
-from mesovid.models.card import logit, sigmoid
+from mesovid.models.card import logit
+from mesovid.models.inputs import sigmoid
 from mesovid.settings import TrainSettings
 from mesovid.training.calibrate import decide, fit
 

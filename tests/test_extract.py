@@ -28,6 +28,7 @@ from mesovid.dataset.extract import balance
 from mesovid.dataset.journal import read_results
 from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset
 from mesovid.errors import DatasetError, MesovidError
+from mesovid.models.card import read_card
 from mesovid.settings import ExtractSettings, Geometry
 
 QUICK = ("--frames", "2", "--size", "64", "--workers", "0")
@@ -116,7 +117,7 @@ def test_faces_are_upright_and_centred(tmp_path: Path, clip: ClipWriter) -> None
     (crop,) = dataset.crops
     assert crop.landmarks is not None
     assert crop.box is not None
-    assert dataset.geometry == Geometry(size=64)
+    assert dataset.geometry == replace(read_card("meso4").geometry, size=64)
     from mesovid.align import transform
 
     points = np.array([*crop.landmarks], np.float32)
@@ -484,11 +485,26 @@ def test_geometry_from_a_dataset_with_one_value_changed(tmp_path: Path, clip: Cl
         assert run(root, "--geometry", wrong, "-o", tmp_path / "three").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "geometry"),
+    [
+        (["--geometry", "paper"], Geometry(size=64)),
+        (["--geometry", "paper", "--geometry", "scale=2.5"], Geometry(size=64, scale=2.5)),
+        (["--geometry", "scale=2.5", "--geometry", "paper"], Geometry(size=64, scale=2.5)),
+    ],
+)
+def test_the_papers_geometry_is_one_word_away(
+    tmp_path: Path, clip: ClipWriter, words: list[str], geometry: Geometry
+) -> None:
+    root = write_files(tmp_path / "set", ["real/a.png"], clip)
+    assert extracted(root, "-o", tmp_path / "out", *words).geometry == geometry
+
+
 def test_the_recorded_settings_are_whole(tmp_path: Path, clip: ClipWriter) -> None:
     root = write_files(tmp_path / "set", ["real/a.png", "fake/b.png"], clip)
     extracted(root, "-o", tmp_path / "out")
     card = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert card["geometry"] == Geometry(size=64).to_dict()
+    assert card["geometry"] == (read_card("meso4").geometry.to_dict() | {"size": 64})
     assert card["counts"]["crops"] == 2
     assert card["settings"]["frames"] == 2
     assert card["collections"] == [{"path": str(root), "layout": "folders"}]

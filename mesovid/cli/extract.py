@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesovid.cli.options import settings_options
-from mesovid.errors import DatasetError, SettingsError
-from mesovid.settings import ExtractSettings, FaceSettings, Geometry, RuntimeSettings, SampleSettings
+from mesovid.cli.options import GEOMETRY_HELP, geometry_of, settings_options
+from mesovid.settings import ExtractSettings, FaceSettings, RuntimeSettings, SampleSettings
 
 if TYPE_CHECKING:
     from mesovid.dataset.cutter import Result
@@ -29,7 +28,7 @@ LAYOUTS = ("auto", "folders", "ffpp", "celebdf", "dfdc", "manifest")
 @click.option("--layout", type=click.Choice(LAYOUTS), default="auto", show_default=True, help="How the collection is laid out.")  # fmt: skip
 @click.option("--label", "labels", multiple=True, metavar="[NAME=]LABEL", help="What a class name means, real or fake; without NAME, the label of everything.")  # fmt: skip
 @click.option("--splits", metavar="FILE", type=click.Path(exists=True), help="Official splits: a file {split: [paths or pairs]}, or a folder of such.")  # fmt: skip
-@click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help="How faces are cut out: as a model or dataset has it, and single values, say scale=2.5.")  # fmt: skip
+@click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)  # fmt: skip
 @click.option("--size", type=int, metavar="PX", help="Side of a crop; the same as --geometry size=PX.")
 @click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes; 0 works in this one. Default: one a core.")  # fmt: skip
 @click.option("--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Also write a contact sheet.")
@@ -69,7 +68,7 @@ def command(
 
     _refuse_inside(output, sources)
     chosen = CutSettings(
-        geometry=_geometry(geometry, size),
+        geometry=geometry_of(geometry, size),
         sample=settings["sample_settings"],
         faces=settings["face_settings"],
         runtime=settings["runtime_settings"],
@@ -146,49 +145,6 @@ def _summarize(extraction: Extraction, progress: _Progress) -> None:
     if progress.crops:
         rate = progress.crops / max(progress.seconds, 1e-9)
         click.echo(f"{progress.crops} crops in {progress.seconds:.1f} s, {rate:.1f} a second", err=True)
-
-
-def _geometry(texts: tuple[str, ...], size: int | None) -> Geometry:
-    """The default geometry, or that of a model or dataset, with single values changed. UsageError for nonsense."""
-    values: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if equals and not Path(text).exists():
-            values[key.strip().replace("-", "_")] = _value(value.strip())
-        else:
-            values.update(_known_geometry(text).to_dict())
-    if size is not None:
-        values["size"] = size
-    try:
-        return Geometry.from_dict(values)
-    except (SettingsError, TypeError) as error:
-        raise click.UsageError(f"--geometry: {error}") from error
-
-
-def _known_geometry(name: str) -> Geometry:
-    """The geometry of a dataset's folder, or of a model given by name or path."""
-    from mesovid.dataset.manifest import CARD, read_dataset
-    from mesovid.models.card import read_card
-
-    if (Path(name) / CARD).is_file():
-        geometry = read_dataset(name).geometry
-        if geometry is None:
-            raise DatasetError(f"{name} does not say its geometry")
-        return geometry
-    return read_card(name).geometry
-
-
-def _value(text: str) -> Any:
-    """A number or truth value where the text is one, else the text; `Geometry` checks it."""
-    words = {"true": True, "yes": True, "false": False, "no": False}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _refuse_inside(output: str, sources: tuple[str, ...]) -> None:

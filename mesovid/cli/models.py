@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
-from mesovid.cli.options import complete_models
+from mesovid.cli.options import GEOMETRY_HELP, PAPER, complete_models, geometry_of
+from mesovid.settings import COLOURS, IMAGENET_DEVIATION, IMAGENET_MEAN, LAYOUTS, SCORES
+
+if TYPE_CHECKING:
+    from mesovid.models.card import ModelCard
 
 
 @click.group(invoke_without_command=True)
@@ -68,33 +72,85 @@ def _plain(value: object) -> str:
 
 @command.command("import")
 @click.argument("file", type=click.Path())
-@click.option("--architecture", required=True, help="Network that the weights belong to, such as meso4.")
-@click.option("--output", type=click.Choice(["fake", "real"]), required=True, help="What the network's output is the probability of.")  # fmt: skip
-@click.option(
-    "--activation", type=click.Choice(["relu", "elu", "leaky_relu"]), default="relu", show_default=True
-)
+@click.option("--output", type=click.Choice(["fake", "real"]), required=True, help="What the network's output tells; of two numbers, what the second one tells.")  # fmt: skip
 @click.option("--name", help="Name of the model. Default: the file's.")
-@click.option("--to", "folder", type=click.Path(file_okay=False), default=".", show_default=True, help="Folder for the model's three files.")  # fmt: skip
+@click.option("--to", "folder", type=click.Path(file_okay=False), default=".", show_default=True, help="Folder for the model's files.")  # fmt: skip
+@click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)
+@click.option("--architecture", help="Keras weights: the network that they belong to, such as meso4.")
+@click.option("--activation", type=click.Choice(["relu", "elu", "leaky_relu"]), help="Keras weights: activation of the network. Default: relu.")  # fmt: skip
+@click.option("--scores", type=click.Choice(SCORES), help="ONNX: the kind of number that it gives. Default: read off the graph.")  # fmt: skip
+@click.option("--colour", type=click.Choice(COLOURS), help="ONNX: order of the colours. Default: RGB.")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="ONNX: order of the axes. Default: read off the graph.")  # fmt: skip
+@click.option("--range", "input_range", nargs=2, type=float, metavar="LOW HIGH", help="ONNX: what 0 and 255 become. Default: 0 1.")  # fmt: skip
+@click.option("--mean", nargs=3, type=float, metavar="R G B", help="ONNX: taken off after that, in the network's order of colours.")  # fmt: skip
+@click.option("--deviation", nargs=3, type=float, metavar="R G B", help="ONNX: divided by after that.")
+@click.option("--imagenet", is_flag=True, help="ONNX: mean .485 .456 .406 and deviation .229 .224 .225.")
 def import_(
     file: str,
-    architecture: str,
     output: Literal["fake", "real"],
-    activation: Literal["relu", "elu", "leaky_relu"],
     name: str | None,
     folder: str,
+    geometry: tuple[str, ...],
+    architecture: str | None,
+    activation: str | None,
+    imagenet: bool,
+    **formats: Any,
 ) -> None:
-    """Take weights that were trained elsewhere: .h5 by layer order, or .hdf5 and .keras files of a known architecture.
+    """Take a detector that was trained elsewhere.
 
-    Only arrays are read; nothing in the file is run.
+    FILE is an .onnx file of any network from one face to one or two numbers (exported from PyTorch, say), or Keras weights (.h5 by
+    layer order, .hdf5, .keras) of a known architecture. Nothing in a Keras file is run; only its arrays are read.
     """
-    from mesovid.models.export import import_model
+    given = {key: value for key, value in formats.items() if value is not None}
+    if Path(file).suffix.lower() == ".onnx":
+        if architecture or activation:
+            raise click.UsageError("--architecture and --activation are for Keras weights; leave them out")
+        card = _import_onnx(file, output, name, folder, geometry, given, imagenet)
+    else:
+        if given or imagenet:
+            option = next(iter(given), "imagenet").removeprefix("input_")
+            raise click.UsageError(f"--{option} is for .onnx files; {file} is none")
+        if not architecture:
+            raise click.UsageError("Keras weights need --architecture, such as meso4")
+        from mesovid.models.export import import_model
 
-    card = import_model(
-        file, architecture=architecture, output=output, activation=activation, name=name, folder=folder
-    )
+        card = import_model(
+            file,
+            architecture=architecture,
+            output=output,
+            activation=cast('Literal["relu", "elu", "leaky_relu"]', activation or "relu"),
+            name=name,
+            folder=folder,
+            geometry=geometry_of(geometry or (PAPER,)),
+        )
+    path = Path(folder) / f"{card.name}.json"
     click.echo(
-        f"imported {card.name}; scan with it: mesovid scan --model {Path(folder) / card.name}.json ..."
+        f"imported {card.name}: {card.geometry.size} px, {card.layout}, {card.colour}, {card.scores} of {card.output};"
+        f" scan with it: mesovid scan --model {path} ..."
     )
+
+
+def _import_onnx(
+    file: str,
+    output: Literal["fake", "real"],
+    name: str | None,
+    folder: str,
+    geometry: tuple[str, ...],
+    formats: dict[str, Any],
+    imagenet: bool,
+) -> ModelCard:
+    from mesovid.models.foreign import import_onnx
+
+    if imagenet:
+        if "mean" in formats or "deviation" in formats:
+            raise click.UsageError("--imagenet sets --mean and --deviation; give one or the other")
+        formats |= {"mean": IMAGENET_MEAN, "deviation": IMAGENET_DEVIATION}
+    try:
+        return import_onnx(
+            file, output=output, name=name, folder=folder, geometry=geometry_of(geometry), **formats
+        )
+    except ValueError as error:  # of the formats
+        raise click.UsageError(str(error)) from error
 
 
 @command.command("publish")

@@ -7,12 +7,16 @@ import functools
 import types
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from mesovid.errors import SettingsError
-from mesovid.settings import Settings, check
+from mesovid.errors import DatasetError, SettingsError
+from mesovid.settings import Geometry, ScanSettings, Settings, check
+
+PAPER = "paper"  # the geometry of Afchar et al. 2018, by name
+GEOMETRY_HELP = f"How faces are cut out: as a model or dataset has it, or `{PAPER}`, and single values, say scale=2.5. Default: as the default model has it."
 
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
@@ -51,6 +55,50 @@ def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: st
     from mesovid.models.card import available
 
     return [card.name for card in available() if card.name.startswith(incomplete)]
+
+
+def geometry_of(texts: tuple[str, ...], size: int | None = None) -> Geometry:
+    """The default model's geometry, or a named one, with single values changed. UsageError for nonsense."""
+    named = [text for text in texts if "=" not in text or Path(text).exists()]
+    values = known_geometry(named[-1] if named else ScanSettings().model).to_dict()
+    for text in texts:
+        if text not in named:
+            key, _, value = text.partition("=")
+            values[key.strip().replace("-", "_")] = _value(value.strip())
+    if size is not None:
+        values["size"] = size
+    try:
+        return Geometry.from_dict(values)
+    except (SettingsError, TypeError) as error:
+        raise click.UsageError(f"--geometry: {error}") from error
+
+
+def known_geometry(name: str) -> Geometry:
+    """The geometry of `paper`, of a dataset's folder, or of a model given by name or path."""
+    if name == PAPER:
+        return Geometry()
+    from mesovid.dataset.manifest import CARD, read_dataset
+    from mesovid.models.card import read_card
+
+    if (Path(name) / CARD).is_file():
+        geometry = read_dataset(name).geometry
+        if geometry is None:
+            raise DatasetError(f"{name} does not say its geometry")
+        return geometry
+    return read_card(name).geometry
+
+
+def _value(text: str) -> Any:
+    """A number or truth value where the text is one, else the text; `Geometry` checks it."""
+    words = {"true": True, "yes": True, "false": False, "no": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _option(

@@ -20,12 +20,24 @@ import numpy.typing as npt
 
 from mesovid.assets import trained_models
 from mesovid.errors import MesovidError, ModelError
-from mesovid.settings import Geometry, NetworkSettings
+from mesovid.models.inputs import sigmoid
+from mesovid.settings import (
+    COLOURS,
+    LAYOUTS,
+    SCORES,
+    Channels,
+    Colour,
+    Geometry,
+    Layout,
+    NetworkSettings,
+    Scores,
+)
 
 SCHEMA = 1  # of the card
 KIND = "mesovid model"  # tells a card from any other JSON file
 LIMIT = 16.0  # a float32 sigmoid knows no logit beyond this
 SUFFIXES = (".json", ".onnx", ".keras")
+FOREIGN = "onnx"  # architecture of a network that was imported as an .onnx file, of whatever make
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -68,9 +80,14 @@ class ModelCard:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     parameters: int | None = None
     geometry: Geometry = field(default_factory=Geometry)  # of its crops; geometry.size is the input's side
-    colour: str = "RGB"
-    input_range: tuple[float, float] = (0.0, 255.0)  # what the network is given; it scales by itself
-    output: Literal["fake", "real"] = "fake"  # what the network's output is the probability of
+    # what the network is given; the shipped ones take bytes and scale by themselves
+    colour: Colour = "RGB"
+    input_range: tuple[float, float] = (0.0, 255.0)  # that 0..255 becomes
+    mean: Channels = (0.0, 0.0, 0.0)  # taken off, channel by channel in the network's order of colours
+    deviation: Channels = (1.0, 1.0, 1.0)  # divided by
+    layout: Layout = "NHWC"
+    scores: Scores = "probability"  # what kind of number the network gives
+    output: Literal["fake", "real"] = "fake"  # of which class; of two classes, which the second one is
     threshold: float = 0.5  # P(fake) from which a video is called fake
     uncertain: tuple[float, float] | None = None  # P(fake) between these, both included, decides nothing
     smallest_face: float | None = (
@@ -106,16 +123,26 @@ class ModelCard:
         if unknown := sorted(set(given) - known):
             raise ModelError(f"card with unknown field {unknown[0]!r}")
         try:
-            return cls(**given | _records(given))._checked()
+            return cls(**given | _records(given)).checked()
         except (TypeError, ValueError, KeyError, MesovidError) as error:
             raise ModelError(f"card that cannot be read ({error})") from error
 
-    def _checked(self) -> Self:
+    def checked(self) -> Self:
+        """This card, when its values make sense. ValueError otherwise."""
         low, high = self.uncertain or (self.threshold, self.threshold)
         if not 0 <= low <= high <= 1 or not 0 <= self.threshold <= 1:
             raise ValueError("threshold and uncertain band must be ordered and lie between 0 and 1")
         if self.output not in ("fake", "real"):
             raise ValueError(f"output is {self.output!r}; it must be fake or real")
+        for name, known in (("colour", COLOURS), ("layout", LAYOUTS), ("scores", SCORES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}")
+        low, high = self.input_range
+        numbers = (low, high, *self.mean, *self.deviation)
+        if not low < high or not all(math.isfinite(number) for number in numbers):
+            raise ValueError("input_range, mean and deviation must be finite, and the range ascending")
+        if len(self.mean) != 3 or len(self.deviation) != 3 or min(self.deviation) <= 0:
+            raise ValueError("mean and deviation want three numbers, and deviations above 0")
         if not all(math.isfinite(value) for value in (self.calibration.scale, self.calibration.shift)):
             raise ValueError("calibration is not finite")
         if self.calibration.scale <= 0:
@@ -174,12 +201,6 @@ def logit(probability: npt.ArrayLike) -> Probabilities:
     return result
 
 
-def sigmoid(x: npt.ArrayLike) -> Probabilities:
-    """1 / (1 + exp(-x)), without overflow."""
-    half: Probabilities = 0.5 * (1 + np.tanh(0.5 * np.asarray(x, np.float64)))
-    return half
-
-
 def _shipped() -> dict[str, Path]:
     paths = sorted(trained_models().glob("*.json"))
     return {path.stem: path for path in paths if _is_card(path)}
@@ -233,8 +254,9 @@ def _records(given: dict[str, Any]) -> dict[str, Any]:
     if given.get("uncertain") is not None:
         low, high = given["uncertain"]
         made["uncertain"] = (float(low), float(high))
-    if "input_range" in given:
-        made["input_range"] = tuple(given["input_range"])
+    for name in ("input_range", "mean", "deviation"):
+        if name in given:
+            made[name] = tuple(float(value) for value in given[name])
     if "figures" in given:
         made["figures"] = tuple(Figure(**figure) for figure in given["figures"])
     return made

@@ -14,16 +14,18 @@ import numpy.typing as npt
 
 from mesovid.errors import ModelError
 from mesovid.models.architectures import build
-from mesovid.models.card import ModelCard, Probabilities, card_at, find_card, sha256_of
+from mesovid.models.card import FOREIGN, ModelCard, Probabilities, card_at, find_card, sha256_of
+from mesovid.models.inputs import Prepare, preparation, probability_of
 from mesovid.models.weights import load_weights
-from mesovid.networks import load_onnx
+from mesovid.networks import OnnxNetwork, load_onnx
 from mesovid.records import ModelRef, Pixels
 from mesovid.settings import RuntimeSettings
 
 # More at once is slower on a processor and takes memory: Meso-4 needs 3.4 ms a face and 120 MB by fours, 3.7 ms and 300 MB by 16.
 FACES_AT_ONCE = 4
 
-Network = Callable[[Pixels], npt.NDArray[Any]]  # crops (n, size, size, 3) -> the network's own output (n, 1)
+# crops (n, size, size, 3), uint8 RGB -> the network's own output, (n, 1) or (n, 2)
+Network = Callable[[Pixels], npt.NDArray[Any]]
 
 
 class Classifier:
@@ -47,10 +49,13 @@ class Classifier:
 
     def raw(self, pixels: Pixels) -> Probabilities:
         """P(fake) `(n,)` before calibration."""
-        output = np.asarray(self._network(pixels), np.float64).reshape(len(pixels))
-        if not np.isfinite(output).all():
+        try:
+            found = probability_of(self._network(pixels), self.card.scores)
+        except ValueError as error:
+            raise ModelError(f"{self.card.name} gives {error}; its card says {self.card.scores}") from error
+        if not np.isfinite(found).all():
             raise ModelError(f"{self.card.name} gives scores that are not numbers; its weights are damaged")
-        return 1.0 - output if self.card.output == "real" else output
+        return 1.0 - found if self.card.output == "real" else found
 
 
 def load_model(model: str | Path, settings: RuntimeSettings | None = None) -> Classifier:
@@ -64,13 +69,17 @@ def load_model(model: str | Path, settings: RuntimeSettings | None = None) -> Cl
     weights = path.with_suffix(".onnx" if settings.runtime == "onnx" else ".keras")
     sha256 = _verified(weights, card)
     network = (
-        _onnx_network(weights, settings) if settings.runtime == "onnx" else _keras_network(weights, card)
+        _onnx_network(weights, card, settings)
+        if settings.runtime == "onnx"
+        else _keras_network(weights, card)
     )
     return Classifier(card, network, sha256)
 
 
 def _verified(weights: Path, card: ModelCard) -> str:
     """The sha256 of a weight file, when it is the one that the card names."""
+    if weights.suffix == ".keras" and card.architecture == FOREIGN:
+        raise ModelError(f"{card.name} was imported as an .onnx file alone; run it with --runtime onnx")
     if not weights.is_file():
         raise ModelError(f"the weights of {card.name} are missing: no {weights}")
     wanted = card.sha256.get(weights.suffix[1:])
@@ -88,14 +97,29 @@ def _verified(weights: Path, card: ModelCard) -> str:
     return found
 
 
-def _onnx_network(path: Path, settings: RuntimeSettings) -> Network:
+def _onnx_network(path: Path, card: ModelCard, settings: RuntimeSettings) -> Network:
     network = load_onnx(path, settings)
-    if network.device != "cpu":
-        return lambda pixels: network(pixels)[0]
-    parts = FACES_AT_ONCE
-    return lambda pixels: np.concatenate(
-        [network(pixels[i : i + parts])[0] for i in range(0, len(pixels), parts)]
-    )
+    prepare = _preparation(card, network.input_types[0])
+    parts = network.fixed_batch or (FACES_AT_ONCE if network.device == "cpu" else None)
+
+    def run(pixels: Pixels) -> npt.NDArray[Any]:
+        inputs = prepare(pixels)
+        step = parts or len(inputs)
+        return np.concatenate([_output(network, inputs[i : i + step]) for i in range(0, len(inputs), step)])
+
+    return run
+
+
+def _output(network: OnnxNetwork, few: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The first output for some faces; those that are missing for a network that takes a fixed number are filled up."""
+    missing = (network.fixed_batch or len(few)) - len(few)
+    if missing:
+        return network(np.concatenate([few, np.repeat(few[-1:], missing, axis=0)]))[0][: len(few)]
+    return network(few)[0]
+
+
+def _preparation(card: ModelCard, dtype: npt.DTypeLike) -> Prepare:
+    return preparation(card.colour, card.input_range, card.mean, card.deviation, card.layout, dtype)
 
 
 def _keras_network(path: Path, card: ModelCard) -> Network:
@@ -109,4 +133,5 @@ def _keras_network(path: Path, card: ModelCard) -> Network:
     run = tf.function(
         lambda x: model(tf.cast(x, tf.float32), training=False), input_signature=[shape], autograph=False
     )
-    return lambda pixels: np.asarray(run(pixels).numpy())
+    prepare = _preparation(card, np.uint8)
+    return lambda pixels: np.asarray(run(prepare(pixels)).numpy())

@@ -1,0 +1,237 @@
+"""Makes a mesovid model of a detector that was exported to ONNX elsewhere, say from PyTorch.
+
+Nothing in the file is run before it is known to be one graph of standard operators with its weights inside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import AttributeProto, GraphProto, TensorProto
+
+from mesovid.errors import ModelError
+from mesovid.models.card import FOREIGN, ModelCard, sha256_of
+from mesovid.models.classifier import load_model
+from mesovid.records import Pixels
+from mesovid.settings import Channels, Colour, Geometry, Layout, RuntimeSettings, Scores
+
+LARGEST_FILE = 2**30  # bytes
+DOMAINS = frozenset(["", "ai.onnx", "ai.onnx.ml", "com.microsoft"])  # what onnxruntime brings itself
+INPUT_TYPES = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+BYTES = (0.0, 255.0)
+PROBES = 4  # crops of noise that the network is tried on
+LAST_OPERATORS: dict[tuple[str, int], Scores] = {
+    ("Sigmoid", 1): "probability",
+    ("Softmax", 2): "probabilities",
+}
+
+
+def import_onnx(
+    file: str | Path,
+    *,
+    output: Literal["fake", "real"],
+    geometry: Geometry,
+    folder: str | Path = ".",
+    name: str | None = None,
+    scores: Scores | None = None,
+    colour: Colour = "RGB",
+    input_range: tuple[float, float] | None = None,
+    mean: Channels = (0.0, 0.0, 0.0),
+    deviation: Channels = (1.0, 1.0, 1.0),
+    layout: Layout | None = None,
+) -> ModelCard:
+    """Copy a detector's .onnx file to `folder` and write its card; it then scans, is evaluated and calibrated like any other.
+
+    `output` is the class whose number the network gives; of two, which the second one is. `scores`, `layout` and the
+    geometry's size are read off the graph where it says them; what it says wins over `geometry.size`. `input_range` is 0 to 1
+    where none is given, and 0 to 255 for a network that takes bytes. Raises ModelError for a
+    file that is damaged, keeps weights in other files, needs operators of its own, or does not take pictures of faces.
+    """
+    file = Path(file)
+    graph = _checked(_read(file), file)
+    taken = _input(graph, file)
+    found_layout, size = _shape(taken, layout, geometry.size, file)
+    bytes_ = taken.type.tensor_type.elem_type == TensorProto.UINT8
+    if bytes_ and (input_range or BYTES) != BYTES:
+        raise ModelError(f"{file} takes bytes, 0 to 255; leave the range out")
+    card = ModelCard(
+        name=name or file.stem,
+        summary=f"imported from {file.name}",
+        architecture=FOREIGN,
+        parameters=sum(int(np.prod(each.dims)) for each in graph.initializer),
+        geometry=replace(geometry, size=size),
+        colour=colour,
+        input_range=input_range or (BYTES if bytes_ else (0.0, 1.0)),
+        mean=mean,
+        deviation=deviation,
+        layout=found_layout,
+        scores=scores or _kind(graph, file),
+        output=output,
+        rule="not chosen on data: one half, no uncertain band",
+        sha256={"onnx": sha256_of(file)},
+        training={"imported": {"file": file.name, "sha256": sha256_of(file)}},
+        licence="that of the imported network",
+        limits="Trained elsewhere; never measured or calibrated by mesovid.",
+    ).checked()
+    with _beside(Path(folder), card.name) as work:
+        (work / f"{card.name}.onnx").write_bytes(file.read_bytes())
+        card.write(work)
+        _try(work / f"{card.name}.json")
+    return card
+
+
+def _read(file: Path) -> onnx.ModelProto:
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise ModelError(f"{file} is too large for a face detector ({file.stat().st_size:,} bytes)")
+        model = onnx.load(file, load_external_data=False)
+    except FileNotFoundError as error:
+        raise ModelError(f"no such file: {file}") from error
+    except OSError as error:
+        raise ModelError(f"cannot read {file} ({error.strerror})") from error
+    except DecodeError as error:
+        raise ModelError(f"{file} is damaged or no ONNX network") from error
+    if not model.graph.node:
+        raise ModelError(f"{file} is damaged or no ONNX network: it has no operators")
+    return model
+
+
+def _checked(model: onnx.ModelProto, file: Path) -> GraphProto:
+    """The graph of a model that needs nothing beside its file and ONNX Runtime."""
+    own = {(function.domain, function.name) for function in model.functions}
+    inside = [model.graph, *model.functions]
+    for node in (node for part in inside for node in _nodes(part.node)):
+        if node.domain not in DOMAINS and (node.domain, node.op_type) not in own:
+            raise ModelError(
+                f"{file} needs the operator {node.op_type} of {node.domain!r}, which ONNX Runtime does not bring;"
+                " export it with standard operators"
+            )
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):
+        raise ModelError(
+            f"{file} keeps weights in another file; save it as one (PyTorch: torch.onnx.export(..., external_data=False))"
+        )
+    return model.graph
+
+
+def _nodes(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """All operators, those inside of branches and loops included."""
+    for node in nodes:
+        yield node
+        for graph in _graphs(node):
+            yield from _nodes(graph.node)
+
+
+def _graphs(node: onnx.NodeProto) -> Iterator[GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    graphs = [model.graph]
+    for part in [model.graph, *model.functions]:
+        for node in _nodes(part.node):
+            graphs += _graphs(node)
+            for attribute in node.attribute:
+                if attribute.type == AttributeProto.TENSOR:
+                    yield attribute.t
+                yield from attribute.tensors
+    for graph in graphs:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield sparse.values
+            yield sparse.indices
+
+
+def _input(graph: GraphProto, file: Path) -> onnx.ValueInfoProto:
+    """The one input that is no weight."""
+    weights = {each.name for each in graph.initializer}
+    inputs = [each for each in graph.input if each.name not in weights]
+    if len(inputs) != 1:
+        names = ", ".join(each.name for each in inputs) or "none"
+        raise ModelError(
+            f"{file} has {len(inputs)} inputs ({names}); a face detector has one, the picture of a face"
+        )
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind not in INPUT_TYPES:
+        known = ", ".join(INPUT_TYPES.values())
+        raise ModelError(
+            f"{file} takes {TensorProto.DataType.Name(kind).lower()} values; it must be one of {known}"
+        )
+    taken: onnx.ValueInfoProto = inputs[0]
+    return taken
+
+
+def _shape(taken: onnx.ValueInfoProto, asked: Layout | None, size: int, file: Path) -> tuple[Layout, int]:
+    """The layout and the side of the pictures that a network takes, as far as its graph says them."""
+    dims = [dim.dim_value or None for dim in taken.type.tensor_type.shape.dim]  # None: any
+    shown = "x".join("any" if dim is None else str(dim) for dim in dims)
+    if len(dims) != 4:
+        raise ModelError(
+            f"{file} takes {shown or 'single numbers'}; it must take pictures of faces, such as any x3x224x224"
+        )
+    colours: dict[Layout, int | None] = {"NCHW": dims[1], "NHWC": dims[3]}
+    fits = [layout for layout, count in colours.items() if count in (3, None)]
+    known = [layout for layout, count in colours.items() if count == 3]
+    found = asked or (known[0] if len(known) == 1 else None)
+    if found is None:
+        raise ModelError(f"{file} takes {shown}, which does not tell its layout; give --layout NCHW or NHWC")
+    if found not in fits:
+        raise ModelError(f"{file} takes {shown}, which is not {found} with three colours")
+    sides = {dim for dim in (dims[2:] if found == "NCHW" else dims[1:3]) if dim is not None}
+    if len(sides) > 1:
+        raise ModelError(f"{file} takes {shown}; faces are cut square")
+    return found, sides.pop() if sides else size
+
+
+def _kind(graph: GraphProto, file: Path) -> Scores:
+    """What the first output is, by its shape and the operator that it comes from."""
+    shape = graph.output[0].type.tensor_type.shape.dim
+    columns = shape[-1].dim_value if len(shape) > 1 else 1
+    last = next((node for node in graph.node if graph.output[0].name in node.output), None)
+    if columns not in (1, 2):
+        raise ModelError(
+            f"{file} gives {columns or 'an unknown number of'} numbers a face; a detector of fakes gives one or two"
+            " (say which with --scores if the graph does not)"
+        )
+    known = LAST_OPERATORS.get((last.op_type if last else "", columns))
+    return known or ("logit" if columns == 1 else "logits")
+
+
+def _try(card: Path) -> None:
+    """Run the network as a scan would."""
+    classifier = load_model(card, RuntimeSettings(device="cpu"))
+    size = classifier.card.geometry.size
+    noise: Pixels = np.random.default_rng(0).integers(0, 256, (PROBES, size, size, 3), dtype=np.uint8)
+    try:
+        scored = classifier.raw(noise)
+    except MemoryError as error:
+        raise ModelError(f"{card.stem} takes too much memory for {PROBES} faces of {size} px") from error
+    again = classifier.raw(noise[:1])
+    if abs(float(scored[0] - again[0])) > 1e-3:
+        raise ModelError(
+            f"{card.stem} scores a face differently alone ({again[0]:.3f}) and beside others ({scored[0]:.3f});"
+            " export it for inference (model.eval()), without batch statistics"
+        )
+
+
+@contextlib.contextmanager
+def _beside(folder: Path, name: str) -> Iterator[Path]:
+    """A work folder whose two files move to `folder` at the end, the card last; on failure nothing is left."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as work:
+            yield Path(work)
+            for suffix in (".onnx", ".json"):
+                (Path(work) / f"{name}{suffix}").replace(folder / f"{name}{suffix}")
+    except OSError as error:
+        raise ModelError(f"cannot write the model {name} to {folder} ({error.strerror or error})") from error
