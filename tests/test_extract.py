@@ -497,7 +497,7 @@ def test_the_papers_geometry_is_one_word_away(
     tmp_path: Path, clip: ClipWriter, words: list[str], geometry: Geometry
 ) -> None:
     root = write_files(tmp_path / "set", ["real/a.png"], clip)
-    assert extracted(root, "-o", tmp_path / "out", *words).geometry == geometry
+    assert extracted(root, *words, "-o", tmp_path / "out").geometry == geometry
 
 
 def test_the_recorded_settings_are_whole(tmp_path: Path, clip: ClipWriter) -> None:
