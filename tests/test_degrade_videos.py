@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from mesovid.cli import cli
 from mesovid.dataset.layouts import gather
+from mesovid.dataset.sources import Options
 from mesovid.errors import DatasetError
 from mesovid.evaluation.degrade import parse
 from mesovid.evaluation.degrade_videos import degrade_video, degrade_videos
@@ -134,7 +135,7 @@ def test_pictures_alone_have_nothing_to_damage(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "face.png"), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(DatasetError, match="evaluate --degrade"):
         degrade_videos(
-            gather([tmp_path], labels={"": "real"}).sources, tmp_path / "out", parse("blur:1")[0], 1
+            gather([tmp_path], Options(labels={"": "real"})).sources, tmp_path / "out", parse("blur:1")[0], 1
         )
 
 

@@ -12,7 +12,7 @@ from mesovid.dataset import ffpp
 from mesovid.dataset.class_folders import video_names
 from mesovid.dataset.labels import label_of, parse_labels
 from mesovid.dataset.layouts import Gathered, gather
-from mesovid.dataset.sources import Source
+from mesovid.dataset.sources import Options, Source
 from mesovid.errors import DatasetError, InputError
 
 
@@ -243,12 +243,12 @@ def test_a_folder_nobody_can_label_is_told_and_the_rest_is_read(tmp_path: Path) 
     (problem,) = gathered.problems
     assert problem.name.endswith("cats")
     assert "--label cats=real" in problem.why
-    assert len(gather([root], labels={"cats": "fake"}).sources) == 4
+    assert len(gather([root], Options(labels={"cats": "fake"})).sources) == 4
 
 
 def test_one_label_for_a_plain_folder_of_pictures(tmp_path: Path) -> None:
     root = write_files(tmp_path, ["A_Cook_0001.jpg", "A_Gore_0008.jpg", "A_Gore_0009.jpg", "B_1.jpg"])
-    gathered = gather([root], labels={"": "real"})
+    gathered = gather([root], Options(labels={"": "real"}))
     assert {s.video: len(s.files) for s in gathered.sources} == {"A_Cook": 1, "A_Gore": 2, "B": 1}
     assert {s.label for s in gathered.sources} == {"real"}
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from mesovid.cli.options import class_options
+
+if TYPE_CHECKING:
+    from mesovid.dataset.sources import Options
 
 SHOWN = 20  # findings of each kind that are listed without --all
 
@@ -21,16 +26,20 @@ def command() -> None:
 @click.option("-o", "--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Write a contact sheet: faces of each split, label and method.")  # fmt: skip
 @click.option("--columns", type=click.IntRange(1, 100), default=10, show_default=True, help="Faces a row of the sheet.")  # fmt: skip
 @click.option("--rows", type=click.IntRange(1, 100), default=2, show_default=True, help="Rows for each split, label and method.")  # fmt: skip
-def show(dataset: str, sheet: str | None, columns: int, rows: int) -> None:
+@class_options
+def show(dataset: str, sheet: str | None, columns: int, rows: int, options: Options) -> None:
     """Say what is in a dataset, and what was left out of it."""
     from mesovid.dataset.journal import read_results
-    from mesovid.dataset.manifest import digest, read_card, read_dataset
+    from mesovid.dataset.manifest import digest, read_card, read_datasets
     from mesovid.dataset.show import losses, table, write_sheet
     from mesovid.dataset.sources import Problem
 
-    read = read_dataset(dataset)
+    (read,) = read_datasets([dataset], options, whole=False)
     click.echo(table(read.crops))
-    problems = [Problem(entry["name"], entry["why"]) for entry in read_card(read.root).get("problems", [])]
+    problems = [
+        *(Problem(entry["name"], entry["why"]) for entry in read_card(read.root).get("problems", [])),
+        *read.problems,
+    ]
     if text := losses(read_results(read.root).values(), problems):
         click.echo(text)
     geometry = read.geometry
@@ -47,18 +56,18 @@ def show(dataset: str, sheet: str | None, columns: int, rows: int) -> None:
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
 @click.option("--fast", is_flag=True, help="Do not open the pictures.")
 @click.option("--all", "all_", is_flag=True, help=f"List every finding, not {SHOWN} of each kind.")
-def check(datasets: tuple[str, ...], fast: bool, all_: bool) -> None:
+@class_options
+def check(datasets: tuple[str, ...], fast: bool, all_: bool, options: Options) -> None:
     """Verify files, labels, splits and leaks of datasets, also of class folders that others made.
 
     \b
     Exit status: 0 no error (warnings may be), 1 errors.
     """
     from mesovid.dataset.check import check_dataset, cores
-    from mesovid.dataset.manifest import read_dataset
+    from mesovid.dataset.manifest import read_datasets
 
     errors = 0
-    for name in datasets:
-        read = read_dataset(name)
+    for name, read in zip(datasets, read_datasets(datasets, options, whole=False), strict=True):
         with _bar(0 if fast else len(read.crops)) as bar:
             on_done = bar.update if bar is not None else None
             report = check_dataset(read, read_files=not fast, workers=cores(), on_done=on_done)

@@ -6,11 +6,15 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from mesovid.cli.options import class_options
 from mesovid.errors import DatasetError, SettingsError
+
+if TYPE_CHECKING:
+    from mesovid.dataset.sources import Options
 
 
 @click.command()
@@ -18,7 +22,7 @@ from mesovid.errors import DatasetError, SettingsError
 @click.option("-o", "--output", required=True, metavar="FOLDER", type=click.Path(file_okay=False), help="New folder for the copies, or one to finish.")  # fmt: skip
 @click.option("--damage", required=True, metavar="KIND:AMOUNT", help="h264:CRF, jpeg:QUALITY, resize:FACTOR (down and up again), blur:SIGMA, noise:SIGMA, brightness:FACTOR or gamma:EXPONENT.")  # fmt: skip
 @click.option("--split", help="Copy this split of the collection alone.")
-@click.option("--label", "labels", multiple=True, metavar="[NAME=]LABEL", help="What a class name means, real or fake; without NAME, the label of everything.")  # fmt: skip
+@class_options
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes. Default: one a core.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
@@ -26,9 +30,9 @@ def command(
     output: str,
     damage: str,
     split: str | None,
-    labels: tuple[str, ...],
     workers: int | None,
     quiet: bool,
+    options: Options,
 ) -> None:
     """Write damaged copies of a collection's videos.
 
@@ -40,7 +44,6 @@ def command(
     mesovid extract damaged/h264-35 -o datasets/h264-35
     mesovid evaluate meso4 datasets/h264-35
     """
-    from mesovid.dataset.labels import parse_labels
     from mesovid.dataset.layouts import gather
     from mesovid.evaluation.degrade import parse
     from mesovid.evaluation.degrade_videos import degrade_videos
@@ -48,7 +51,8 @@ def command(
     damages = parse(damage)
     if len(damages) != 1:
         raise SettingsError(f"--damage takes one kind, such as h264:35; got {damage!r}")
-    found = gather([source], labels=parse_labels(labels)).sources
+    gathered = gather([source], options)
+    found = gathered.sources
     chosen = [one for one in found if split in (None, one.split)]
     if not chosen:
         splits = ", ".join(sorted({one.split for one in found if one.split})) or "none"
@@ -64,7 +68,9 @@ def command(
     failed = [copy for copy in copies if copy.error]
     for copy in failed:
         click.echo(f"mesovid: {copy.video}: {copy.error}", err=True)
-    sys.exit(int(bool(failed)))
+    for problem in gathered.problems:
+        click.echo(f"mesovid: {problem.name}: {problem.why}", err=True)
+    sys.exit(int(bool(failed or gathered.problems)))
 
 
 def _progress(total: int, quiet: bool) -> Any:

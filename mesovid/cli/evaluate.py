@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesovid.cli.options import complete_models, settings_options
+from mesovid.cli.options import class_options, complete_models, settings_options
 from mesovid.settings import EvaluateSettings, RuntimeSettings
 
 if TYPE_CHECKING:
+    from mesovid.dataset.sources import Options
     from mesovid.evaluation.evaluate import Evaluation
 
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--scoreboard", type=click.Path(dir_okay=False), metavar="FILE.md", help="Also put the figures on a scoreboard of several sets, kept in FILE.md and FILE.json.")  # fmt: skip
 @click.option("--title", help="Name of this set on the scoreboard.  [default: the dataset's folder and split]")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@class_options
 @settings_options(EvaluateSettings)
 @settings_options(RuntimeSettings)
 def command(
@@ -37,6 +39,7 @@ def command(
     scoreboard: str | None,
     title: str | None,
     quiet: bool,
+    options: Options,
     **settings: Any,
 ) -> None:
     """Measure models on a dataset.
@@ -53,7 +56,7 @@ def command(
     if scoreboard and not scoreboard.endswith(".md"):
         raise click.UsageError(f"--scoreboard {scoreboard}: it must end in .md")
     evaluation = _evaluate(
-        words[:-1], words[-1], quiet, settings["evaluate_settings"], settings["runtime_settings"]
+        words[:-1], words[-1], options, quiet, settings["evaluate_settings"], settings["runtime_settings"]
     )
     _write(evaluation, format_, output)
     if page:
@@ -69,14 +72,19 @@ def command(
 
 
 def _evaluate(
-    models: tuple[str, ...], folder: str, quiet: bool, settings: EvaluateSettings, runtime: RuntimeSettings
+    models: tuple[str, ...],
+    folder: str,
+    options: Options,
+    quiet: bool,
+    settings: EvaluateSettings,
+    runtime: RuntimeSettings,
 ) -> Evaluation:
-    from mesovid.dataset.manifest import read_dataset
+    from mesovid.dataset.manifest import read_datasets
     from mesovid.evaluation.evaluate import choose_splits, evaluate
     from mesovid.models.classifier import load_model
 
     classifiers = [load_model(model, runtime) for model in models]
-    dataset = read_dataset(folder)
+    (dataset,) = read_datasets([folder], options)
     splits = choose_splits(dataset, settings.split)
     crops = len(dataset.of_split(*splits))
     if not quiet and not settings.split:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesovid.cli.options import GEOMETRY_HELP, geometry_of, settings_options
+from mesovid.cli.options import GEOMETRY_HELP, class_options, geometry_of, settings_options
 from mesovid.settings import ExtractSettings, FaceSettings, RuntimeSettings, SampleSettings
 
 if TYPE_CHECKING:
     from mesovid.dataset.cutter import Result
     from mesovid.dataset.extract import Extraction
+    from mesovid.dataset.sources import Options
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 LAYOUTS = ("auto", "folders", "ffpp", "celebdf", "dfdc", "manifest")
@@ -26,13 +27,13 @@ LAYOUTS = ("auto", "folders", "ffpp", "celebdf", "dfdc", "manifest")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="DATASET", type=click.Path(), help="New folder for the dataset, or one to finish.")  # fmt: skip
 @click.option("--layout", type=click.Choice(LAYOUTS), default="auto", show_default=True, help="How the collection is laid out.")  # fmt: skip
-@click.option("--label", "labels", multiple=True, metavar="[NAME=]LABEL", help="What a class name means, real or fake; without NAME, the label of everything.")  # fmt: skip
 @click.option("--splits", metavar="FILE", type=click.Path(exists=True), help="Official splits: a file {split: [paths or pairs]}, or a folder of such.")  # fmt: skip
 @click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)  # fmt: skip
 @click.option("--size", type=int, metavar="PX", help="Side of a crop; the same as --geometry size=PX.")
 @click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes; 0 works in this one. Default: one a core.")  # fmt: skip
 @click.option("--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Also write a contact sheet.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no table.")
+@class_options
 @settings_options(ExtractSettings)
 @settings_options(SampleSettings)
 @settings_options(FaceSettings, skip=("faces",))
@@ -41,13 +42,13 @@ def command(
     sources: tuple[str, ...],
     output: str,
     layout: str,
-    labels: tuple[str, ...],
     splits: str | None,
     geometry: tuple[str, ...],
     size: int | None,
     workers: int | None,
     sheet: str | None,
     quiet: bool,
+    options: Options,
     **settings: Any,
 ) -> None:
     """Build a dataset of aligned faces from collections of videos or pictures.
@@ -62,7 +63,6 @@ def command(
     """
     from mesovid.dataset.cutter import CutSettings
     from mesovid.dataset.extract import extract
-    from mesovid.dataset.labels import parse_labels
     from mesovid.dataset.layouts import gather
     from mesovid.dataset.show import write_sheet
 
@@ -75,7 +75,7 @@ def command(
         extract=settings["extract_settings"],
     )
     lists = Path(splits) if splits else None
-    gathered = gather(sources, layout=layout, labels=parse_labels(labels), lists=lists)
+    gathered = gather(sources, options, layout=layout, lists=lists)
     progress = _Progress(quiet)
     try:
         extraction = extract(

@@ -50,6 +50,22 @@ def settings_options(
     return decorate
 
 
+def class_options(function: Callable[..., Any]) -> Any:
+    """A decorator that gives a command what can be said of class folders and tables, as the keyword argument `options`."""
+
+    @click.option("--label", "labels", multiple=True, metavar="[NAME=]LABEL", help="What the class or class folder NAME means: real, fake, or skip to leave it out; without NAME, the label of everything.")  # fmt: skip
+    @click.option("--follow-links", is_flag=True, help="Also read linked folders that lead elsewhere.")
+    @functools.wraps(function)
+    def command(labels: tuple[str, ...], follow_links: bool, **values: Any) -> Any:
+        from mesovid.dataset.labels import parse_labels
+        from mesovid.dataset.sources import Options
+
+        values["options"] = Options(labels=parse_labels(labels), follow_links=follow_links)
+        return function(**values)
+
+    return command
+
+
 def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of shipped models, for the shell."""
     from mesovid.models.card import available

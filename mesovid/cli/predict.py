@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesovid.cli.options import complete_models, settings_options
+from mesovid.cli.options import class_options, complete_models, settings_options
 from mesovid.settings import RuntimeSettings
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--format", "format_", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the result to this file.")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Faces that pass the network at once.")  # fmt: skip
+@class_options
 @settings_options(RuntimeSettings)
 def command(
     model: str, faces: tuple[str, ...], format_: str, output: str | None, batch_size: int, **settings: Any
@@ -36,13 +37,15 @@ def command(
     follows.
 
     \b
-    Exit status: 0 all scored, 1 some file could not be read, 2 wrong usage.
+    Exit status: 0 all scored, 1 some file could not be read, or has no label
+    beside others that have one, 2 wrong usage.
     """
     from mesovid.evaluation.predict import find_faces, predict, report
     from mesovid.models.classifier import load_model
 
     classifier = load_model(model, settings["runtime_settings"])
-    predictions = list(predict(find_faces(faces, classifier), classifier, batch_size))
+    found, problems = find_faces(faces, classifier, settings["options"])
+    predictions = list(predict(found, classifier, batch_size))
     _write(_FORMATS[format_](predictions), output)
     size = classifier.card.geometry.size
     if resized := sum(prediction.resized for prediction in predictions):
@@ -54,7 +57,9 @@ def command(
     failed = [prediction for prediction in predictions if prediction.error]
     for prediction in failed:
         click.echo(f"mesovid: {prediction.path} {prediction.error}", err=True)
-    sys.exit(1 if failed else 0)
+    for problem in problems:
+        click.echo(f"mesovid: {problem.name}: {problem.why}", err=True)
+    sys.exit(1 if failed or problems else 0)
 
 
 def _text(predictions: list[Prediction]) -> str:

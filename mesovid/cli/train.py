@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mesovid.cli.options import complete_models, settings_options
+from mesovid.cli.options import class_options, complete_models, settings_options
 from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 
 
@@ -21,6 +21,7 @@ from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 @click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How often faces of a dataset or method come in balanced batches, against 1; 0 leaves them out. May be given several times.")  # fmt: skip
 @click.option("--override", is_flag=True, help="Go on with a run that was begun with other settings or data.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@class_options
 @settings_options(TrainSettings)
 @settings_options(NetworkSettings)
 @settings_options(AugmentSettings)
@@ -53,6 +54,7 @@ def command(
 
     job = Job(
         datasets=[Path(path) for path in datasets],
+        options=settings["options"],
         folder=Path(folder),
         name=name or Path(folder).resolve().name,
         train=settings["train_settings"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from mesovid.dataset.labels import FAKE, REAL
 from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source, listed
 from mesovid.errors import DatasetError
 from mesovid.media import VIDEO_SUFFIXES
+from mesovid.texts import read_text
 
 FOLDERS = {"Celeb-real": REAL, "YouTube-real": REAL, "Celeb-synthesis": FAKE}
 TEST_LIST = "List_of_testing_videos.txt"
@@ -77,10 +79,10 @@ def _folder(root: Path, name: str) -> Path | None:
 def _apply_test_list(root: Path, sources: dict[str, Source], problems: list[Problem]) -> tuple[str, ...]:
     """Set the official split in `sources`; what the list says wrongly goes to `problems`. Returns notes."""
     file = root / TEST_LIST
-    if not file.is_file():
+    if not os.path.isfile(file):
         return (f"{root} has no {TEST_LIST}, so that the official split is unknown",)
     testing = set()
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(file).split("\n"), 1):
         if not line.strip():
             continue
         match = re.fullmatch(r"([01])\s+(\S+)", line.strip())

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from mesovid.dataset.labels import label_of, split_of
-from mesovid.dataset.manifest import MANIFEST, CropEntry, Dataset, read_card
-from mesovid.dataset.sources import media_files
+from mesovid.dataset.manifest import CropEntry, Dataset, read_card
 from mesovid.dataset.splits import leaks
+from mesovid.dataset.tables import find_table
+from mesovid.folders import walk
 from mesovid.media import PICTURE_SUFFIXES
 from mesovid.opencv import cv2
 
@@ -25,6 +26,7 @@ OnDone = Callable[[int], None]  # hears how many more files have been read
 
 # kind -> what it means. An error spoils figures or training; a warning is worth a look
 ERRORS = {
+    "left out": "a part of the set that is in no class, or not on disk",
     "missing file": "in the manifest but not on disk",
     "damaged file": "cannot be read whole",
     "wrong size": "not of the size that dataset.json says",
@@ -81,6 +83,7 @@ def check_dataset(
     A leak that comes from the collection's official split, and that extraction noted, is a warning.
     """
     findings = [
+        *(Finding("left out", problem.name, problem.why) for problem in dataset.problems),
         *_lines(dataset),
         *_places(dataset),
         *_leaks(dataset),
@@ -138,9 +141,9 @@ def _labels(crops: Sequence[CropEntry]) -> Iterator[Finding]:
 
 
 def _unlisted(dataset: Dataset) -> Iterator[Finding]:
-    if (dataset.root / MANIFEST).is_file():
+    if find_table(dataset.root):
         known = {crop.file for crop in dataset.crops}
-        for file in media_files(dataset.root, PICTURE_SUFFIXES):
+        for file in walk(dataset.root, PICTURE_SUFFIXES, follow_links=True):
             if file not in known and "/" in file:
                 yield Finding("unlisted file", file)
 

@@ -2,72 +2,132 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mesovid.dataset import celebdf, ffpp
-from mesovid.dataset.labels import FAKE, REAL, label_of, method_of, split_of
+from mesovid.dataset.classes import HERE, Class, Classes, Place, with_split
+from mesovid.dataset.labels import FAKE, REAL, SKIP, hint, method_of
 from mesovid.dataset.sources import (
     MEDIA,
     Collection,
     NotThisLayoutError,
+    Options,
     Problem,
     Source,
-    media_files,
     video_keys,
 )
+from mesovid.folders import walk
 from mesovid.media import is_picture
 
-EVERYTHING = ""  # key of a table of labels: the label of all files, whatever their folder
+UNKNOWN = "of unknown label"
 
 
-def read(root: Path, labels: Mapping[str, str]) -> Collection:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies in class folders."""
+
+    sources: tuple[Source, ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    labels_used: frozenset[str]  # keys of the labels given by hand that some folder has
+
+
+def read(root: Path, options: Options) -> Collection:
     """All videos and pictures whose folders name a known class; other folders with such files are problems."""
     name = root.resolve().name
-    sources, unknown = find(root, MEDIA, labels)
-    if not sources:
-        names = ", ".join(sorted(unknown)[:5]) or "none"
+    found = find(root, MEDIA, options)
+    if not found.sources:
+        why = "; ".join(f"{problem.name}: {problem.why}" for problem in found.problems[:5])
         raise NotThisLayoutError(
-            f"no videos or pictures in folders named like real or fake (folders: {names})"
+            f"no videos or pictures in folders named like real or fake ({why or 'there are none at all'})"
         )
-    problems = tuple(
-        Problem(str(root / folder), f"{count} files of unknown label; say --label {folder}=real or =fake")
-        for folder, count in sorted(unknown.items())
+    return Collection(
+        name=name,
+        layout="folders",
+        sources=tuple(replace(source, collection=name) for source in found.sources),
+        problems=found.problems,
+        notes=found.notes,
+        labels_used=found.labels_used,
     )
-    sources = [replace(source, collection=name) for source in sources]
-    return Collection(name=name, layout="folders", sources=tuple(sources), problems=problems)
 
 
-def find(
-    root: Path, suffixes: frozenset[str], labels: Mapping[str, str]
-) -> tuple[list[Source], Counter[str]]:
-    """The sources below `root`, and the number of files below each folder at the top whose label nobody can tell.
+def find(root: Path, suffixes: frozenset[str], options: Options) -> Found:
+    """The sources below `root` with one of the suffixes, and all else that looks like a part of the collection.
 
     A picture's video is its folder below the class folder or, for pictures that lie in the class folder itself, its name
-    without the frame number. Such a video is also a group, named without the split: it must not lie in two splits.
+    without the frame number. Such a video is also a group, named without the split: it must not lie in two splits. Problems are
+    folders of unknown label, videos where pictures are wanted, class folders without a file that can be read, folders that
+    cannot be read and linked ones that are not followed. DatasetError for folders that contradict each other.
     """
-    found: dict[tuple[str, str | None, str, str | None, str | None], list[Path]] = {}
-    unknown: Counter[str] = Counter()
-    for place, files in _by_folder(media_files(root, suffixes)).items():
-        split, names = _take_split(place)
-        at = next((i for i, name in enumerate(names) if label_of(name, labels)), None)
-        label = labels.get(EVERYTHING) or (label_of(names[at], labels) if at is not None else None)
-        if label is None:
-            unknown[place[0] if place else "."] += len(files)
-            continue
-        method = next((known for name in names if (known := method_of(name))), None)
-        below = len(names) > (0 if at is None else at + 1)  # a folder of its own, below the class
-        for file, video, group in _videos(place, names, files, label, below):
-            key = (video, split, label, method if label == FAKE else None, group)
-            found.setdefault(key, []).append(root / file)
+    problems: list[Problem] = []
+    files = walk(
+        root,
+        follow_links=options.follow_links,
+        on_skip=lambda path, why: problems.append(Problem(path, why)),
+    )
+    folders = _by_folder(files)
+    media = {place: [name for name in names if _suffix(name) in MEDIA] for place, names in folders.items()}
+    classes = Classes.of(root, [place for place, names in folders.items() if names], options.labels)
+    videos: dict[tuple[str, str | None, str, str | None, str | None], list[Path]] = {}
+    lost: Counter[tuple[str, Place, str]] = (
+        Counter()
+    )  # folder with and without split, what is wrong with so many files
+    of_class: dict[Place, bool] = {}  # class folder -> whether any file in it can be read
+    skipped = 0
+    for place, names in media.items():
+        here = classes.at(place)
+        path = with_split(place, len(here.folder) - (here.folder[-1:] == (HERE,)))
+        wanted = [name for name in names if _suffix(name) in suffixes]
+        if here.label == SKIP:
+            skipped += len(names)
+        elif here.label is None:
+            lost[path, here.folder, UNKNOWN] += len(names)
+        else:
+            of_class[here.folder] = of_class.get(here.folder, False) or bool(names)
+            lost[path, here.folder, "no pictures but videos"] += len(names) - len(wanted)
+            method = next((known for name in here.names if (known := method_of(name))), None)
+            for file, video, group in _videos(place, here, wanted):
+                key = (video, here.split, here.label, method if here.label == FAKE else None, group)
+                videos.setdefault(key, []).append(root / file)
+    for (path, folder, what), count in sorted((+lost).items()):
+        problems.append(Problem(str(root / path), _why(folder, what, count)))
+    for folder, readable in sorted(of_class.items()):
+        if not readable:
+            given = shlex.quote(f"./{'/'.join(folder)}=skip")
+            why = f"holds files, but no video or picture; --label {given} leaves it out"
+            problems.append(Problem(str(root.joinpath(*folder)), why))
     sources = [
         Source(files=tuple(files), video=video, split=split, label=label, method=method, group=group)
-        for (video, split, label, method, group), files in found.items()
+        for (video, split, label, method, group), files in videos.items()
     ]
-    return _link_by_name(sources), unknown
+    return Found(
+        sources=tuple(_link_by_name(sources)),
+        problems=tuple(problems),
+        notes=(f"left out by --label ...=skip: {_files(skipped)}",) if skipped else (),
+        labels_used=frozenset(classes.used),
+    )
+
+
+def _why(folder: Place, what: str, count: int) -> str:
+    """Why files are in no source, with what would mend it."""
+    mend = "mesovid extract makes crops of them"
+    if what == UNKNOWN:
+        mend = f"say {hint('/'.join(folder), leave_out=True)}"
+    return f"{_files(count)} {what}; {mend}"
+
+
+def _files(count: int) -> str:
+    return f"{count} {'file' if count == 1 else 'files'}"
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def video_names(files: Sequence[str], label: str) -> list[str]:
@@ -94,35 +154,26 @@ def _names_video(stem: str, label: str) -> bool:
     return name is not None and (name.source is not None) == (label == FAKE)
 
 
-def _by_folder(files: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
-    folders: dict[tuple[str, ...], list[str]] = {}
+def _by_folder(files: Iterable[str]) -> dict[Place, list[str]]:
+    folders: dict[Place, list[str]] = {}
     for file in files:
-        folders.setdefault(Path(file).parts[:-1], []).append(file)
+        folders.setdefault(tuple(file.split("/")[:-1]), []).append(file)
     return folders
 
 
-def _videos(
-    place: tuple[str, ...], names: tuple[str, ...], files: list[str], label: str, below: bool
-) -> list[tuple[str, str, str | None]]:
-    """File, video key and group of each file of one folder; `names` is the place without the split."""
+def _videos(place: Place, here: Class, files: list[str]) -> list[tuple[str, str, str | None]]:
+    """File, video key and group of each file of one folder."""
     clips = [file for file in files if not is_picture(file)]
     pictures = [file for file in files if is_picture(file)]
     rows: list[tuple[str, str, str | None]] = [(file, key, None) for file, key in video_keys(clips).items()]
-    if below:
-        rows += [(file, "/".join(place), "/".join(names)) for file in pictures]
+    assert here.label is not None
+    if len(here.names) > len(here.folder):  # a folder of its own, below the class
+        rows += [(file, "/".join(place), "/".join(here.names)) for file in pictures]
         return rows
-    for file, video in zip(pictures, video_names(pictures, label), strict=True):
+    for file, video in zip(pictures, video_names(pictures, here.label), strict=True):
         alone = video == Path(file).stem
-        rows.append((file, "/".join((*place, video)), None if alone else "/".join((*names, video))))
+        rows.append((file, "/".join((*place, video)), None if alone else "/".join((*here.names, video))))
     return rows
-
-
-def _take_split(place: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """The first split folder of a place, and the place without it."""
-    for i, name in enumerate(place):
-        if (split := split_of(name)) is not None:
-            return split, place[:i] + place[i + 1 :]
-    return None, place
 
 
 def _link_by_name(sources: list[Source]) -> list[Source]:

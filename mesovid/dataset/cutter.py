@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mesovid.align import align
 from mesovid.dataset.manifest import CropEntry
-from mesovid.dataset.sources import Source
+from mesovid.dataset.sources import Source, is_key
 from mesovid.errors import InputError, MesovidError
 from mesovid.faces import FaceFinder
 from mesovid.media import is_picture
@@ -277,6 +277,8 @@ class Cutter:
         self, source: Source, frames: int, dropped: Counter[str], cuts: list[_Cut], warnings: list[str]
     ) -> Result:
         """Choose among the staged crops and move those to their place."""
+        if not is_key(source.video) or not is_key(source.split or "-"):
+            raise InputError(f"its crops would lie outside of {self._root}")
         kept, reasons = choose(cuts, self._settings.extract)
         dropped += reasons
         for cut in kept:

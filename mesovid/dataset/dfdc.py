@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mesovid.dataset.labels import FAKE, REAL, split_of
 from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source, listed
+from mesovid.dataset.tables import cells
 from mesovid.errors import DatasetError
 from mesovid.media import VIDEO_SUFFIXES
+from mesovid.texts import read_text
 
 METADATA, PREVIEW, TEST = "metadata.json", "dataset.json", "labels.csv"
 PARTS = 3  # from so many on, parts are kept whole: they share no original and hardly an actor
@@ -22,9 +24,9 @@ def read(root: Path) -> Collection:
     problems: list[Problem] = []
     if metadata := _metadata_files(root):
         sources = list(_read_parts(root, metadata, problems))
-    elif (root / PREVIEW).is_file():
+    elif os.path.isfile(root / PREVIEW):
         sources = list(_read_preview(root, problems))
-    elif (root / TEST).is_file():
+    elif os.path.isfile(root / TEST):
         sources = list(_read_test(root, problems))
     else:
         raise NotThisLayoutError(f"no {METADATA}, {PREVIEW} or {TEST} with labels of videos")
@@ -53,7 +55,7 @@ def _read_parts(root: Path, files: list[Path], problems: list[Problem]) -> Itera
                     Problem(str(folder / name), f"{METADATA} gives no label FAKE or REAL: {about!r}")
                 )
                 continue
-            if not (folder / name).is_file():
+            if not os.path.isfile(folder / name):
                 problems.append(Problem(str(folder / name), f"listed in {METADATA} but absent"))
                 continue
             original = about.get("original")
@@ -80,7 +82,7 @@ def _read_preview(root: Path, problems: list[Problem]) -> Iterator[Source]:
         label = _label(about)
         if label is None:
             problems.append(Problem(name, f"{PREVIEW} gives no label fake or real: {about!r}"))
-        elif not (root / name).is_file():
+        elif not os.path.isfile(root / name):
             problems.append(Problem(name, f"listed in {PREVIEW} but absent"))
         else:
             folders = Path(name).parts[:-1]
@@ -100,14 +102,13 @@ def _read_preview(root: Path, problems: list[Problem]) -> Iterator[Source]:
 
 
 def _read_test(root: Path, problems: list[Problem]) -> Iterator[Source]:
-    with (root / TEST).open(newline="", encoding="utf-8-sig") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = [{name: str(value or "") for name, value in row.items()} for row in cells(read_text(root / TEST))]
     if not rows or not {"filename", "label"} <= rows[0].keys():
         raise NotThisLayoutError(f"{TEST} has no columns filename and label")
     places = [root, *(folder for folder in sorted(root.iterdir()) if folder.is_dir())]
     for row in rows:
         name, label = row["filename"], {"1": FAKE, "0": REAL}.get(row["label"].strip())
-        file = next((place / name for place in places if (place / name).is_file()), None)
+        file = next((place / name for place in places if os.path.isfile(place / name)), None)
         if label is None:
             problems.append(Problem(name, f"{TEST} gives it label {row['label']!r}; expected 1 (fake) or 0"))
         elif file is None:
@@ -128,7 +129,7 @@ def _label(about: Any) -> str | None:
 
 def _load_object(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_text(file))
     except ValueError as error:
         raise DatasetError(f"{file} is damaged: {error}") from error
     if not isinstance(content, dict):

@@ -21,6 +21,7 @@ from typing import IO, Any, Self
 from mesovid.dataset.cutter import Result
 from mesovid.dataset.manifest import (
     CARD,
+    ESCAPE,
     MANIFEST,
     from_line,
     read_card,
@@ -90,7 +91,7 @@ class Journal:
         """Note the results of one job, whose crops are all in place. OSError on a full disk."""
         assert self._file is not None
         line = json.dumps([_to_json(result) for result in results], ensure_ascii=False) + "\n"
-        self._file.write(line.encode())
+        self._file.write(line.encode(errors=ESCAPE))
         self._file.flush()
         self.results.update({result.video: result for result in results})
 
@@ -128,7 +129,7 @@ def write_results(root: Path, results: Iterable[Result]) -> None:
     for result in sorted(results, key=lambda result: result.video):
         values = _to_json(result) | {"crops": len(result.crops)}
         lines.append(json.dumps(values, ensure_ascii=False) + "\n")
-    write_atomically(root / VIDEOS, "".join(lines).encode())
+    write_atomically(root / VIDEOS, "".join(lines).encode(errors=ESCAPE))
 
 
 def read_results(root: Path) -> dict[str, Result]:

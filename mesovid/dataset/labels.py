@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 
 from mesovid.errors import DatasetError
 
 REAL, FAKE = "real", "fake"
+SKIP = "skip"  # given by hand alone: what is called so is left out
+EVERYTHING = ""  # key of a table of labels given by hand: the label of all files, whatever their folder
 
 # fmt: off
 # names as `plain` leaves them: lower case, words joined by one underscore, without a leading class number
@@ -58,11 +61,11 @@ SPLITS: Mapping[str, str] = {
 def label_of(name: object, extra: Mapping[str, str] | None = None) -> str | None:
     """The label, `real` or `fake`, that a class name means; None when nobody can tell.
 
-    `extra` maps further names to labels and wins over the table. A bare 0 or 1 means nothing: Celeb-DF writes 1 for
-    real, DFDC writes 1 for fake.
+    `extra` maps further names to labels, or to `skip`, and wins over the table. A bare 0 or 1 means nothing: Celeb-DF writes 1
+    for real, DFDC writes 1 for fake.
     """
     for known, label in (extra or {}).items():
-        if plain(known) == plain(name):
+        if is_called(name, known):
             return label
     word = plain(name)
     if word in REAL_NAMES:
@@ -70,6 +73,11 @@ def label_of(name: object, extra: Mapping[str, str] | None = None) -> str | None
     if word in FAKE_NAMES or word in METHODS:
         return FAKE
     return None
+
+
+def is_called(name: object, given: str) -> bool:
+    """Whether a folder or class has the name that is given by hand: `real` is also called `0_real`, but never `1_real` so."""
+    return _words(given) in (_words(name), plain(name))
 
 
 def method_of(name: object) -> str | None:
@@ -84,19 +92,32 @@ def split_of(name: object) -> str | None:
 
 def plain(name: object) -> str:
     """`name` in lower case, words joined by one underscore, without a class number in front: `0_real`, `1-Fake`."""
-    words = re.sub(r"[\s_\-]+", "_", str(name).strip().lower()).strip("_")
-    return re.sub(r"^[01]_(?=\D)", "", words)
+    return re.sub(r"^[01]_(?=\D)", "", _words(name))
+
+
+def _words(name: object) -> str:
+    return re.sub(r"[\s_\-]+", "_", str(name).strip().lower()).strip("_")
+
+
+def hint(name: str, *, leave_out: bool = False) -> str:
+    """What to say on the command line of a name whose label nobody can tell."""
+    given = shlex.quote(name)
+    leaving_out = " (=skip leaves it out)" if leave_out else ""
+    return f"--label {given}=real or --label {given}=fake{leaving_out}"
 
 
 def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
-    """`--label` values as a table: `NAME=real|fake` for a class name, plain `real` or `fake` (key "") for everything.
+    """`--label` values as a table: `NAME=real|fake|skip` for a class name, plain `real` or `fake` (key "") for everything.
 
-    Raises DatasetError for another label.
+    Raises DatasetError for another label, and for two labels of one name.
     """
     table: dict[str, str] = {}
     for text in texts:
         name, _, label = text.rpartition("=")
-        if label not in (REAL, FAKE):
-            raise DatasetError(f"label {text!r} is unknown; write real, fake, or NAME=real or NAME=fake")
-        table[name] = label
+        if label not in ((REAL, FAKE, SKIP) if name else (REAL, FAKE)):
+            raise DatasetError(
+                f"label {text!r} is unknown; write real, fake, or NAME=real, NAME=fake or NAME=skip"
+            )
+        if table.setdefault(name, label) != label:
+            raise DatasetError(f"--label gives {name or 'everything'} two labels, {table[name]} and {label}")
     return table

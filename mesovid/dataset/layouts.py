@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mesovid.dataset import celebdf, class_folders, dfdc, ffpp, tables
-from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source
+from mesovid.dataset.sources import (
+    MEDIA,
+    Collection,
+    NotThisLayoutError,
+    Options,
+    Problem,
+    Source,
+    is_key,
+    refuse_unused,
+    told,
+)
 from mesovid.dataset.splits import apply_lists, find_lists, read_lists
 from mesovid.errors import DatasetError, InputError
+from mesovid.folders import walk
 
-Reader = Callable[[Path, Mapping[str, str]], Collection]
+Reader = Callable[[Path, Options], Collection]
 
 # in the order in which they are tried: the most telling first
 LAYOUTS: Mapping[str, Reader] = {
@@ -22,6 +34,8 @@ LAYOUTS: Mapping[str, Reader] = {
     "dfdc": lambda root, _: dfdc.read(root),
     "folders": class_folders.read,
 }
+FIXED = frozenset({"ffpp", "celebdf", "dfdc"})  # whose readers know by name where everything lies
+MASKS = frozenset({"masks"})  # folders of FaceForensics++ whose videos show no faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +55,21 @@ class Gathered:
 
 def gather(
     paths: Sequence[str | Path],
+    options: Options | None = None,
     *,
     layout: str = "auto",
-    labels: Mapping[str, str] | None = None,
     lists: Path | None = None,
 ) -> Gathered:
     """The videos of one or more collections, sorted by key.
 
-    `labels` adds class names (see `parse_labels`), `lists` is a file or folder of official splits; without it, one that
+    `options` say what its classes mean, `lists` is a file or folder of official splits; without it, one that
     lies beside the collection counts. With several collections each key begins with its collection's name. Raises
-    InputError for a path that does not exist, DatasetError for an unknown layout.
+    InputError for a path that does not exist, DatasetError for an unknown layout, for folders that contradict each other,
+    for a label that nothing has, and where no video is left.
     """
-    found = [recognise(Path(path), layout, labels or {}) for path in paths]
+    options = options or Options()
+    found = [recognise(Path(path), layout, options) for path in paths]
+    refuse_unused(options, [collection.labels_used for collection in found])
     names = distinct_names([Path(path) for path in paths])
     sources: list[Source] = []
     problems: list[Problem] = []
@@ -69,6 +86,11 @@ def gather(
         sources += own if len(found) == 1 else [_prefixed(source, name) for source in own]
         problems += collection.problems
         notes += collection.notes
+    astray = {source.video: problem for source in sources if (problem := _leads_out(source))}
+    problems += astray.values()
+    sources = [source for source in sources if source.video not in astray]
+    if not sources and problems:
+        raise DatasetError(f"no video or picture is left: {told(problems)}")
     _check_distinct(sources)
     return Gathered(
         sources=tuple(sorted(sources, key=lambda source: source.video)),
@@ -78,15 +100,15 @@ def gather(
     )
 
 
-def recognise(root: Path, layout: str, labels: Mapping[str, str]) -> Collection:
+def recognise(root: Path, layout: str, options: Options) -> Collection:
     """Read a collection in the layout named, or in the first one that fits. DatasetError says why each did not."""
-    if not root.exists():
+    if not os.path.exists(root):
         raise InputError(f"{root}: no such file or folder")
     names = list(LAYOUTS) if layout == "auto" else [layout]
     reasons = []
     for name in names:
         try:
-            return LAYOUTS[name](root, labels)
+            return _walked(root, LAYOUTS[name](root, options), options)
         except NotThisLayoutError as reason:
             reasons.append(f"{name}: {reason}")
     if layout != "auto":
@@ -94,6 +116,56 @@ def recognise(root: Path, layout: str, labels: Mapping[str, str]) -> Collection:
     raise DatasetError(
         f"{root} is in no known layout ({'; '.join(reasons)}); or say --label real or fake for all"
     )
+
+
+def _walked(root: Path, collection: Collection, options: Options) -> Collection:
+    """The collection, with what a reader that looks into certain folders alone cannot tell.
+
+    Such are linked folders that lead elsewhere, folders that cannot be read, and files that are no part of the layout.
+    """
+    if collection.layout not in FIXED:
+        return collection
+    problems: list[Problem] = []
+    files = set(
+        walk(
+            root,
+            follow_links=options.follow_links,
+            on_skip=lambda path, why: problems.append(Problem(path, why)),
+        )
+    )
+    sources = []
+    known = set()
+    for source in collection.sources:
+        own = {file.relative_to(root).as_posix() for file in source.files}
+        if own <= files:
+            sources.append(source)
+            known |= own
+    other = Counter(
+        name.split("/")[0] if "/" in name else name
+        for name in files - known - {os.path.relpath(problem.name, root) for problem in collection.problems}
+        if os.path.splitext(name)[1].lower() in MEDIA and not MASKS & {*name.split("/")}
+    )
+    notes = tuple(
+        f"{root / name}: {count} videos or pictures are no part of the layout {collection.layout}"
+        for name, count in sorted(other.items())
+    )
+    return replace(
+        collection,
+        sources=tuple(sources),
+        problems=collection.problems + tuple(problems),
+        notes=collection.notes + notes,
+    )
+
+
+def _leads_out(source: Source) -> Problem | None:
+    """What is wrong with a source whose crops would lie outside of the dataset."""
+    if not is_key(source.video):
+        return Problem(
+            source.video, "the video's name leads out of the dataset; give it one without .. or / in front"
+        )
+    if source.split is not None and (not is_key(source.split) or "/" in source.split):
+        return Problem(source.video, f"split {source.split!r} is not the name of a folder; write train, say")
+    return None
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:

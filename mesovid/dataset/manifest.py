@@ -19,15 +19,18 @@ from typing import Any
 
 from mesovid.dataset import class_folders, tables
 from mesovid.dataset.labels import FAKE, REAL
-from mesovid.dataset.sources import NotThisLayoutError
+from mesovid.dataset.sources import NotThisLayoutError, Options, Problem, Source, is_key, refuse_unused, told
 from mesovid.errors import DatasetError, SettingsError
 from mesovid.media import PICTURE_SUFFIXES, is_picture
 from mesovid.records import Box
 from mesovid.settings import Geometry
+from mesovid.texts import read_text
 
 SCHEMA = 1
 MANIFEST = "manifest.jsonl"
 CARD = "dataset.json"
+# names may hold bytes that are no UTF-8, which Python keeps as surrogates: a backslash and their number is JSON for them
+ESCAPE = "backslashreplace"
 
 Landmarks = tuple[tuple[float, float], ...]  # five (x, y) px: eye, eye, nose, mouth corner, mouth corner
 
@@ -63,6 +66,8 @@ class Dataset:
     layout: str  # the layout it was extracted from; "folders" for sets without a manifest
     crops: tuple[CropEntry, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()  # what lies there and belongs to no class, and why
+    labels_used: frozenset[str] = frozenset()  # names given by `--label` that something here has
 
     @property
     def splits(self) -> tuple[str | None, ...]:
@@ -78,10 +83,11 @@ class Dataset:
         return self.root / crop.file
 
 
-def read_dataset(path: str | Path) -> Dataset:
+def read_dataset(path: str | Path, options: Options | None = None, *, whole: bool = True) -> Dataset:
     """Read a dataset: one of mesovid's, or bare class folders `[split/]<class>/...` whose class names are known.
 
-    Raises DatasetError when it is neither, when its manifest is damaged, or when it holds no crop.
+    `options` say what classes of others mean. Raises DatasetError when it is neither, when its manifest is damaged, or when it
+    holds no crop; where `whole`, also when some of what lies there belongs to no class, which else goes to `problems`.
     """
     root = Path(path)
     if root.name in (MANIFEST, CARD) and root.is_file():
@@ -90,6 +96,8 @@ def read_dataset(path: str | Path) -> Dataset:
         raise DatasetError(
             f"no dataset at {root}; give a folder made by `mesovid extract`, or one of class folders"
         )
+    problems: tuple[Problem, ...] = ()
+    used: frozenset[str] = frozenset()
     if (root / MANIFEST).is_file():
         card = read_card(root)
         crops = read_manifest(root / MANIFEST)
@@ -99,34 +107,48 @@ def read_dataset(path: str | Path) -> Dataset:
         )
     else:
         try:
-            card, crops = {}, bare_crops(root)
+            card, (crops, problems, used) = {}, bare_crops(root, options or Options())
         except NotThisLayoutError as error:
             raise DatasetError(f"{root}: {error}") from error
     if not crops:
         raise DatasetError(
             f"{root} holds no crop; expected {MANIFEST} or folders such as train/real and train/fake"
+            + (f" ({told(problems)})" if problems else "")
         )
+    if problems and whole:
+        raise DatasetError(f"a part of {root} would be left out: {told(problems)}")
     return Dataset(
         root=root,
         geometry=_geometry(root, card),
         layout=str(card.get("layout", "folders")),
         crops=tuple(sorted(crops, key=lambda crop: crop.file)),
         settings=card.get("settings", {}),
+        problems=problems,
+        labels_used=used,
     )
+
+
+def read_datasets(
+    paths: Sequence[str | Path], options: Options | None = None, *, whole: bool = True
+) -> list[Dataset]:
+    """Several datasets, each as `read_dataset` gives it. DatasetError also for a label given by hand that none of them has."""
+    datasets = [read_dataset(path, options, whole=whole) for path in paths]
+    refuse_unused(options or Options(), [dataset.labels_used for dataset in datasets])
+    return datasets
 
 
 def digest(dataset: Dataset) -> str:
     """sha256 over the manifest's lines: equal for equal crops, labels, splits and boxes, wherever the set lies."""
     sha = hashlib.sha256()
     for crop in dataset.crops:
-        sha.update(to_line(crop).encode() + b"\n")
+        sha.update(to_line(crop).encode(errors=ESCAPE) + b"\n")
     return sha.hexdigest()
 
 
 def write_manifest(root: Path, crops: Iterable[CropEntry]) -> None:
     """Write `manifest.jsonl`, sorted by file, in one step."""
     lines = [to_line(crop) + "\n" for crop in sorted(crops, key=lambda crop: crop.file)]
-    write_atomically(root / MANIFEST, "".join(lines).encode())
+    write_atomically(root / MANIFEST, "".join(lines).encode(errors=ESCAPE))
 
 
 def write_card(
@@ -147,7 +169,9 @@ def write_card(
         "counts": counts(crops),
         **further,
     }
-    write_atomically(root / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomically(
+        root / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(errors=ESCAPE)
+    )
 
 
 def read_card(root: Path) -> dict[str, Any]:
@@ -156,7 +180,7 @@ def read_card(root: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        card = json.loads(file.read_text(encoding="utf-8"))
+        card = json.loads(read_text(file))
     except ValueError as error:
         raise DatasetError(f"{file} is damaged: {error}") from error
     if not isinstance(card, dict):
@@ -211,6 +235,8 @@ def from_line(line: str) -> CropEntry:
         raise ValueError(f"expected an object, found {type(values).__name__}")
     if missing := [name for name in ("file", "label", "video") if not isinstance(values.get(name), str)]:
         raise ValueError(f"no {missing[0]!r}")
+    if not is_key(values["file"]):
+        raise ValueError(f"file {values['file']!r} leads out of the dataset")
     if values["label"] not in (REAL, FAKE):
         raise ValueError(f"label {values['label']!r} is neither real nor fake")
     values = {name: value for name, value in values.items() if name in _FIELDS}
@@ -225,12 +251,11 @@ def from_line(line: str) -> CropEntry:
 def read_manifest(file: Path) -> list[CropEntry]:
     """The crops of a `manifest.jsonl`. Raises DatasetError that names the first bad line."""
     crops = []
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                crops.append(from_line(line))
-            except (ValueError, TypeError) as error:
-                raise DatasetError(f"{file}, line {number}: {error}") from error
+    for number, line in enumerate(read_text(file).rstrip().split("\n"), 1):
+        try:
+            crops.append(from_line(line))
+        except (ValueError, TypeError) as error:
+            raise DatasetError(f"{file}, line {number}: {error}") from error
     return crops
 
 
@@ -246,32 +271,40 @@ def _geometry(root: Path, card: Mapping[str, Any]) -> Geometry | None:
 # Class folders without a manifest
 
 
-def bare_crops(root: Path, labels: Mapping[str, str] | None = None) -> list[CropEntry]:
-    """The pictures that a `manifest.csv` lists, or those under `[split/]<class>/` or `<class>/[split/]`.
+def bare_crops(root: Path, options: Options) -> tuple[list[CropEntry], tuple[Problem, ...], frozenset[str]]:
+    """The pictures that a table lists, or those under `[split/]<class>/` or `<class>/[split/]`; also what is left out, and the
+    labels given by hand that something has.
 
-    `labels` adds class names to the known ones.
+    Raises DatasetError for folders that contradict each other.
     """
-    if (root / tables.NAMES[0]).is_file():
-        sources = list(tables.read(root / tables.NAMES[0], labels or {}).sources)
-    else:
-        sources, _ = class_folders.find(root, PICTURE_SUFFIXES, labels or {})
-    return [
-        CropEntry(
-            file=file.relative_to(root).as_posix(),
-            label=source.label,
-            method=source.method,
-            video=source.video,
-            frame=frame,
-            split=source.split,
-            target=source.target,
-            source=source.source,
-            original=source.original,
-            group=source.group,
-        )
-        for source in sources
-        for frame, file in enumerate(source.files)
-        if is_picture(file)
-    ]
+    table = tables.find_table(root)
+    found = tables.read(table, options) if table else class_folders.find(root, PICTURE_SUFFIXES, options)
+    crops, problems = [], list(found.problems)
+    for source in found.sources:
+        for frame, file in enumerate(source.files):
+            name = os.path.normpath(file.relative_to(root) if file.is_relative_to(root) else file)
+            if not is_key(name):
+                problems.append(Problem(str(file), "lies outside of the dataset"))
+            elif not is_picture(file):
+                problems.append(Problem(str(file), "is no picture; mesovid extract makes crops of videos"))
+            else:
+                crops.append(_bare_crop(source, Path(name).as_posix(), frame))
+    return crops, tuple(problems), found.labels_used
+
+
+def _bare_crop(source: Source, file: str, frame: int) -> CropEntry:
+    return CropEntry(
+        file=file,
+        label=source.label,
+        method=source.method,
+        video=source.video,
+        frame=frame,
+        split=source.split,
+        target=source.target,
+        source=source.source,
+        original=source.original,
+        group=source.group,
+    )
 
 
 def write_atomically(file: Path, content: bytes) -> None:

@@ -36,7 +36,7 @@ def merge(paths: Sequence[str | Path], root: str | Path) -> tuple[Dataset, tuple
     root = Path(root)
     if len(paths) < 2:
         raise DatasetError(f"merging takes at least two datasets; got {len(paths)}")
-    datasets = [read_dataset(path) for path in paths]
+    datasets = [read_dataset(path, whole=False) for path in paths]
     names = distinct_names([Path(path) for path in paths])
     _check_geometry(datasets)
     _check_target(root)

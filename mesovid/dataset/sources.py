@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from mesovid.errors import DatasetError
 from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 MEDIA = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person says of a collection, beside where it lies."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)  # class name -> label, see `parse_labels`
+    follow_links: bool = False  # to folders outside of the collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,31 +55,47 @@ class Collection:
     sources: tuple[Source, ...]
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()  # one sentence each
+    labels_used: frozenset[str] = frozenset()  # names given by `--label` that something here has
 
 
 class NotThisLayoutError(Exception):
     """The folder does not follow the layout; the text says by what that shows."""
 
 
-def media_files(root: Path, suffixes: frozenset[str] = MEDIA) -> Iterator[str]:
-    """All files below a folder with one of the suffixes, sorted, relative with forward slashes; nothing hidden."""
-    for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        place = Path(folder).relative_to(root)
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes:
-                yield (place / name).as_posix()
+def told(problems: Sequence[Problem], shown: int = 5) -> str:
+    """Problems as one line, without those beyond the first few."""
+    more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
+    return "; ".join(f"{problem.name}: {problem.why}" for problem in problems[:shown]) + more
+
+
+def refuse_unused(options: Options, used: Iterable[frozenset[str]]) -> None:
+    """DatasetError for a label given by hand that changed nothing in any of the collections."""
+    for name in options.labels.keys() - frozenset().union(*used):
+        what = f"no folder or class is called {name!r}" if name else "there is nothing that takes it"
+        raise DatasetError(
+            f"--label {name}{'=' if name else ''}{options.labels[name]}: {what}; it is for class folders and tables"
+        )
 
 
 def listed(folder: Path, suffixes: frozenset[str] = MEDIA) -> list[str]:
     """Names of the files of one folder, sorted; empty when there is no such folder."""
-    if not folder.is_dir():
+    try:
+        entries = [*os.scandir(folder)]
+    except OSError:
         return []
     return sorted(
         entry.name
-        for entry in folder.iterdir()
-        if not entry.name.startswith(".") and entry.suffix.lower() in suffixes and entry.is_file()
+        for entry in entries
+        if not entry.name.startswith(".")
+        and os.path.splitext(entry.name)[1].lower() in suffixes
+        and entry.is_file()
     )
+
+
+def is_key(text: str) -> bool:
+    """Whether a text can name a video, and so a folder below a dataset's root: a path that leads nowhere else."""
+    parts = text.replace(os.sep, "/").split("/")
+    return not any(part in ("", ".", "..") or "\0" in part for part in parts) and not Path(text).drive
 
 
 def video_keys(files: Iterable[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from mesovid.dataset.labels import split_of
 from mesovid.dataset.sources import Problem, Source
 from mesovid.errors import DatasetError, SettingsError
+from mesovid.texts import read_text
 
 OWN_SPLITS = ("train", "valid", "test")
 
@@ -256,7 +257,7 @@ def _list_files(folder: Path) -> list[Path]:
 
 def _load(file: Path) -> dict[str, list[object]]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_text(file))
     except OSError as error:
         raise DatasetError(f"{file}: {error.strerror}; expected a file of splits") from error
     except ValueError as error:

@@ -1,20 +1,26 @@
-"""A collection described by a table of one's own: CSV with a header line, or JSONL with an object a line."""
+"""A collection described by a table of one's own: CSV or TSV with a header line, or JSONL with an object a line."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from mesovid.dataset.labels import FAKE, label_of, split_of
-from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source
+from mesovid.dataset.labels import EVERYTHING, FAKE, SKIP, hint, is_called, label_of, split_of
+from mesovid.dataset.sources import Collection, NotThisLayoutError, Options, Problem, Source, is_key
 from mesovid.errors import DatasetError
 from mesovid.media import is_picture
+from mesovid.texts import read_text
 
-NAMES = ("manifest.csv", "manifest.jsonl")
+NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
+SUFFIXES = (".csv", ".tsv", ".jsonl")
+SEPARATORS = (",", ";", "\t", "|")
 # field -> names of its column, the first that is there counts
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "file": ("file", "path", "filename", "filepath", "file_name", "image"),
@@ -40,16 +46,17 @@ class Row:
     about: Mapping[str, str]  # the other fields that have a value
 
 
-def read(root: Path, labels: Mapping[str, str]) -> Collection:
-    """The files that a table lists; `root` is the table, or the folder of a `manifest.csv` or `manifest.jsonl`.
+def read(root: Path, options: Options) -> Collection:
+    """The files that a table lists; `root` is the table, or the folder of one called `manifest`.
 
-    Paths are relative to the table. `original` may be given by video, file or bare name.
+    Paths are relative to the table, absolute, or below the home folder (`~/`). `original` may be given by video, file or bare
+    name.
     """
     table = _table(root)
     folder = table.parent
     name = folder.resolve().name
     problems: list[Problem] = []
-    rows = _rows(table, labels, problems)
+    rows, used, notes = _rows(table, options.labels, problems)
     videos = _by_video(folder, rows, problems)
     keys = {alias: video for video, own in videos.items() for row in own for alias in _aliases(row)}
     sources = []
@@ -72,44 +79,89 @@ def read(root: Path, labels: Mapping[str, str]) -> Collection:
         )
     if not sources and not problems:
         raise NotThisLayoutError(f"{table.name} lists nothing")
-    return Collection(name=name, layout="manifest", sources=tuple(sources), problems=tuple(problems))
+    return Collection(
+        name=name,
+        layout="manifest",
+        sources=tuple(sources),
+        problems=tuple(problems),
+        notes=notes,
+        labels_used=frozenset(used),
+    )
+
+
+def find_table(root: Path) -> Path | None:
+    """The table of a folder, if it has one."""
+    return next((root / name for name in NAMES if os.path.isfile(root / name)), None)
 
 
 def _table(root: Path) -> Path:
-    if root.is_file():
-        if root.suffix.lower() not in (".csv", ".jsonl"):
-            raise NotThisLayoutError(f"{root.name} is neither .csv nor .jsonl")
+    if os.path.isfile(root):
+        if root.suffix.lower() not in SUFFIXES:
+            raise NotThisLayoutError(f"{root.name} is none of {', '.join(SUFFIXES)}")
         return root
-    table = next((root / name for name in NAMES if (root / name).is_file()), None)
+    table = find_table(root)
     if table is None:
         raise NotThisLayoutError(f"no {' or '.join(NAMES)}")
     return table
 
 
-def _rows(table: Path, labels: Mapping[str, str], problems: list[Problem]) -> list[Row]:
+def _rows(
+    table: Path, labels: Mapping[str, str], problems: list[Problem]
+) -> tuple[list[Row], set[str], tuple[str, ...]]:
+    """The rows whose label is known, the keys of `labels` that were met, and notes."""
     rows = []
     unknown: Counter[str] = Counter()
+    used: set[str] = set()
+    skipped = 0
     for number, values in enumerate(_lines(table), 1):
         fields = {field: _first(values, names) for field, names in COLUMNS.items()}
         about = {field: value for field, value in fields.items() if value}
-        if "file" not in about:
-            raise NotThisLayoutError(f"{table.name}, row {number} has no {COLUMNS['file'][0]}")
-        if "label" not in about and "" not in labels:
-            raise NotThisLayoutError(f"{table.name}, row {number} has no {COLUMNS['label'][0]}")
+        for field in ("file", *(() if EVERYTHING in labels else ("label",))):
+            if field not in about:
+                raise NotThisLayoutError(_lacks(table, number, field, values))
         file = about.pop("file").replace("\\", "/")
         word = about.pop("label", "")
-        label = labels.get("") or label_of(word, labels)
+        label = label_of(word, {name: label for name, label in labels.items() if name}) if word else None
+        met = {name for name in labels if name and is_called(word, name)}
+        if not met and EVERYTHING in labels:
+            label, met = labels[EVERYTHING], {EVERYTHING}
+        used |= met
+        if label == SKIP:
+            skipped += 1
+            continue
         if label is None:
             unknown[word] += 1
             continue
+        if file.startswith("~/") and not os.path.lexists(table.parent / file):
+            file = os.path.expanduser(file)
         video = about.pop("video", "")
         if not video or not is_picture(file):
-            video = Path(file).with_suffix("").as_posix()
+            video = _key(file)
         rows.append(Row(file, label, video, about))
     for word, count in sorted(unknown.items()):
-        why = f"nobody can tell this label of {count} rows; say --label {word}=real or --label {word}=fake"
+        both = " (which is which differs from set to set)" if word in ("0", "1") else ""
+        why = f"{count} rows have a label that nobody can tell{both}; say {hint(word, leave_out=True)}"
         problems.append(Problem(f"{table}: {word}", why))
-    return rows
+    notes = (f"left out by --label ...=skip: {skipped} rows of {table.name}",) if skipped else ()
+    return rows, used, notes
+
+
+def _lacks(table: Path, number: int, field: str, values: Mapping[str, object]) -> str:
+    """What is missing in a row: the column, or just its value."""
+    names = COLUMNS[field]
+    if any(name in values for name in names):
+        return f"{table.name}, row {number} has no {field}"
+    there = ", ".join(name for name in values if name) or "none"
+    return f"{table.name}, row {number} has no {field}: no column {' or '.join(names)}; its columns: {there}"
+
+
+def _key(file: str) -> str:
+    """A video's key from its file: the path without suffix, without what leads out of the collection."""
+    stem = os.path.splitext(file)[0]
+    if is_key(stem):
+        return stem
+    stem = stem.removeprefix(PurePath(stem).anchor.replace(os.sep, "/"))
+    return "/".join("up" if part == ".." else part for part in stem.split("/") if part not in ("", "."))
 
 
 def _by_video(folder: Path, rows: list[Row], problems: list[Problem]) -> dict[str, list[Row]]:
@@ -119,7 +171,7 @@ def _by_video(folder: Path, rows: list[Row], problems: list[Problem]) -> dict[st
     for row in rows:
         if row.file in seen:
             problems.append(Problem(row.file, "listed twice"))
-        elif not (folder / row.file).is_file():
+        elif not os.path.isfile(folder / row.file):
             problems.append(Problem(row.file, "listed but absent"))
         else:
             videos.setdefault(row.video, []).append(row)
@@ -152,15 +204,33 @@ def _first(values: Mapping[str, object], names: tuple[str, ...]) -> str:
 
 def _lines(table: Path) -> list[dict[str, object]]:
     try:
-        with table.open(newline="", encoding="utf-8-sig") as lines:
-            if table.suffix.lower() == ".csv":
-                return [
-                    {(name or "").strip().lower(): value for name, value in row.items()}
-                    for row in csv.DictReader(lines)
-                ]
-            return [_object(table, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        text = read_text(table)
+        if table.suffix.lower() == ".jsonl":
+            parts = text.split("\0" if "\0" in text else "\n")
+            return [_object(table, number, line) for number, line in enumerate(parts, 1) if line.strip()]
+        return cells(text)
+    except OSError as error:
+        raise DatasetError(f"{table}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{table} is damaged: {error}") from error
+
+
+def cells(text: str) -> list[dict[str, object]]:
+    """The rows of a table whose cells are parted by the character that parts its head line into known names."""
+    text = text.replace("\0", "\n") if "\n" not in text else text
+    if declared := re.match(r"sep=(.)\r?\n", text):  # as spreadsheets write it
+        text = text[declared.end() :]
+    head = re.split("[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
+    known = {name for names in COLUMNS.values() for name in names}
+
+    def fit(separator: str) -> int:
+        return sum(
+            cell.strip().lower() in known for cell in next(csv.reader([head], delimiter=separator), [])
+        )
+
+    separator = max(SEPARATORS, key=fit)  # the first of equals
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    return [{(name or "").strip().lower(): value for name, value in row.items()} for row in reader]
 
 
 def _object(table: Path, number: int, line: str) -> dict[str, object]:

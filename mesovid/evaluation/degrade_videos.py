@@ -142,4 +142,4 @@ def _write_manifest(folder: Path, sources: Sequence[Source]) -> None:
     for source in sources:
         about = {name: getattr(source, name) or "" for name in _COLUMNS[1:]}
         writer.writerow({"file": f"{source.video}.mp4", **about})
-    write_atomically(folder / "manifest.csv", stream.getvalue().encode())
+    write_atomically(folder / "manifest.csv", stream.getvalue().encode(errors="surrogateescape"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,11 +11,13 @@ from pathlib import Path
 
 from sklearn import metrics as sk
 
-from mesovid.dataset.labels import FAKE, REAL, label_of
+from mesovid.dataset.classes import Classes
+from mesovid.dataset.labels import FAKE, REAL, SKIP, hint, is_called, label_of
 from mesovid.dataset.manifest import CARD, read_card
-from mesovid.dataset.sources import media_files
+from mesovid.dataset.sources import Options, Problem, refuse_unused, told
 from mesovid.errors import InputError, SettingsError
 from mesovid.evaluation.evaluate import classify, geometry_differences, read_crop
+from mesovid.folders import walk
 from mesovid.media import PICTURE_SUFFIXES
 from mesovid.models.classifier import Classifier
 from mesovid.records import Label
@@ -34,26 +38,64 @@ class Prediction:
     error: str | None = None
 
 
-def find_faces(inputs: Sequence[str], classifier: Classifier) -> list[tuple[Path, str | None]]:
-    """Every picture named or in a named folder, with the label that the folder nearest to it means, if any.
+def find_faces(
+    inputs: Sequence[str], classifier: Classifier, options: Options | None = None
+) -> tuple[list[tuple[Path, str | None]], tuple[Problem, ...]]:
+    """Every picture named or in a named folder, with the label that its folders mean, if any.
 
+    The second value tells of folders of unknown label beside others whose label is known, and of what could not be looked into.
     InputError for a path that does not exist, for a folder without pictures, and for a dataset whose faces were cut otherwise
-    than the model wants.
+    than the model wants; DatasetError for folders that contradict each other, and for a label that nothing has.
     """
+    options = options or Options()
     found: list[tuple[Path, str | None]] = []
+    problems: list[Problem] = []
+    used: set[str] = set()
     for name in inputs:
         path = Path(name)
-        if path.is_dir():
-            _check_geometry(path, classifier)
-            files = [path / file for file in media_files(path, PICTURE_SUFFIXES)]
+        if os.path.isdir(path):
+            own = _check_geometry(path, classifier)
+            files = list(
+                walk(
+                    path,
+                    PICTURE_SUFFIXES,
+                    follow_links=options.follow_links,
+                    on_skip=lambda path, why: problems.append(Problem(path, why)),
+                )
+            )
             if not files:
-                raise InputError(f"{path} holds no picture")
-            found += [(file, _truth(file, path)) for file in files]
-        elif path.exists():
-            found.append((path, _truth(path, path.parent)))
+                raise InputError(f"{path} holds no picture" + (f" ({told(problems)})" if problems else ""))
+            found += (
+                [(path / file, _of_dataset(path / file, own)) for file in files]
+                if own is not None
+                else _by_folders(path, files, options, problems, used)
+            )
+        elif os.path.exists(path):
+            label = label_of(path.parent.name, options.labels)
+            used |= {given for given in options.labels if given and is_called(path.parent.name, given)}
+            found += [(path, label)] if label != SKIP else []
         else:
             raise InputError(f"no file or folder {path}")
-    return found
+    refuse_unused(options, [frozenset(used)])
+    return found, tuple(problems)
+
+
+def _by_folders(
+    root: Path, files: Sequence[str], options: Options, problems: list[Problem], used: set[str]
+) -> list[tuple[Path, str | None]]:
+    """The pictures of a folder with the labels of their class folders or, where it holds none, with its own."""
+    places = {file: tuple(file.split("/")[:-1]) for file in files}
+    classes = Classes.of(root, places.values(), options.labels)
+    folders = {file: classes.at(place) for file, place in places.items()}
+    used |= classes.used
+    if not any(folder.label for folder in folders.values()):
+        return [(root / file, label_of(root.resolve().name, options.labels)) for file in files]
+    unknown = Counter(folder.folder for folder in folders.values() if folder.label is None)
+    for folder, count in sorted(unknown.items()):
+        why = f"{count} {'face' if count == 1 else 'faces'} of unknown label, in no report"
+        name = "/".join(folder)
+        problems.append(Problem(f"{root}: {name}", f"{why}; say {hint(name, leave_out=True)}"))
+    return [(root / file, folder.label) for file, folder in folders.items() if folder.label != SKIP]
 
 
 def predict(
@@ -89,17 +131,15 @@ def report(predictions: Sequence[Prediction], threshold: float) -> str | None:
     return f"{text.rstrip()}\n\n{'AUC':>12}{area:43.3f}"
 
 
-def _truth(file: Path, root: Path) -> str | None:
-    """By the nearest folder whose name means a label, from the file up to and including `root`."""
-    for folder in [folder for folder in file.parents if folder == root or root in folder.parents]:
-        if label := label_of(folder.name):
-            return label
-    return None
+def _of_dataset(file: Path, dataset: Path) -> str | None:
+    """The label of a crop in a dataset made by mesovid: the first folder's that means one."""
+    names = file.resolve().relative_to(dataset).parts[:-1]
+    return next((label for name in names if (label := label_of(name))), None)
 
 
-def _check_geometry(folder: Path, classifier: Classifier) -> None:
-    """Looks at the dataset that a folder is, or lies in."""
-    for place in (folder, *folder.resolve().parents):
+def _check_geometry(folder: Path, classifier: Classifier) -> Path | None:
+    """The dataset that a folder is, or lies in, if any. InputError when its faces do not fit."""
+    for place in (folder.resolve(), *folder.resolve().parents):
         if not (place / CARD).is_file():
             continue
         try:
@@ -108,7 +148,8 @@ def _check_geometry(folder: Path, classifier: Classifier) -> None:
             raise InputError(f"{place / CARD}: geometry: {error}") from error
         if read_card(place).get("geometry") and (differ := geometry_differences(geometry, classifier)):
             raise InputError(f"the faces of {folder} do not fit {classifier.card.name}: {differ}")
-        return
+        return place
+    return None
 
 
 def _batches(faces: Iterable[tuple[Path, str | None]], size: int) -> Iterator[list[tuple[Path, str | None]]]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mesovid.backend import import_tensorflow
-from mesovid.dataset.manifest import Dataset, read_dataset
+from mesovid.dataset.manifest import Dataset, read_datasets
 from mesovid.errors import TrainingError
 from mesovid.models.architectures import build, check_architecture
 from mesovid.models.card import ModelCard, find_card, read_card
@@ -86,7 +86,7 @@ def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
     if not job.teacher and job.train.distillation != TrainSettings().distillation:
         raise TrainingError("--distillation is a teacher's share; name one by --teacher")
     _use_device(job.train)
-    datasets = [read_dataset(path) for path in job.datasets]
+    datasets = read_datasets(job.datasets, job.options)
     geometry = _geometry(job.starts)
     left_out = [name for name, weight in job.weights.items() if not weight]
     halves = gather(datasets, job.train, geometry, left_out)

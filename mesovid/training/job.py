@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mesovid.dataset.manifest import Dataset, digest
+from mesovid.dataset.sources import Options
 from mesovid.evaluation.metrics import Scores, measure
 from mesovid.models.card import Figure, ModelCard, find_card, read_card, sha256_of
 from mesovid.people import side
@@ -27,6 +28,7 @@ class Job:
     datasets: Sequence[Path]
     folder: Path
     name: str  # of the model
+    options: Options = field(default_factory=Options)  # what the datasets' classes mean
     train: TrainSettings = field(default_factory=TrainSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
