@@ -90,9 +90,9 @@ def read_dataset(path: str | Path, options: Options | None = None, *, whole: boo
     holds no crop; where `whole`, also when some of what lies there belongs to no class, which else goes to `problems`.
     """
     root = Path(path)
-    if root.name in (MANIFEST, CARD) and root.is_file():
+    if root.name in (MANIFEST, CARD) and os.path.isfile(root):
         root = root.parent
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DatasetError(
             f"no dataset at {root}; give a folder made by `mesovid extract`, or one of class folders"
         )
