@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,15 +66,16 @@ class DetectorNetworks:
     )
 
 
-def load_onnx(path: str | Path, settings: RuntimeSettings) -> OnnxNetwork:
+def load_onnx(path: str | Path, settings: RuntimeSettings, content: bytes | None = None) -> OnnxNetwork:
     """Load a network for ONNX Runtime, on the device and the number of threads that `settings` ask for.
 
-    Raises ModelError when the file is missing, damaged or no ONNX network, and SettingsError when the device is absent.
+    `content` takes the place of the file's bytes, say with more outputs. Raises ModelError when the file is missing, damaged or
+    no ONNX network, and SettingsError when the device is absent.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"no network at {path}; it should be an .onnx file")
-    return OnnxNetwork(path, settings)
+    return OnnxNetwork(path, settings, content)
 
 
 def load_detector(settings: RuntimeSettings) -> DetectorNetworks:
@@ -95,12 +97,12 @@ def available_devices() -> tuple[str, ...]:
 class OnnxNetwork:
     """A network on ONNX Runtime."""
 
-    def __init__(self, path: Path, settings: RuntimeSettings) -> None:
+    def __init__(self, path: Path, settings: RuntimeSettings, content: bytes | None = None) -> None:
         self._path = path
         devices = _devices(settings.device)
         try:
             self._session = onnxruntime.InferenceSession(
-                path, _options(settings), providers=[PROVIDERS[device] for device in devices]
+                content or path, _options(settings), providers=[PROVIDERS[device] for device in devices]
             )
         except _ERRORS as error:
             raise ModelError(f"{path} is damaged or no ONNX network ({_first_line(error)})") from error
@@ -119,8 +121,12 @@ class OnnxNetwork:
         return next(device for device, name in PROVIDERS.items() if name == provider)
 
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+        return self.run(self._outputs, *arrays)
+
+    def run(self, outputs: Sequence[str], *arrays: Array) -> tuple[Array, ...]:
+        """Only these of its outputs, in their order."""
         try:
-            return tuple(self._session.run(self._outputs, dict(zip(self._inputs, arrays, strict=True))))
+            return tuple(self._session.run(list(outputs), dict(zip(self._inputs, arrays, strict=True))))
         except (*_ERRORS, ValueError) as error:
             shapes = ", ".join(f"{array.dtype}{list(array.shape)}" for array in arrays)
             raise ModelError(f"{self._path} does not take {shapes} ({_first_line(error)})") from error

@@ -148,3 +148,80 @@ class Failure:
 
     path: str
     error: str
+
+
+Stage = Literal["raw", "activated", "pooled", "normalised"]  # of a layer's maps, in the words of the field
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One step of a network that gives maps or units, with what directly follows it."""
+
+    name: str  # such as conv2, concat1, dense1, logit; counted by kind in the network's order
+    kind: str  # input, convolution, depthwise, dense; or the operator that joins maps: concat, add, mul ...
+    filters: int  # maps or units that it gives
+    inputs: int  # maps or units that one filter reads
+    kernel: tuple[int, int] | None  # rows, columns; None where nothing was learned
+    dilation: int  # px from one weight of a kernel to the next
+    sources: tuple[str, ...]  # layers that feed it
+    shapes: Mapping[
+        Stage, tuple[int, ...]
+    ]  # of its stages, in their order: (filters, rows, columns) or (units,)
+
+    @property
+    def last(self) -> Stage:
+        """The stage that shows what the layer found: activated where it has an activation."""
+        return "activated" if "activated" in self.shapes else "raw"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Activation:
+    """What a layer makes of some faces."""
+
+    layer: Layer
+    maps: Mapping[
+        Stage, npt.NDArray[np.float32]
+    ]  # a stage each: (faces, filters, rows, columns) or (faces, units)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Firing:
+    """How much the filters of a layer have to say, over the faces that were looked at."""
+
+    layer: Layer
+    faces: int  # how many were looked at
+    share: npt.NDArray[np.float64]  # (filters,): share of faces on which it is above 0 somewhere
+    least: npt.NDArray[np.float32]  # (filters,): over all faces and places, activated
+    most: npt.NDArray[np.float32]
+    dead: tuple[int, ...]  # filters, from 0, that gave one and the same number everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One summand of a logit."""
+
+    name: str  # unit 1, or the part of the face: eyes
+    value: float  # above 0 speaks for fake
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """How the logit of one face came about. `shares` and `bias` add up to it, and so do `cells` and `constant`."""
+
+    logit: float  # of P(fake), before calibration
+    shares: tuple[Share, ...]  # votes of the units of the last hidden layer, or of parts of the face
+    bias: float
+    cells: npt.NDArray[np.float64]  # (rows, columns) of the last maps, from top left; above 0 speaks for fake
+    constant: float  # what does not depend on any cell
+    layer: str  # whose last maps the cells are
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Occlusion:
+    """What the logit of one face hangs on: how far it falls when a cell is covered."""
+
+    logit: float  # of P(fake), before calibration, with nothing covered
+    cells: npt.NDArray[
+        np.float64
+    ]  # (n, n), from top left: logit less that with the cell covered; above 0 speaks for fake
+    fill: str  # what the cells were covered with: mean (the crop's mean colour) or blur

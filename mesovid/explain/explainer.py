@@ -1,0 +1,226 @@
+"""Looks inside a model: what its layers make of a face, and why its score is what it is.
+
+Runs on the model's own .onnx file, so what is shown is what `scan` runs. Needs no TensorFlow.
+
+    explainer = Explainer("meso4")
+    explainer.layers                          # what there is to see
+    explainer.activations(crops, ["conv1"])   # maps as numbers
+    explainer.split(crop)                     # how the sum came about; None where it does not split
+    explainer.occlusion(crop)                 # what the score hangs on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.errors import ModelError
+from mesovid.explain.graph import Graph, read_graph, with_outputs
+from mesovid.explain.layers import Laid, layers_of, logit_of
+from mesovid.explain.occlude import CELLS, FILL, covered, fill_of
+from mesovid.explain.split import Head, head_of, split
+from mesovid.models.card import ModelCard, find_card, sigmoid
+from mesovid.models.classifier import load_model
+from mesovid.networks import OnnxNetwork, load_onnx
+from mesovid.records import Activation, Firing, Layer, ModelRef, Occlusion, Pixels, Split, Stage
+from mesovid.settings import RuntimeSettings
+
+AT_ONCE = 8  # crops that pass the network together; all maps of MesoLite take 60 MB a crop
+PARTS = {"mesolite": ("eyes", "nose", "mouth")}  # of a face, as the architecture's head reads them
+CONSTANT = 1e-6  # a filter whose values differ by less, relative to them, says nothing
+
+
+class Explainer:
+    """Looks inside one model. `model` is a name, a path or a run's folder, as for `load_model`.
+
+    Crops are faces cut as the model's card says, uint8 RGB: one `(size, size, 3)`, several `(n,
+    size, size, 3)`. Signs are those of P(fake): above 0 speaks for fake. Not to be shared between
+    threads. Raises ModelError for a model that cannot be used.
+    """
+
+    def __init__(self, model: str | Path, settings: RuntimeSettings | None = None) -> None:
+        self._settings = settings or RuntimeSettings()
+        if self._settings.runtime != "onnx":
+            raise ModelError(f"explaining runs on onnx, not on {self._settings.runtime}")
+        classifier = load_model(model, self._settings)  # checks the file against its card
+        self.card: ModelCard = classifier.card
+        self.ref: ModelRef = classifier.ref
+        self._path = find_card(model).with_suffix(".onnx")
+        self._content = self._path.read_bytes()
+        self._graph: Graph = read_graph(self._content)
+        logit = logit_of(self._graph)
+        if logit is None:
+            raise ModelError(f"{self.card.name} does not end in a sigmoid; there is no logit to explain")
+        self._logit: str = logit
+        self._sign = -1 if self.card.output == "real" else 1
+        # a network of its own: where all tensors are outputs, no operators are fused: half the speed
+        self._quick = self._load([logit])
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, in the order of the network."""
+        return tuple(each.layer for each in self._laid)
+
+    def layer(self, name: str) -> Layer:
+        """One layer. ModelError when there is none of that name."""
+        return self._find(name).layer
+
+    def filters(self, name: str) -> npt.NDArray[np.float32]:
+        """What a layer learned: (filters, inputs, rows, columns). Those of conv1 are as applied to
+        RGB from 0 to 255 unless a scaled `face` feeds them. ModelError for a layer without
+        weights."""
+        laid = self._find(name)
+        if laid.kernel is None:
+            raise ModelError(f"layer {name!r} of {self.card.name} has no filters: it is a {laid.layer.kind}")
+        weights = self._graph.constants[laid.kernel]
+        if weights.ndim == 2:  # a dense layer's (inputs, units)
+            weights = (weights if self._transposed(laid) else weights.T)[:, :, None, None]
+        return np.asarray(weights, np.float32)
+
+    def logits(self, crops: Pixels) -> npt.NDArray[np.float64]:
+        """Of P(fake) before calibration, (n,)."""
+        found = [self._quick.run([self._logit], part)[0] for part in self._parts(crops)]
+        return self._sign * np.concatenate([np.zeros((0, 1)), *found])[:, 0]
+
+    def fake_probability(self, logit: float) -> float:
+        """The calibrated P(fake) that a logit means, as `scan` gives it."""
+        return float(self.card.calibration(sigmoid(logit)))
+
+    def activations(
+        self, crops: Pixels, layers: Sequence[str] | None = None, stages: Sequence[Stage] | None = None
+    ) -> tuple[Activation, ...]:
+        """The maps of some layers, or of all, at some stages, or at all that they have.
+
+        A crop takes 7 MB in all of Meso-4 and 61 MB in all of MesoLite: ask for few crops at a
+        time.
+        """
+        wanted = self._laid if layers is None else [self._find(name) for name in layers]
+        tensors = {
+            name: {
+                stage: tensor for stage, tensor in each.tensors.items() if stages is None or stage in stages
+            }
+            for name, each in ((each.layer.name, each) for each in wanted)
+        }
+        names = [tensor for chosen in tensors.values() for tensor in chosen.values()]
+        found = self._run(names, crops)
+        return tuple(
+            Activation(
+                each.layer, {stage: found[tensor] for stage, tensor in tensors[each.layer.name].items()}
+            )
+            for each in wanted
+        )
+
+    def firing(self, crops: Pixels) -> tuple[Firing, ...]:
+        """How often the filters of each layer fire on some faces, and which are dead. More faces,
+        more to go by.
+        """
+        wanted = [each for each in self._laid if each.layer.name not in ("face", "logit")]
+        names = [each.tensors[each.layer.last] for each in wanted]
+        fires: dict[str, Any] = dict.fromkeys(names, 0)
+        least: dict[str, Any] = dict.fromkeys(names, np.inf)
+        most: dict[str, Any] = dict.fromkeys(names, -np.inf)
+        for part in self._parts(crops):
+            for name, maps in zip(names, self._tapped.run(names, part), strict=True):
+                flat = maps.reshape(*maps.shape[:2], -1)
+                fires[name] = fires[name] + (flat.max(axis=2) > 0).sum(axis=0)
+                least[name] = np.minimum(least[name], flat.min(axis=(0, 2)))
+                most[name] = np.maximum(most[name], flat.max(axis=(0, 2)))
+        if not len(crops):
+            raise ModelError("no face to look at: which filters fire is known from faces alone")
+        return tuple(
+            Firing(
+                each.layer,
+                len(crops),
+                fires[name] / len(crops),
+                least[name],
+                most[name],
+                _dead(least[name], most[name]),
+            )
+            for each, name in zip(wanted, names, strict=True)
+        )
+
+    @property
+    def splits(self) -> bool:
+        """Whether the logit of this model splits exactly."""
+        return self._head is not None
+
+    def split(self, crop: Pixels) -> Split | None:
+        """How the logit of one face came about; None where the model's head does not split."""
+        if self._head is None:
+            return None
+        return split(self._head, self._run(self._head.tensors, crop[None]), self._sign)
+
+    def occlusion(self, crop: Pixels, cells: int = CELLS, fill: str = FILL) -> Occlusion:
+        """What the logit of one face hangs on: it is run again with each cell of a grid covered."""
+        cover = fill_of(crop, fill, cells)
+        places = [(row, column) for row in range(cells) for column in range(cells)]
+        (whole,) = self.logits(crop[None])
+        found = [
+            self.logits(np.stack([covered(crop, cover, [place], cells) for place in places[i : i + AT_ONCE]]))
+            for i in range(0, len(places), AT_ONCE)
+        ]
+        return Occlusion(float(whole), (whole - np.concatenate(found)).reshape(cells, cells), fill)
+
+    # --- networks ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _tapped(self) -> OnnxNetwork:
+        """The network with every inner tensor as an output."""
+        return self._load(_inner(self._graph))
+
+    @cached_property
+    def _laid(self) -> tuple[Laid, ...]:
+        size = self.card.geometry.size
+        names = _inner(self._graph)
+        found = self._tapped.run(names, np.zeros((1, size, size, 3), np.uint8))
+        shapes = {name: array.shape[1:] for name, array in zip(names, found, strict=True)}
+        return layers_of(self._graph, shapes | dict.fromkeys(self._graph.outputs, (1,)))
+
+    @cached_property
+    def _head(self) -> Head | None:
+        return head_of(self._graph, self._laid, PARTS.get(self.card.architecture, ()))
+
+    def _load(self, names: Sequence[str]) -> OnnxNetwork:
+        return load_onnx(self._path, self._settings, with_outputs(self._content, names))
+
+    def _run(self, names: Sequence[str], crops: Pixels) -> Mapping[str, npt.NDArray[np.float32]]:
+        found = [self._tapped.run(names, part) for part in self._parts(crops)]
+        if not found:
+            raise ModelError("no face to look at: give at least one crop")
+        return {
+            name: np.concatenate(parts) for name, parts in zip(names, zip(*found, strict=True), strict=True)
+        }
+
+    def _parts(self, crops: Pixels) -> Iterator[Pixels]:
+        size = self.card.geometry.size
+        if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8:
+            raise ModelError(
+                f"{self.card.name} wants uint8 crops (n, {size}, {size}, 3), got {crops.dtype} {crops.shape}"
+            )
+        for i in range(0, len(crops), AT_ONCE):
+            yield crops[i : i + AT_ONCE]
+
+    def _find(self, name: str) -> Laid:
+        for each in self._laid:
+            if each.layer.name == name:
+                return each
+        known = ", ".join(each.layer.name for each in self._laid)
+        raise ModelError(f"no layer {name!r} in {self.card.name}; known: {known}")
+
+    def _transposed(self, laid: Laid) -> bool:
+        node = next(node for node in self._graph.nodes if laid.tensors["raw"] in node.outputs)
+        return bool(node.attributes.get("transB"))
+
+
+def _inner(graph: Graph) -> list[str]:
+    return [name for node in graph.nodes for name in node.outputs if name not in graph.outputs]
+
+
+def _dead(least: npt.NDArray[np.float32], most: npt.NDArray[np.float32]) -> tuple[int, ...]:
+    same = most - least <= CONSTANT * np.maximum(np.abs(most), 1)
+    return tuple(int(number) for number in np.flatnonzero(same))

@@ -1,0 +1,225 @@
+"""How a logit came about: exactly, by walking back from it through a head that is linear for the
+face in hand.
+
+A head of dense layers, means over regions and piecewise linear activations multiplies each number
+of the last maps by some factor and adds constants: the factor of an activation is its output over
+its input. So the logit is a sum over the maps' cells, and no gradient is needed. Where a head holds
+anything else, there is no split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.explain.graph import Graph, Node
+from mesovid.explain.layers import Laid, logit_of
+from mesovid.records import Share, Split
+
+Array = npt.NDArray[np.float64]
+
+# f(0) is 0, so that for one input f(x) = factor x x
+_PASSING_ZERO = ("Clip", "Elu", "HardSwish", "LeakyRelu", "Relu", "Tanh")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """What lies between the last maps and the logit."""
+
+    graph: Graph
+    nodes: tuple[Node, ...]  # from the logit back
+    logit: str
+    maps: str  # tensor (1, filters, rows, columns)
+    layer: str  # whose maps they are
+    parts: tuple[str, ...]  # names of the parts that are read side by side, where there are some
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """What must be known of a face to split its logit."""
+        inner = [name for node in self.nodes for name in (*node.inputs, *node.outputs)]
+        return tuple(dict.fromkeys(name for name in inner if name and name not in self.graph.constants))
+
+
+def head_of(graph: Graph, laid: tuple[Laid, ...], parts: tuple[str, ...] = ()) -> Head | None:
+    """The head of a network; None when its logit does not split."""
+    maps = {
+        tensor: each.layer.name
+        for each in laid
+        for stage, tensor in each.tensors.items()
+        if len(each.layer.shapes[stage]) == 3
+    }
+    logit = logit_of(graph)
+    if logit is None:
+        return None
+    pending: set[str] = {logit}
+    nodes: list[Node] = []
+    for node in reversed(graph.nodes):
+        if len(pending) == 1 and (last := next(iter(pending))) in maps:
+            return Head(graph, tuple(nodes), logit, last, maps[last], parts)
+        if node.outputs[0] not in pending:
+            continue
+        if node.kind not in _RULES:
+            return None
+        nodes.append(node)
+        pending.remove(node.outputs[0])
+        pending |= {name for name in node.inputs if name and name not in graph.constants}
+    return None
+
+
+def split(head: Head, values: Mapping[str, npt.NDArray[np.float32]], sign: int = 1) -> Split:
+    """The split of one face. `values` are those of `head.tensors`, for one face; `sign` is -1 where
+    the network's output is P(real).
+    """
+    known = {name: np.asarray(array, np.float64) for name, array in values.items()}
+    known |= {name: np.asarray(array) for name, array in head.graph.constants.items()}
+    factors: dict[str, Array] = {head.logit: np.full((1, 1), float(sign))}
+    constants: list[float] = []
+    for node in head.nodes:
+        given = factors.pop(node.outputs[0])
+        for name, factor in _RULES[node.kind](node, given, known).items():
+            if name in head.graph.constants:
+                constants.append(float((factor * known[name]).sum()))
+            else:
+                factors[name] = factors[name] + factor if name in factors else factor
+    (maps,) = factors
+    cells = (factors[maps] * known[maps])[0].sum(axis=0)
+    shares, bias = _shares(head, known, sign)
+    return Split(sign * known[head.logit].item(), shares, bias, cells, sum(constants), head.layer)
+
+
+def _shares(head: Head, known: Mapping[str, Array], sign: int) -> tuple[tuple[Share, ...], float]:
+    """What the last dense layer adds up: the votes of hidden units, or what it reads of each part
+    of a face.
+    """
+    node = head.nodes[0]
+    if node.kind != "Gemm":
+        return (Share("all", sign * known[head.logit].item()),), 0.0
+    summands = sign * _weights(node, known)[:, 0] * known[node.inputs[0]][0]
+    bias = sign * known[node.inputs[2]].item() if len(node.inputs) > 2 else 0.0
+    before = {each.outputs[0]: each for each in head.nodes}
+    source = before.get(node.inputs[0])
+    if source is not None and source.kind in _PASSING_ZERO:
+        source = before.get(source.inputs[0])
+    if source is not None and source.kind == "Gemm":
+        return tuple(Share(f"unit {unit}", float(vote)) for unit, vote in enumerate(summands, 1)), bias
+    if source is not None and source.kind == "Concat":
+        sizes = [known[name].shape[1] for name in source.inputs]
+        values = [part.sum() for part in np.split(summands, np.cumsum(sizes)[:-1])]
+        names = (
+            head.parts if len(head.parts) == len(values) else [f"part {n}" for n in range(1, len(values) + 1)]
+        )
+        return tuple(Share(name, float(value)) for name, value in zip(names, values, strict=True)), bias
+    return (Share("all features", float(summands.sum())),), bias
+
+
+# --- one rule an operator: from the factors of its output to those of its inputs and constants -----
+
+_Rule = Callable[[Node, Array, Mapping[str, Array]], dict[str, Array]]
+
+
+def _dense(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    found = {node.inputs[0]: factor @ _weights(node, known).T}
+    return found | (
+        {node.inputs[2]: factor.reshape(known[node.inputs[2]].shape)} if len(node.inputs) > 2 else {}
+    )
+
+
+def _weights(node: Node, known: Mapping[str, Array]) -> Array:
+    """(inputs, units)"""
+    weights = np.asarray(known[node.inputs[1]], np.float64)
+    return weights.T if node.attributes.get("transB") else weights
+
+
+def _activation(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    before, after = known[node.inputs[0]], known[node.outputs[0]]
+    slope = np.divide(after, before, out=np.zeros_like(before), where=before != 0)
+    return {node.inputs[0]: factor * slope}
+
+
+def _flatten(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    return {node.inputs[0]: factor.reshape(known[node.inputs[0]].shape)}
+
+
+def _transpose(node: Node, factor: Array, _known: Mapping[str, Array]) -> dict[str, Array]:
+    return {node.inputs[0]: np.transpose(factor, np.argsort(node.attributes["perm"]))}
+
+
+def _mean(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    shape = known[node.inputs[0]].shape
+    return {node.inputs[0]: np.broadcast_to(factor / (shape[2] * shape[3]), shape)}
+
+
+def _slice(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    whole = np.zeros(known[node.inputs[0]].shape)
+    starts, ends, axes = (known[name].astype(int) for name in node.inputs[1:4])
+    place: list[Any] = [slice(None)] * whole.ndim
+    for start, end, axis in zip(starts, ends, axes, strict=True):
+        place[axis] = slice(start, end)
+    whole[tuple(place)] = factor
+    return {node.inputs[0]: whole}
+
+
+def _concat(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    axis = node.attributes["axis"]
+    ends = np.cumsum([known[name].shape[axis] for name in node.inputs])[:-1]
+    return _added(node, np.split(factor, ends, axis=axis))
+
+
+def _add(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    return _added(node, [_summed(factor, known[name].shape) for name in node.inputs])
+
+
+def _subtract(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    first, second = (_summed(factor, known[name].shape) for name in node.inputs)
+    return _added(node, [first, -second])
+
+
+def _added(node: Node, factors: list[Array]) -> dict[str, Array]:
+    """A tensor that an operator reads twice gets both factors."""
+    found: dict[str, Array] = {}
+    for name, factor in zip(node.inputs, factors, strict=True):
+        found[name] = found[name] + factor if name in found else factor
+    return found
+
+
+def _summed(factor: Array, shape: tuple[int, ...]) -> Array:
+    """Factors of what was stretched to more numbers, added up."""
+    if factor.shape == shape:
+        return factor
+    factor = factor.sum(axis=tuple(range(factor.ndim - len(shape))))
+    stretched = tuple(
+        axis for axis, (wide, side) in enumerate(zip(factor.shape, shape, strict=True)) if wide != side
+    )
+    return np.asarray(factor.sum(axis=stretched, keepdims=True))
+
+
+def _normalise(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    tensor, scale, shift, mean, variance = node.inputs
+    slope = known[scale] / np.sqrt(known[variance] + node.attributes.get("epsilon", 1e-5))
+    channels = (1, -1) + (1,) * (factor.ndim - 2)
+    total = factor.sum(axis=tuple(axis for axis in range(factor.ndim) if axis != 1))
+    # y = slope x (x - mean) + shift: the mean's factor is less the shift's, by the slope
+    return {tensor: factor * slope.reshape(channels), shift: total, mean: -total * slope}
+
+
+def _same(node: Node, factor: Array, _known: Mapping[str, Array]) -> dict[str, Array]:
+    return {node.inputs[0]: factor}
+
+
+_RULES: dict[str, _Rule] = {
+    "Add": _add,
+    "BatchNormalization": _normalise,
+    "Concat": _concat,
+    "Flatten": _flatten,
+    "Gemm": _dense,
+    "GlobalAveragePool": _mean,
+    "Identity": _same,
+    "Slice": _slice,
+    "Sub": _subtract,
+    "Transpose": _transpose,
+    **dict.fromkeys(_PASSING_ZERO, _activation),
+}
