@@ -54,7 +54,7 @@ def run(*words: object) -> Result:
 
 def test_a_copy_keeps_frames_and_times(tmp_path: Path) -> None:
     video = write_video(tmp_path / "in.avi")
-    degrade_video(video, tmp_path / "out.mp4", parse("h264:20")[0])
+    degrade_video(video, tmp_path / "out.mp4", parse("h264:20"))
     before, after = frames_of(video), frames_of(tmp_path / "out.mp4")
     assert [time for time, _ in after] == pytest.approx([time for time, _ in before], abs=1e-3)
     for (_, a), (_, b) in zip(before, after, strict=True):
@@ -66,10 +66,24 @@ def test_a_copy_keeps_frames_and_times(tmp_path: Path) -> None:
 def test_damage_is_in_the_frames(tmp_path: Path) -> None:
     video = write_video(tmp_path / "in.avi")
     for damage in ("brightness:0.5", "blur:3"):
-        degrade_video(video, tmp_path / f"{damage[:4]}.mp4", parse(damage)[0])
+        degrade_video(video, tmp_path / f"{damage[:4]}.mp4", parse(damage))
     clean, dark, blurred = (frames_of(tmp_path / name)[0][1] for name in ("in.avi", "brig.mp4", "blur.mp4"))
     assert dark.mean() == pytest.approx(clean.mean() / 2, rel=0.1)
     assert blurred.std() < clean.std() / 2
+
+
+def test_damages_follow_one_another(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "in.avi")  # 63 x 41
+    degrade_video(video, tmp_path / "out.mp4", parse("fit:20,brightness:0.5,h264:20"))
+    clean, small = frames_of(video)[0][1], frames_of(tmp_path / "out.mp4")[0][1]
+    assert small.shape == (20, 30, 3)
+    assert small.mean() == pytest.approx(clean.mean() / 2, rel=0.1)
+
+
+def test_what_is_small_is_not_enlarged(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "in.avi")
+    degrade_video(video, tmp_path / "out.mp4", parse("fit:100"))
+    assert frames_of(tmp_path / "out.mp4")[0][1].shape == (40, 62, 3)
 
 
 def test_a_collection_of_copies_is_read_as_what_it_is(collection: Path, tmp_path: Path) -> None:
@@ -114,14 +128,15 @@ def test_a_folder_of_other_things_is_left_alone(collection: Path, tmp_path: Path
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     with pytest.raises(DatasetError, match="is not empty"):
-        degrade_videos(gather([collection]).sources, tmp_path / "mine", parse("blur:1")[0], 1)
+        degrade_videos(gather([collection]).sources, tmp_path / "mine", parse("blur:1"), 1)
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--damage", "h264:35,blur:1"], "takes one kind"),
+        (["--damage", ""], "takes at least one kind"),
+        (["--damage", "h264:35,blur:1"], "h264 must be the last damage of h264:35,blur:1"),
         (["--damage", "fog:1"], "unknown degradation 'fog:1'"),
         (["--damage", "blur:1", "--split", "test"], "no video of split 'test'; it has dev, train"),
     ],
@@ -135,10 +150,10 @@ def test_pictures_alone_have_nothing_to_damage(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "face.png"), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(DatasetError, match="evaluate --degrade"):
         degrade_videos(
-            gather([tmp_path], Options(labels={"": "real"})).sources, tmp_path / "out", parse("blur:1")[0], 1
+            gather([tmp_path], Options(labels={"": "real"})).sources, tmp_path / "out", parse("blur:1"), 1
         )
 
 
 def test_the_mark_says_what_was_done(collection: Path, tmp_path: Path) -> None:
-    degrade_videos(gather([collection]).sources, tmp_path / "out", parse("jpeg:30")[0], 1)
+    degrade_videos(gather([collection]).sources, tmp_path / "out", parse("jpeg:30"), 1)
     assert json.loads((tmp_path / "out" / "damage.json").read_text()) == {"damage": "jpeg:30"}

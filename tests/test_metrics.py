@@ -296,6 +296,19 @@ def test_a_perfect_score_is_not_certain() -> None:
         assert 0.6 < estimate.low < 0.95, name
 
 
+def test_cases_that_hang_together_count_as_fewer() -> None:
+    hits = [True] * 30 + [False] * 10
+    alone = metrics.rate(hits, [f"video {i}" for i in range(40)])
+    together = metrics.rate(hits, [f"person {i // 10}" for i in range(40)])
+    assert alone.value == together.value == 0.75
+    assert (alone.low, alone.high) == pytest.approx(
+        (metrics.share(30, 40).low, metrics.share(30, 40).high), abs=0.03
+    )
+    assert together.low < alone.low - 0.1
+    assert metrics.rate([True] * 9, ["one"] * 9).low < 0.3  # one person tells little, however often seen
+    assert metrics.rate([], []).value is None
+
+
 @given(st.floats(0, 1), st.integers(1, 10_000))
 def test_a_share_lies_in_its_interval(p: float, count: int) -> None:
     low, high = metrics._wilson(p, count)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="FOLDER", type=click.Path(file_okay=False), help="New folder for the copies, or one to finish.")  # fmt: skip
-@click.option("--damage", required=True, metavar="KIND:AMOUNT", help="h264:CRF, jpeg:QUALITY, resize:FACTOR (down and up again), blur:SIGMA, noise:SIGMA, brightness:FACTOR or gamma:EXPONENT.")  # fmt: skip
+@click.option("--damage", required=True, metavar="KIND:AMOUNT,...", help="One after the other: h264:CRF (last), jpeg:QUALITY, resize:FACTOR (down and up again), fit:PX (the shorter side of larger videos), blur:SIGMA, noise:SIGMA, brightness:FACTOR or gamma:EXPONENT.")  # fmt: skip
 @click.option("--split", help="Copy this split of the collection alone.")
 @class_options
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes. Default: one a core.")
@@ -41,6 +41,7 @@ def command(
 
     \b
     mesovid degrade FaceForensics++ -o damaged/h264-35 --damage h264:35
+    mesovid degrade FaceForensics++ -o alike --damage fit:224,h264:28
     mesovid extract damaged/h264-35 -o datasets/h264-35
     mesovid evaluate meso4 datasets/h264-35
     """
@@ -49,8 +50,8 @@ def command(
     from mesovid.evaluation.degrade_videos import degrade_videos
 
     damages = parse(damage)
-    if len(damages) != 1:
-        raise SettingsError(f"--damage takes one kind, such as h264:35; got {damage!r}")
+    if not damages:
+        raise SettingsError(f"--damage takes at least one kind, such as h264:35; got {damage!r}")
     gathered = gather([source], options)
     found = gathered.sources
     chosen = [one for one in found if split in (None, one.split)]
@@ -61,7 +62,7 @@ def command(
         copies = degrade_videos(
             chosen,
             Path(output),
-            damages[0],
+            damages,
             workers or os.cpu_count() or 1,
             lambda _: bar.update() if bar is not None else None,
         )

@@ -157,6 +157,20 @@ def _smaller(images: Sequence[Pixels], factor: float) -> list[Pixels]:
     return [through(image) for image in images]
 
 
+def _fitted(images: Sequence[Pixels], side: float) -> list[Pixels]:
+    """Scaled down until the shorter side has so many px; what is smaller already stays."""
+
+    def through(image: Pixels) -> Pixels:
+        height, width = image.shape[:2]
+        factor = side / min(height, width)
+        if factor >= 1:
+            return image
+        size = max(2, round(width * factor)), max(2, round(height * factor))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+    return [through(image) for image in images]
+
+
 def _blur(crops: Sequence[Pixels], sigma: float) -> list[Pixels]:
     return [np.asarray(cv2.GaussianBlur(crop, (0, 0), sigma), dtype=np.uint8) for crop in crops]
 
@@ -183,6 +197,7 @@ KINDS = {
     "h264": _Kind("a constant rate factor of libx264", 0, 51, 0, _h264),
     "jpeg": _Kind("a JPEG quality", 1, 100, 100, _jpeg),
     "resize": _Kind("a factor down and up again (0.5 makes 360p of 720p)", 0.05, 1, 1, _smaller),
+    "fit": _Kind("the shorter side of what is larger, px", 16, 8192, 8192, _fitted),
     "blur": _Kind("the sigma of a Gaussian, px of the video", 0.1, 50, 0, _blur),
     "noise": _Kind("the sigma of added noise, in levels of 255", 0.1, 128, 0, _noise),
     "brightness": _Kind("a factor", 0.05, 5, 1, _brightness, pointwise=True),

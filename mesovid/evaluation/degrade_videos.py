@@ -14,11 +14,11 @@ import numpy as np
 
 from mesovid.dataset.manifest import write_atomically
 from mesovid.dataset.sources import Source
-from mesovid.errors import DatasetError, InputError
+from mesovid.errors import DatasetError, InputError, SettingsError
 from mesovid.evaluation.degrade import KINDS, Degradation, import_av, parse
 from mesovid.media import is_picture
 from mesovid.pool import Crash, run
-from mesovid.records import Frame
+from mesovid.records import Frame, Pixels
 from mesovid.settings import SampleSettings
 from mesovid.video import sample
 
@@ -39,20 +39,25 @@ class Copy:
 def degrade_videos(
     sources: Sequence[Source],
     folder: Path,
-    degradation: Degradation,
+    degradations: Sequence[Degradation],
     workers: int,
     on_copy: Callable[[Copy], None] = lambda _: None,
 ) -> tuple[Copy, ...]:
     """Write a damaged copy of each video, and a `manifest.csv` by which `mesovid extract` reads them.
 
-    Copies keep their keys, so that scores can be compared video by video. Those that are there already are left as they are.
-    Raises DatasetError when there is no video, or when the folder holds copies with other damage.
+    Damages are done in the order given; H.264, which is how the copies are written, can only be the last. Copies keep their keys, so that scores can be compared video by video. Those that are there already are left as they are.
+    Raises DatasetError when there is no video, or when the folder holds copies with other damage, and SettingsError when H.264
+    is to come before other damage.
     """
+    if any(each.kind == "h264" for each in degradations[:-1]):
+        raise SettingsError(
+            f"h264 must be the last damage of {_text(degradations)}: the copies are written by it"
+        )
     videos = [source for source in sources if len(source.files) == 1 and not is_picture(source.files[0])]
     if not videos:
         raise DatasetError("no video to damage; for pictures: mesovid evaluate --degrade")
-    _mark(folder, degradation)
-    jobs = [(source.video, source.files[0], _place(folder, source), str(degradation)) for source in videos]
+    _mark(folder, _text(degradations))
+    jobs = [(source.video, source.files[0], _place(folder, source), _text(degradations)) for source in videos]
     copies = []
     for copy in _copied(jobs, workers):
         on_copy(copy)
@@ -62,14 +67,14 @@ def degrade_videos(
     return tuple(copies)
 
 
-def degrade_video(source: Path, target: Path, degradation: Degradation) -> None:
+def degrade_video(source: Path, target: Path, degradations: Sequence[Degradation]) -> None:
     """Write a damaged copy as H.264 in MP4, without sound, whole or not at all. InputError when the video cannot be read."""
     av = import_av()
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.part.mp4")
     options = {"crf": f"{NEARLY_LOSSLESS}", "preset": "ultrafast", "threads": "1"}
-    if degradation.kind == "h264":
-        options |= {"crf": f"{degradation.amount:g}", "preset": "medium"}
+    if degradations[-1].kind == "h264":
+        options |= {"crf": f"{degradations[-1].amount:g}", "preset": "medium"}
     try:
         with sample(source, SampleSettings(every=1)) as frames, av.open(str(temporary), "w") as container:
             rate = Fraction(frames.info.fps or 25).limit_denominator(1001)
@@ -77,8 +82,10 @@ def degrade_video(source: Path, target: Path, degradation: Degradation) -> None:
             stream.width, stream.height = frames.info.width // 2 * 2, frames.info.height // 2 * 2
             stream.pix_fmt = "yuv420p"
             stream.time_base = stream.codec_context.time_base = _CLOCK
-            for frame in frames:
-                image = _damaged(frame, degradation)
+            for number, frame in enumerate(frames):
+                image = _damaged(frame, degradations)
+                if not number:  # damage may have made it smaller
+                    stream.height, stream.width = image.shape[:2]
                 picture = av.VideoFrame.from_ndarray(image, format="rgb24")
                 picture.pts, picture.time_base = round(frame.time / _CLOCK), _CLOCK
                 container.mux(stream.encode(picture))
@@ -88,13 +95,22 @@ def degrade_video(source: Path, target: Path, degradation: Degradation) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _damaged(frame: Frame, degradation: Degradation) -> np.ndarray:
-    """A frame with even sides, as the codec wants them, damaged unless the codec itself is the damage."""
-    height, width = frame.image.shape[:2]
-    image = np.ascontiguousarray(frame.image[: height - height % 2, : width - width % 2])
-    if degradation.kind == "h264":
-        return image
-    return KINDS[degradation.kind].apply([image], degradation.amount)[0]
+def _damaged(frame: Frame, degradations: Sequence[Degradation]) -> np.ndarray:
+    """A frame with even sides, as the codec wants them, damaged but for what the codec itself does."""
+    image = _even(frame.image)
+    for each in degradations:
+        if each.kind != "h264":
+            image = KINDS[each.kind].apply([image], each.amount)[0]
+    return _even(image)
+
+
+def _even(image: Pixels) -> Pixels:
+    height, width = image.shape[:2]
+    return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
+
+
+def _text(degradations: Sequence[Degradation]) -> str:
+    return ",".join(map(str, degradations))
 
 
 def _copied(jobs: Sequence[tuple[str, Path, Path, str]], workers: int) -> Iterator[Copy]:
@@ -107,7 +123,7 @@ def _copy(job: tuple[str, Path, Path, str]) -> Copy:
     if target.exists():
         return Copy(video)
     try:
-        degrade_video(source, target, parse(damage)[0])
+        degrade_video(source, target, parse(damage))
     except (InputError, OSError) as error:
         return Copy(video, str(error))
     return Copy(video)
@@ -117,14 +133,14 @@ def _place(folder: Path, source: Source) -> Path:
     return folder / f"{source.video}.mp4"
 
 
-def _mark(folder: Path, degradation: Degradation) -> None:
+def _mark(folder: Path, damage: str) -> None:
     """Note in the folder what is done to its videos. DatasetError when something else was done to them, or none of it is ours."""
     mark = folder / MARK
     if mark.is_file():
         found = json.loads(mark.read_text(encoding="utf-8")).get("damage")
-        if found != str(degradation):
+        if found != damage:
             raise DatasetError(
-                f"{folder} holds videos with damage {found}; give {degradation} a folder of its own"
+                f"{folder} holds videos with damage {found}; give {damage} a folder of its own"
             )
         return
     if folder.is_dir() and any(folder.iterdir()):
@@ -132,7 +148,7 @@ def _mark(folder: Path, degradation: Degradation) -> None:
             f"{folder} is not empty and holds no copies made by mesovid degrade; name a new folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(mark, json.dumps({"damage": str(degradation)}).encode())
+    write_atomically(mark, json.dumps({"damage": damage}).encode())
 
 
 def _write_manifest(folder: Path, sources: Sequence[Source]) -> None:

@@ -325,6 +325,23 @@ def share(hits: int, count: int) -> Estimate:
     return Estimate(hits / count, *_wilson(hits / count, count)) if count else Estimate(None)
 
 
+def rate(
+    hits: npt.ArrayLike, cluster: Sequence[str] | Names, *, resamples: int = 1000, seed: int = 0
+) -> Estimate:
+    """The share of cases that hit, where those of one cluster, a person say, may hang together; None of none.
+
+    Wilson's interval at the number of cases that the bootstrap over clusters speaks for: never more than there are.
+    """
+    flags = np.asarray(hits, dtype=bool)
+    names = np.asarray(cluster, dtype=np.str_)
+    if not len(flags):
+        return Estimate(None)
+    value = float(flags.mean())
+    weights = _weights(np.ones(len(flags), bool), names, resamples, seed)
+    draws = np.concatenate([block @ flags / block.sum(axis=1) for block in weights])
+    return Estimate(value, *_bounded(value, draws, len(flags), len(np.unique(names))))
+
+
 def resample(
     scores: Scores, threshold: float, *, resamples: int = 1000, seed: int = 0, cluster: Cluster = "video"
 ) -> Floats:

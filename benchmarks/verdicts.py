@@ -1,0 +1,254 @@
+"""What a user gets from `mesovid scan` on a labelled collection: how many clips are decided and right, and where it goes wrong.
+
+    mesovid scan COLLECTION/dev --model mesolite --format jsonl -o mesolite.jsonl
+    python benchmarks/verdicts.py mesolite.jsonl meso4.jsonl --collection COLLECTION --split dev
+    python benchmarks/verdicts.py copies.jsonl --collection COLLECTION --copies COPIES --split dev
+
+Scans are matched with the collection by their paths; `--copies` is a folder of `mesovid degrade`, in which every clip went through the
+same resizing and coding. Each may be given several times. Prints three markdown tables: what a user gets; each method's fakes against
+the reals of all sources, and against their own originals; and the reals by source. A manifest's columns `kind` (swap, reenact, talking
+...), `set` and `origin` (where a clip came from) are used where it has them.
+
+Intervals are 95 %: of AUC by bootstrap, of shares by Wilson's formula, both at the number of people or groups rather than of clips.
+A clip without a verdict is neither right nor wrong, and has no part in the AUC.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from mesovid.dataset.layouts import gather  # noqa: E402
+from mesovid.errors import DatasetError, InputError, MesovidError  # noqa: E402
+from mesovid.evaluation.metrics import Estimate, Scores, measure, paired, rate  # noqa: E402
+from mesovid.evaluation.tables import Table, estimate, markdown_table  # noqa: E402
+
+CALLED = ("fake", "uncertain", "real")
+USER = (
+    "Clips", "Model", "Real + fake", "Decided and right", "Decided and wrong", "Reals called real", "Reals called fake",
+    "Fakes called fake", "Fakes called real", "AUC", "No verdict",
+)  # fmt: skip
+METHODS = (
+    "Kind", "Method", "Model", "Fakes", "AUC against all reals", "Above its original", "Called fake", "Uncertain", "Called real",
+)  # fmt: skip
+SOURCES = ("Source of reals", "Model", "Reals", "Called fake", "Uncertain", "Called real")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One clip of a collection, and what was said of it."""
+
+    video: str  # key, with its collection's name
+    fake: bool
+    collection: str
+    kind: str  # swap, reenact, talking...; "" where nobody says
+    method: str
+    source: str  # of a real: the set or page it came from
+    group: str  # what hangs together
+    original: str
+    label: str | None = None
+    fake_probability: float | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scans", type=Path, nargs="+", help="files of mesovid scan --format jsonl")
+    parser.add_argument("--collection", type=Path, action="append", required=True)
+    parser.add_argument("--copies", type=Path, action="append", default=[], help="in the collections' order")
+    parser.add_argument("--split", help="this split of the collections alone")
+    given = parser.parse_args()
+    try:
+        clips = clips_of(given.collection, given.copies, given.split)
+        judged: dict[str, list[Clip]] = {}
+        for path in given.scans:
+            for model, found in verdicts(path, clips):
+                judged.setdefault(model, []).extend(found)
+        for model, found in judged.items():
+            check(model, found, clips)
+        for table in (user_table(judged), method_table(judged), source_table(judged)):
+            print(f"**{table.title}**\n\n{markdown_table(table)}\n")
+    except MesovidError as error:
+        sys.exit(str(error))
+
+
+def clips_of(folders: Sequence[Path], copies: Sequence[Path], split: str | None) -> dict[str, Clip]:
+    """Path of a clip, or of its copy, without suffix -> what is known of it."""
+    found: dict[str, Clip] = {}
+    for number, folder in enumerate(folders):
+        about = {row.get("file", ""): row for row in manifest(folder)}
+        for source in gather([folder]).sources:
+            if split not in (None, source.split) or len(source.files) != 1:
+                continue
+            file = source.files[0]
+            row = about.get(file.relative_to(folder).as_posix(), {})
+            name = folder.resolve().name
+            clip = Clip(
+                video=f"{name}/{source.video}",
+                fake=source.label == "fake",
+                collection=name,
+                kind=row.get("kind", "") if source.label == "fake" else "",
+                method=source.method or "unknown" if source.label == "fake" else "",
+                source=row.get("set") or row.get("origin") or name,
+                group=f"{name}/{source.group or source.target or source.original or source.video}",
+                original=f"{name}/{source.original}" if source.original else "",
+            )
+            place = copies[number] / f"{source.video}.mp4" if number < len(copies) else file
+            found[key(place)] = clip
+    if not found:
+        raise DatasetError(f"no clip of split {split!r} in {', '.join(map(str, folders))}")
+    return found
+
+
+def manifest(folder: Path) -> list[dict[str, str]]:
+    """The rows of a collection's own table; none where it has none."""
+    path = folder / "manifest.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def key(path: Path) -> str:
+    """What a clip is found by."""
+    return str(path.resolve().with_suffix(""))
+
+
+def verdicts(path: Path, clips: dict[str, Clip]) -> Iterable[tuple[str, list[Clip]]]:
+    """Each model's verdicts in one file of scans on the clips that are asked for."""
+    found: dict[str, list[Clip]] = {}
+    failed: list[Clip] = []
+    for scan in read(path):
+        clip = clips.get(key(Path(scan["path"])))
+        if clip is None:
+            continue
+        if scan["model"] is None:
+            print(scan["error"], file=sys.stderr)
+            failed.append(clip)
+            continue
+        spoken = [getattr(clip, name) for name in Clip.__dataclass_fields__][:-2]
+        model = found.setdefault(scan["model"]["name"], [])
+        model.append(Clip(*spoken, label=scan["verdict"], fake_probability=scan["fake_probability"]))
+    return [(model, judged + failed) for model, judged in found.items()]
+
+
+def read(path: Path) -> Iterable[dict[str, Any]]:
+    """The scans of a file, a line each. InputError when it is no such file."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            scans = [json.loads(line) for line in stream if line.strip()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the scans in {path}: {error}") from error
+    return scans
+
+
+def check(model: str, judged: Sequence[Clip], clips: dict[str, Clip]) -> None:
+    """Raise InputError where a clip is missing or came twice: shares of a part would look like shares of the whole."""
+    names, wanted = [clip.video for clip in judged], {clip.video for clip in clips.values()}
+    if missing := sorted(wanted - set(names)):
+        raise InputError(
+            f"{model}: {len(missing)} of {len(wanted)} clips were not scanned, such as {missing[0]}"
+        )
+    if len(names) > len(set(names)):
+        raise InputError(
+            f"{model}: {len(names) - len(set(names))} clips were scanned twice; give one file of each model"
+        )
+
+
+def user_table(judged: dict[str, list[Clip]]) -> Table:
+    """What a user gets: of each collection, and of all together."""
+    rows = []
+    collections = sorted({clip.collection for clips in judged.values() for clip in clips})
+    for name in collections if len(collections) == 1 else [*collections, "together"]:
+        for model, clips in judged.items():
+            part = [clip for clip in clips if name in (clip.collection, "together")]
+            reals, fakes = [c for c in part if not c.fake], [c for c in part if c.fake]
+            rows.append((
+                name, model, f"{len(reals):,} + {len(fakes):,}",
+                of(part, lambda clip: clip.label == ("fake" if clip.fake else "real")),
+                of(part, lambda clip: clip.label == ("real" if clip.fake else "fake")),
+                of(reals, lambda clip: clip.label == "real"), of(reals, lambda clip: clip.label == "fake"),
+                of(fakes, lambda clip: clip.label == "fake"), of(fakes, lambda clip: clip.label == "real"),
+                area(part), str(sum(clip.label is None for clip in part)),
+            ))  # fmt: skip
+    return Table("What a user gets", USER, tuple(rows), names=2)
+
+
+def method_table(judged: dict[str, list[Clip]]) -> Table:
+    """Fakes by kind and method, each against the reals of all sources and against their own originals."""
+    rows = []
+    kinds = sorted({(clip.kind, clip.method) for clips in judged.values() for clip in clips if clip.fake})
+    wholes = [(kind, "all") for kind in dict.fromkeys(kind for kind, _ in kinds)]
+    for kind, method in sorted(
+        {*kinds, *(one for one in wholes if one[0])}, key=lambda one: (one[0], one[1] != "all", one[1])
+    ):
+        for model, clips in judged.items():
+            fakes = [c for c in clips if c.fake and c.kind == kind and method in ("all", c.method)]
+            if fakes:
+                reals = [clip for clip in clips if not clip.fake]
+                rows.append((
+                    kind, method, model, f"{len(fakes):,}", area(reals + fakes), pairs(reals + fakes), *calls(fakes)
+                ))  # fmt: skip
+    return Table("Fakes by method", METHODS, tuple(rows), names=3)
+
+
+def source_table(judged: dict[str, list[Clip]]) -> Table:
+    """False alarms by where the reals came from."""
+    rows = []
+    for source in sorted({clip.source for clips in judged.values() for clip in clips if not clip.fake}):
+        for model, clips in judged.items():
+            reals = [clip for clip in clips if not clip.fake and clip.source == source]
+            if reals:
+                rows.append((source, model, f"{len(reals):,}", *calls(reals)))
+    return Table("Reals by source", SOURCES, tuple(rows), names=2)
+
+
+def calls(clips: Sequence[Clip]) -> tuple[str, ...]:
+    """The shares of clips called fake, uncertain and real."""
+    return tuple(of(clips, lambda clip, label=label: clip.label == label) for label in CALLED)  # type: ignore[misc]
+
+
+def of(clips: Sequence[Clip], hit: Callable[[Clip], bool]) -> str:
+    """The share of clips for which something holds, with its interval."""
+    return estimate(rate([hit(clip) for clip in clips], [clip.group for clip in clips]), percent=True)
+
+
+def area(clips: Sequence[Clip]) -> str:
+    """The AUC over clips."""
+    scores = scores_of(clips)
+    both = len(scores) and scores.fake.any() and not scores.fake.all()
+    return estimate(measure(scores, 0.5, cluster="group").auc if both else Estimate(None))
+
+
+def pairs(clips: Sequence[Clip]) -> str:
+    """How many fakes lie above their own originals."""
+    scores = scores_of(clips)
+    found = paired(scores, cluster="group") if len(scores) else None
+    return f"{estimate(found.accuracy, percent=True)} of {found.count}" if found else estimate(Estimate(None))
+
+
+def scores_of(clips: Sequence[Clip]) -> Scores:
+    """The clips that have a verdict, as the metrics want them."""
+    known = [clip for clip in clips if clip.fake_probability is not None]
+    return Scores.of(
+        [clip.fake for clip in known],
+        [clip.fake_probability for clip in known],
+        [clip.video for clip in known],
+        method=[clip.method for clip in known],
+        group=[clip.group for clip in known],
+        original=[clip.original for clip in known],
+    )
+
+
+if __name__ == "__main__":
+    main()
