@@ -32,7 +32,8 @@ from mesovid.dataset.layouts import gather  # noqa: E402
 from mesovid.dataset.sources import Source  # noqa: E402
 from mesovid.errors import MesovidError  # noqa: E402
 from mesovid.evaluation.metrics import Scores, measure  # noqa: E402
-from mesovid.evaluation.tables import Table, estimate, markdown_table  # noqa: E402
+from mesovid.evaluation.tables import estimate  # noqa: E402
+from mesovid.report.table import Table, markdown_table  # noqa: E402
 
 FEATURES = ("width", "height", "frames", "bits a pixel", "sharpness", "noise", "dark border", "flat border")
 FOLDS = 5

@@ -27,8 +27,9 @@ from mesovid.dataset.layouts import gather  # noqa: E402
 from mesovid.dataset.sources import Source  # noqa: E402
 from mesovid.errors import InputError, MesovidError  # noqa: E402
 from mesovid.evaluation.metrics import Estimate, Scores, by_method, measure, paired, share  # noqa: E402
-from mesovid.evaluation.tables import Table, estimate, markdown_table  # noqa: E402
+from mesovid.evaluation.tables import estimate  # noqa: E402
 from mesovid.records import Failure, Scan, Verdict  # noqa: E402
+from mesovid.report.table import Table, markdown_table  # noqa: E402
 
 HEADER = (
     "Fakes", "Model", "Real + fake videos", "Video AUC", "Fake above its original", "Reals called fake",

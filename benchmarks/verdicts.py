@@ -30,7 +30,8 @@ sys.path.insert(0, str(ROOT))
 from mesovid.dataset.layouts import gather  # noqa: E402
 from mesovid.errors import DatasetError, InputError, MesovidError  # noqa: E402
 from mesovid.evaluation.metrics import Estimate, Scores, measure, paired, rate  # noqa: E402
-from mesovid.evaluation.tables import Table, estimate, markdown_table  # noqa: E402
+from mesovid.evaluation.tables import estimate  # noqa: E402
+from mesovid.report.table import Table, markdown_table  # noqa: E402
 
 CALLED = ("fake", "uncertain", "real")
 USER = (

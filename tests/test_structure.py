@@ -88,7 +88,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_measuring_and_reporting_import_no_tensorflow() -> None:
     light = [
-        name for name in modules() if part(name) in ("evaluation", "explain", "report", "models") and name not in GRAPHS
+        name
+        for name in modules()
+        if part(name) in ("evaluation", "explain", "report", "models") and name not in GRAPHS
     ]
     program = (
         f"import importlib, sys\n"

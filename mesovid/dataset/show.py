@@ -15,6 +15,7 @@ from mesovid.dataset.sources import Problem
 from mesovid.errors import DatasetError, InputError
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
+from mesovid.report.table import Table, text_table
 from mesovid.settings import SampleSettings
 from mesovid.video import sample
 
@@ -25,20 +26,11 @@ SHOWN = 5  # names of each kind that a summary lists
 
 def table(crops: Sequence[CropEntry]) -> str:
     """Videos and crops of each split, label and method, and in all."""
-    rows = [("split", "label", "method", "videos", "crops")]
     about = counts(crops)
-    for cell in about["cells"]:
-        rows.append(tuple(str(cell[name]) for name in rows[0]))  # type: ignore[arg-type]
+    header = ("split", "label", "method", "videos", "crops")
+    rows = [tuple(str(cell[name]) for name in header) for cell in about["cells"]]
     rows.append(("all", "", "", str(about["videos"]), str(about["crops"])))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            text.rjust(width) if i > 2 else text.ljust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+    return text_table(Table("", header, tuple(rows), names=3))
 
 
 def losses(results: Iterable[Result], problems: Sequence[Problem] = ()) -> str:

@@ -9,7 +9,8 @@ from mesovid import __version__
 from mesovid.evaluation.evaluate import Evaluation, Mistake, ModelEvaluation
 from mesovid.evaluation.metrics import Estimate
 from mesovid.evaluation.plots import jpeg, plots, thumbnail
-from mesovid.evaluation.tables import UNKNOWN, estimate, excluded_line, heading, html_table, tables
+from mesovid.evaluation.tables import UNKNOWN, estimate, excluded_line, heading, tables
+from mesovid.report.table import html_table
 
 _PLOTS = {
     "roc": "ROC curve: share of fakes called fake against share of reals called fake",

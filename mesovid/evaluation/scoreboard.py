@@ -15,7 +15,8 @@ from mesovid.errors import InputError
 from mesovid.evaluation.evaluate import ALL_FAKES, Evaluation
 from mesovid.evaluation.metrics import Difference, Estimate
 from mesovid.evaluation.results import to_json
-from mesovid.evaluation.tables import UNKNOWN, Table, difference, estimate, markdown_table
+from mesovid.evaluation.tables import UNKNOWN, difference, estimate
+from mesovid.report.table import Table, markdown_table
 
 SCHEMA = 1
 _OVERVIEW = (

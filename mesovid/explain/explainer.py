@@ -24,8 +24,9 @@ from mesovid.explain.graph import Graph, read_graph, with_outputs
 from mesovid.explain.layers import Laid, layers_of, logit_of
 from mesovid.explain.occlude import CELLS, FILL, covered, fill_of
 from mesovid.explain.split import Head, head_of, split
-from mesovid.models.card import ModelCard, find_card, sigmoid
+from mesovid.models.card import ModelCard, find_card
 from mesovid.models.classifier import load_model
+from mesovid.models.inputs import sigmoid
 from mesovid.networks import OnnxNetwork, load_onnx
 from mesovid.records import Activation, Firing, Layer, ModelRef, Occlusion, Pixels, Split, Stage
 from mesovid.settings import RuntimeSettings
