@@ -310,7 +310,7 @@ def test_show_prints_the_table_and_draws_a_sheet(sound: Path, tmp_path: Path) ->
     sheet = tmp_path / "sheet.png"
     result = CliRunner().invoke(command, ["show", str(sound), "--sheet", str(sheet)])
     assert result.exit_code == 0, result.output
-    assert [line.split() for line in result.output.splitlines()[2:7]] == [
+    assert [line.split() for line in result.output.splitlines()[1:6]] == [
         ["test", "fake", "Y", "1", "1"],
         ["test", "real", "-", "1", "1"],
         ["train", "fake", "X", "1", "1"],
