@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mesovid.errors import MesovidError
     from mesovid.models.classifier import load_model
     from mesovid.records import Failure, Scan, Verdict
+    from mesovid.report.reader import read_results
     from mesovid.scanner import Scanner, scan
     from mesovid.video import probe, sample
 
@@ -29,6 +30,7 @@ __all__ = [
     "Verdict",
     "load_model",
     "probe",
+    "read_results",
     "sample",
     "scan",
     "scan_all",
@@ -42,6 +44,7 @@ _HOMES = {
     "Verdict": "records",
     "load_model": "models.classifier",
     "probe": "video",
+    "read_results": "report.reader",
     "sample": "video",
     "scan": "scanner",
     "scan_all": "batch",
