@@ -26,6 +26,7 @@ from mesovid.folders import walk
 from mesovid.media import is_picture
 
 UNKNOWN = "of unknown label"
+VIDEOS = "being videos among pictures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def find(root: Path, suffixes: frozenset[str], options: Options) -> Found:
             lost[path, here.folder, UNKNOWN] += len(names)
         else:
             of_class[here.folder] = of_class.get(here.folder, False) or bool(names)
-            lost[path, here.folder, "no pictures but videos"] += len(names) - len(wanted)
+            lost[path, here.folder, VIDEOS] += len(names) - len(wanted)
             method = next((known for name in here.names if (known := method_of(name))), None)
             for file, video, group in _videos(place, here, wanted):
                 key = (video, here.split, here.label, method if here.label == FAKE else None, group)

@@ -111,6 +111,8 @@ def recognise(root: Path, layout: str, options: Options) -> Collection:
             return _walked(root, LAYOUTS[name](root, options), options)
         except NotThisLayoutError as reason:
             reasons.append(f"{name}: {reason}")
+        except OSError as error:
+            raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
     if layout != "auto":
         raise DatasetError(f"{root} is not in layout {reasons[0]}")
     raise DatasetError(

@@ -98,10 +98,10 @@ def read_dataset(path: str | Path, options: Options | None = None, *, whole: boo
         )
     problems: tuple[Problem, ...] = ()
     used: frozenset[str] = frozenset()
-    if (root / MANIFEST).is_file():
+    if os.path.isfile(root / MANIFEST):
         card = read_card(root)
         crops = read_manifest(root / MANIFEST)
-    elif (root / CARD).is_file() or (root / ".extract").is_dir():
+    elif os.path.isfile(root / CARD) or os.path.isdir(root / ".extract"):
         raise DatasetError(
             f"{root} is an unfinished extraction; run the same `mesovid extract` again to finish it"
         )
@@ -177,10 +177,12 @@ def write_card(
 def read_card(root: Path) -> dict[str, Any]:
     """`dataset.json` as it stands; empty when there is none. Raises DatasetError when it is damaged."""
     file = root / CARD
-    if not file.is_file():
+    if not os.path.isfile(file):
         return {}
     try:
         card = json.loads(read_text(file))
+    except OSError as error:
+        raise DatasetError(f"{file}: {error.strerror}") from error
     except ValueError as error:
         raise DatasetError(f"{file} is damaged: {error}") from error
     if not isinstance(card, dict):
@@ -251,7 +253,11 @@ def from_line(line: str) -> CropEntry:
 def read_manifest(file: Path) -> list[CropEntry]:
     """The crops of a `manifest.jsonl`. Raises DatasetError that names the first bad line."""
     crops = []
-    for number, line in enumerate(read_text(file).rstrip().split("\n"), 1):
+    try:
+        text = read_text(file)
+    except OSError as error:
+        raise DatasetError(f"{file}: {error.strerror}") from error
+    for number, line in enumerate(text.rstrip().split("\n") if text.strip() else (), 1):
         try:
             crops.append(from_line(line))
         except (ValueError, TypeError) as error:
