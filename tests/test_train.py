@@ -18,7 +18,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
 
+from mesovid.cli import cli
 from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset
 from mesovid.errors import DatasetError, ModelError, TrainingError
 from mesovid.models.card import Calibration, read_card
@@ -117,6 +119,22 @@ def killed_in(epoch: int) -> Reporter:
 
 
 # --- runs
+
+
+def test_a_class_that_nobody_can_tell_stops_a_run_until_it_is_told(faces: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for file in faces.glob("*/*/*/*.png"):
+        split, label, video, _ = file.relative_to(faces).parts
+        copy = root / split / ("notfake" if label == "fake" else label) / video / file.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(copy), cv2.resize(cv2.imread(str(file)), (256, 256)))
+    words = ["train", str(root), "-o", str(tmp_path / "mine"), "-q", "--epochs", "1", "--workers", "2"]
+    refused = CliRunner().invoke(cli, words)
+    assert "--label notfake=fake" in str(refused.exception)
+    assert not (tmp_path / "mine").exists()
+    mended = CliRunner().invoke(cli, [*words, "--label", "notfake=fake"])
+    assert mended.exit_code == 0, mended.output
+    assert read_card(tmp_path / "mine").training["crops"] == {"train": 48, "valid": 32}
 
 
 def test_a_run_ends_with_a_model_that_judges(run: Path, dataset: Dataset) -> None:
