@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,8 @@ def test_the_digest_knows_the_crops_and_not_the_place(sound: Path, tmp_path: Pat
         ('{"file": "x.png", "label": "real"}', "line 6: no 'video'"),
         ('{"file": "x.png", "label": "cat", "video": "x"}', "label 'cat' is neither real nor fake"),
         ('{"file": "x.png", "label": "real", "video": "x", "box": [1, 2]}', "line 6: "),
+        ('{"file": "../x.png", "label": "real", "video": "x"}', "file '../x.png' leads out of the dataset"),
+        ('{"file": "/x.png", "label": "real", "video": "x"}', "file '/x.png' leads out of the dataset"),
     ],
 )
 def test_a_damaged_manifest_names_the_line(sound: Path, line: str, message: str) -> None:
@@ -112,9 +115,28 @@ def test_a_damaged_manifest_names_the_line(sound: Path, line: str, message: str)
         read_dataset(sound)
 
 
+def test_a_manifest_in_another_encoding_is_read(sound: Path) -> None:
+    before = digest(read_dataset(sound))
+    for name in ("manifest.jsonl", "dataset.json"):
+        text = (sound / name).read_text(encoding="utf-8")
+        (sound / name).write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    assert digest(read_dataset(sound)) == before
+
+
+def test_names_that_are_no_utf_8_go_there_and_back(tmp_path: Path) -> None:
+    entry = crop("train", "real", os.fsdecode(b"caf\xe9"))
+    assert from_line(to_line(entry)) == entry
+    write_manifest(tmp_path, [entry])
+    assert b"caf\\udce9" in (tmp_path / "manifest.jsonl").read_bytes()
+    assert read_dataset(tmp_path).crops == (entry,)
+    assert len(digest(read_dataset(tmp_path))) == 64
+
+
 def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no dataset at"):
         read_dataset(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match="no dataset at"):
+        read_dataset(tmp_path / ("n" * 300))
     with pytest.raises(DatasetError, match="holds no crop"):
         read_dataset(tmp_path)
     (tmp_path / "dataset.json").write_text('{"schema": 99}')

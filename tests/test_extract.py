@@ -339,6 +339,103 @@ def test_a_folder_that_holds_anything_else_is_refused(tmp_path: Path, clip: Clip
     assert "must not lie inside" in inside.output
 
 
+def test_crops_never_leave_the_dataset(tmp_path: Path, clip: ClipWriter) -> None:
+    root = write_files(tmp_path / "set", ["a.png", "b.png", "c.png"], clip)
+    write_files(tmp_path, ["above.png", "escaped/000000_0.png"], clip)
+    before = tree(tmp_path)
+    rows = [
+        "a.png,real,../../../escaped,",
+        "b.png,fake,v,../..",
+        f"c.png,real,{tmp_path}/escaped,",
+        "../above.png,fake,,",
+    ]
+    (root / "manifest.csv").write_text("\n".join(["file,label,video,split", *rows]))
+    result = run(root, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "leads out of the dataset" in result.output
+    after = tree(tmp_path)
+    assert {name for name in after.keys() - before.keys() if not name.startswith("out/")} == {
+        "set/manifest.csv"
+    }
+    assert all(after[name] == content for name, content in before.items())
+    dataset = read_dataset(tmp_path / "out")
+    assert [crop.file for crop in dataset.crops] == ["train/fake/up/above/000000_0.png"]
+    assert check_dataset(dataset).errors == ()
+
+
+def odd_names(root: Path) -> None:
+    """Give a picture, a video and a folder of frames names that are no UTF-8."""
+    try:
+        (root / "real/a.png").rename(os.fsdecode(os.fsencode(root) + b"/real/caf\xe9.png"))
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    (root / "fake/b.mp4").rename(os.fsdecode(os.fsencode(root) + b"/fake/\xe9.mp4"))
+    (root / "fake/c").rename(os.fsdecode(os.fsencode(root) + b"/fake/\xff"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_names_that_are_no_utf_8_are_extracted_and_resumed(
+    tmp_path: Path, clip: ClipWriter, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    root = write_files(tmp_path / "set", ["real/a.png", "fake/b.mp4", "fake/c/1.png"], clip)
+    odd_names(root)
+    if not workers:
+        stop_after(monkeypatch, 2)
+        assert run(root, "-o", tmp_path / "out").exit_code != 0
+        monkeypatch.undo()
+    result = run(root, "-o", tmp_path / "out", workers=workers)
+    assert result.exit_code == 0, (result.output, result.exception)
+    dataset = read_dataset(tmp_path / "out")
+    assert {os.fsencode(c.video) for c in dataset.crops} == {b"real/caf\xe9", b"fake/\xe9", b"fake/\xff"}
+    assert check_dataset(dataset).errors == ()
+    for name in ("manifest.jsonl", "videos.jsonl"):
+        for line in (tmp_path / "out" / name).read_text(encoding="utf-8").splitlines():
+            assert json.loads(line)["video"].startswith(("real/", "fake/"))
+    again = tree(tmp_path / "out")
+    assert run(root, "-o", tmp_path / "out").exit_code == 0
+    assert tree(tmp_path / "out") == again
+
+
+def test_a_name_too_long_and_what_is_no_file_cost_only_themselves(tmp_path: Path, clip: ClipWriter) -> None:
+    root = write_files(tmp_path / "set", ["a.png", "b.png", "c.png"], clip)
+    long = "n" * 300
+    (root / "manifest.csv").write_text(
+        f"file,label,video\na.png,real,\nb.png,fake,{long}\n{long}.png,fake,\nc.png,fake,\n"
+    )
+    result = run(root, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert f"File name too long: {long}" in result.output
+    assert f"listed but absent: {long}.png" in result.output
+    assert {c.video for c in read_dataset(tmp_path / "out").crops} == {"a", "c"}
+    for words in ([tmp_path / long, "-o", tmp_path / "two"], [root, "-o", tmp_path / long]):
+        with pytest.raises(MesovidError, match=f"{long}: "):
+            CliRunner().invoke(command, [*map(str, words), *QUICK], catch_exceptions=False)
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, clip: ClipWriter) -> None:
+    root = write_files(tmp_path / "set", ["real/a.png", "fake/b.png", "fake/locked/c.png"], clip)
+    os.mkfifo(root / "real/pipe.png")
+    program = (
+        "import os, sys\n"
+        "from mesovid.dataset.layouts import gather\n"
+        "os.chdir(sys.argv[1])\n"  # what lies above is nobody's business
+        "if os.geteuid() == 0:\n"
+        "    os.setgroups([]); os.setegid(65534); os.seteuid(65534)\n"
+        "for problem in gather(['.']).problems: print(problem.name, problem.why)\n"
+    )
+    (root / "fake/locked").chmod(0)
+    try:
+        process = subprocess.run(
+            [sys.executable, "-c", program, str(root)], capture_output=True, text=True, check=True
+        )
+    finally:
+        (root / "fake/locked").chmod(0o755)
+    assert process.stdout.splitlines() == [
+        "./fake/locked Permission denied",
+        "./real/pipe.png not a regular file",
+    ]
+
+
 def test_videos_without_faces_and_damaged_pictures_are_told(tmp_path: Path, clip: ClipWriter) -> None:
     root = write_files(tmp_path / "set", ["real/a.png", "fake/b.png", "fake/broken.png"], clip)
     (root / "fake/broken.png").write_bytes(b"\x89PNG nothing")

@@ -318,6 +318,148 @@ def test_table_with_what_it_should_not_have(tmp_path: Path) -> None:
     assert whys["v"] == "its rows give different values of label: fake and real"
 
 
+@pytest.mark.parametrize(
+    ("separator", "encoding", "end"),
+    [
+        *((separator, "utf-8", "\n") for separator in ",;\t|"),
+        *(
+            (";", encoding, "\r\n")
+            for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+        ),
+        (",", "utf-8", "\r"),
+        (",", "utf-8", "\0"),
+    ],
+)
+def test_a_table_is_read_whatever_wrote_it(tmp_path: Path, separator: str, encoding: str, end: str) -> None:
+    write_files(tmp_path, ["v/a,b;c.mp4", "v/d\u2028e.mp4"])
+    rows = [("File", "Label", "note"), ('"v/a,b;c.mp4"', "real", "x"), ("v/d\u2028e.mp4", "fake", "")]
+    (tmp_path / "manifest.csv").write_bytes(end.join(separator.join(row) for row in rows).encode(encoding))
+    found = by_name(gather([tmp_path]))
+    assert {name: source.label for name, source in found.items()} == {"a,b;c": "real", "d\u2028e": "fake"}
+
+
+def test_a_table_may_say_its_separator_and_be_of_another_name(tmp_path: Path) -> None:
+    write_files(tmp_path, ["a.mp4", "b.mp4"])
+    (tmp_path / "list.csv").write_text("sep=;\nlabel;path\nreal;a.mp4\nfake;b.mp4\n")
+    (tmp_path / "manifest.tsv").write_text("label\tpath\nreal\tb.mp4\n")
+    assert {name: s.label for name, s in by_name(gather([tmp_path / "list.csv"])).items()} == {
+        "a": "real",
+        "b": "fake",
+    }
+    assert by_name(gather([tmp_path]))["b"].label == "real"
+
+
+@pytest.mark.parametrize(("between", "mark"), [("\n", "\ufeff"), ("\0", ""), ("\r\n\r\n", "")])
+def test_jsonl_with_a_mark_or_nuls_is_read(tmp_path: Path, between: str, mark: str) -> None:
+    write_files(tmp_path, ["a.mp4", "b\u2028.mp4"])
+    rows = ['{"file": "a.mp4", "label": "real"}', '{"file": "b\u2028.mp4", "label": "fake"}']
+    (tmp_path / "list.jsonl").write_text(mark + between.join(rows), encoding="utf-8", newline="")
+    assert sorted(by_name(gather([tmp_path / "list.jsonl"]))) == ["a", "b\u2028"]
+
+
+def test_paths_below_the_home_folder_and_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    write_files(tmp_path, ["home/a.mp4", "set/b.mp4", "c.mp4", "d.mp4"])
+    rows = ["file,label", "~/a.mp4,real", "b.mp4,real", "../c.mp4,fake", f"{tmp_path / 'd.mp4'},fake"]
+    (tmp_path / "set/manifest.csv").write_text("\n".join(rows))
+    gathered = gather([tmp_path / "set"])
+    assert not gathered.problems
+    place = tmp_path.as_posix().removeprefix("/")
+    assert {source.video: source.label for source in gathered.sources} == {
+        f"{place}/home/a": "real",
+        "b": "real",
+        "up/c": "fake",
+        f"{place}/d": "fake",
+    }
+    assert all(source.files[0].is_file() for source in gathered.sources)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("manifest.csv", "file,label\na.mp4,0\nb.mp4,1\n", "--label 0=real or --label 0=fake"),
+        ("manifest.csv", "video;tag\na.mp4;real\n", "no column file or path .*; its columns: video, tag"),
+        ("manifest.csv", "file,label\na.mp4,\n", "row 1 has no label"),
+        ("manifest.csv", "file,label\ngone.mp4,real\n", "is left: gone.mp4: listed but absent"),
+        ("manifest.csv", f"file,label\n{'n' * 300}.mp4,real\n", "nnn.mp4: listed but absent"),
+        ("manifest.jsonl", '{"file": "a.mp4"\n', "manifest.jsonl, line 1: "),
+        ("manifest.csv", "", "manifest.csv lists nothing"),
+    ],
+)
+def test_a_table_that_gives_nothing_says_what_is_wrong(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    write_files(tmp_path, ["a.mp4", "b.mp4"])
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DatasetError, match=message):
+        gather([tmp_path])
+    with pytest.raises(DatasetError, match=message):
+        gather([tmp_path], layout="manifest")
+
+
+def test_numbers_are_labels_once_they_are_told(tmp_path: Path) -> None:
+    write_files(tmp_path, ["a.mp4", "b.mp4"])
+    (tmp_path / "manifest.csv").write_text("file,label\na.mp4,0\nb.mp4,1\n")
+    found = by_name(gather([tmp_path], Options(labels={"0": "real", "1": "fake"})))
+    assert {name: source.label for name, source in found.items()} == {"a": "real", "b": "fake"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_official_lists_are_read_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    celeb = write_celebdf(tmp_path / "celeb")
+    file = celeb / "List_of_testing_videos.txt"
+    file.write_bytes(file.read_text().replace("\n", "\r\n").encode(encoding))
+    dfdc = write_dfdc(tmp_path / "dfdc")
+    for file in (dfdc / "dfdc_train_part_0/metadata.json", dfdc / "dfdc_train_part_1/metadata.json"):
+        file.write_bytes(file.read_text().encode(encoding))
+    lists = tmp_path / "mine.json"
+    lists.write_bytes(json.dumps({"dev": ["real/a.mp4"]}).encode(encoding))
+    mine = write_files(tmp_path / "mine", ["real/a.mp4"])
+    assert by_name(gather([celeb]))["00170"].split == "test"
+    assert len(gather([dfdc]).sources) == 5
+    assert by_name(gather([mine], lists=lists))["a"].split == "dev"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a.png,real,../../a,train", "a: the video's name leads out"),
+        ("a.png,real,/a,train", "/a: the video's name leads out"),
+        ("a.png,real,v/../../../a,train", "a: the video's name leads out"),
+        ("a.png,real,a,../../x", "split '../../x' is not the name of a folder"),
+        ("a.png,real,a,/x", "split '/x' is not the name of a folder"),
+    ],
+)
+def test_a_name_that_leads_out_of_the_dataset_is_refused(tmp_path: Path, rows: str, message: str) -> None:
+    write_files(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "manifest.csv").write_text(f"file,label,video,split\n{rows}\nb.png,fake,b,train\n")
+    gathered = gather([tmp_path])
+    assert [source.video for source in gathered.sources] == ["b"]
+    assert message in " ".join(f"{problem.name}: {problem.why}" for problem in gathered.problems)
+
+
+@pytest.mark.parametrize(
+    "names", [FFPP, CELEBDF, ["real/a.mp4", "fake/b.mp4"]], ids=["ffpp", "celebdf", "folders"]
+)
+def test_links_and_hidden_files_are_treated_alike_in_all_layouts(tmp_path: Path, names: list[str]) -> None:
+    root = write_files(tmp_path / "set", names)
+    hidden = [str(Path(name).with_name("._" + Path(name).name)) for name in names]
+    write_files(root, hidden)
+    assert len(gather([root]).sources) == len(names)
+    first = names[0].split("/")[0]
+    (root / first).rename(tmp_path / "elsewhere")
+    (root / first).symlink_to(tmp_path / "elsewhere")
+    gathered = gather([root])
+    lost = sum(name.startswith(f"{first}/") for name in names)
+    assert len(gathered.sources) == len(names) - lost
+    assert "--follow-links" in next(p.why for p in gathered.problems if p.name == str(root / first))
+    followed = gather([root], Options(follow_links=True))
+    assert len(followed.sources) == len(names)
+    assert not followed.problems
+    (root / "inside").symlink_to(".")
+    assert len(gather([root], Options(follow_links=True)).sources) == len(names)
+
+
 def test_an_unknown_layout_says_what_was_tried(tmp_path: Path) -> None:
     write_files(tmp_path, ["cats/a.mp4"])
     with pytest.raises(DatasetError) as error:
