@@ -11,8 +11,8 @@ from trees import CELEBDF, FFPP, write_celebdf, write_dfdc, write_files
 from mesovid.dataset import ffpp
 from mesovid.dataset.class_folders import video_names
 from mesovid.dataset.labels import label_of, parse_labels
-from mesovid.dataset.layouts import Gathered, gather
-from mesovid.dataset.sources import Options, Source
+from mesovid.dataset.layouts import LAYOUTS, Gathered, gather
+from mesovid.dataset.sources import NotThisLayoutError, Options, Source, is_key
 from mesovid.errors import DatasetError, InputError
 
 
@@ -458,6 +458,34 @@ def test_links_and_hidden_files_are_treated_alike_in_all_layouts(tmp_path: Path,
     assert not followed.problems
     (root / "inside").symlink_to(".")
     assert len(gather([root], Options(follow_links=True)).sources) == len(names)
+
+
+def written(layout: str, root: Path) -> Path:
+    """A collection in a layout."""
+    if layout == "celebdf":
+        return write_celebdf(root)
+    if layout == "dfdc":
+        return write_dfdc(root)
+    write_files(root, FFPP if layout == "ffpp" else ["real/a.mp4", "fake/b.mp4"])
+    if layout == "manifest":
+        (root / "manifest.csv").write_text("file,label\nreal/a.mp4,real\nfake/b.mp4,fake\n")
+    return root
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_every_layout_promises(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotThisLayoutError):
+        LAYOUTS[name].read(tmp_path / "empty", Options())
+    root = written(name, tmp_path / "set")
+    collection = LAYOUTS[name].read(root, Options())
+    assert collection.layout == gather([root]).layout == LAYOUTS[name].name == name
+    assert {source.label for source in collection.sources} == {"real", "fake"}
+    assert len({source.video for source in collection.sources}) == len(collection.sources)
+    for source in collection.sources:
+        assert is_key(source.video)
+        assert all(file.is_file() and file.is_relative_to(root) for file in source.files)
+        assert source.label == "fake" or source.original is source.source is source.method is None
 
 
 def test_an_unknown_layout_says_what_was_tried(tmp_path: Path) -> None:

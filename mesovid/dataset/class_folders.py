@@ -16,6 +16,7 @@ from mesovid.dataset.labels import FAKE, REAL, SKIP, hint, method_of
 from mesovid.dataset.sources import (
     MEDIA,
     Collection,
+    Layout,
     NotThisLayoutError,
     Options,
     Problem,
@@ -193,3 +194,6 @@ def _link_by_name(sources: list[Source]) -> list[Source]:
         else:
             linked.append(source)
     return linked
+
+
+LAYOUT = Layout(name="folders", read=read)

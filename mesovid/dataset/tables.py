@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from mesovid.dataset.labels import EVERYTHING, FAKE, SKIP, hint, is_called, label_of, split_of
-from mesovid.dataset.sources import Collection, NotThisLayoutError, Options, Problem, Source, is_key
+from mesovid.dataset.sources import Collection, Layout, NotThisLayoutError, Options, Problem, Source, is_key
 from mesovid.errors import DatasetError
 from mesovid.media import is_picture
 from mesovid.texts import read_text
@@ -241,3 +241,6 @@ def _object(table: Path, number: int, line: str) -> dict[str, object]:
     if not isinstance(values, dict):
         raise DatasetError(f"{table}, line {number}: expected an object, found {type(values).__name__}")
     return values
+
+
+LAYOUT = Layout(name="manifest", read=read)
