@@ -1,12 +1,13 @@
 """How faithful the maps of `mesovid explain` are, per model and method.
 
     mesovid extract SOURCE -o DATASET --frames 4
-    python benchmarks/explain.py DATASET... [--split dev] [--model meso4]... [--faces 300] [--data TEXT] [--keep]
+    python benchmarks/explain.py DATASET... [--split dev]... [--model meso4]... [--faces 300] [--data TEXT] [--keep]
 
-Of a grid of 8 x 8 cells over the face, the 6 are covered that a map names, by what most speaks for the model's answer, and
-then 6 at random, 20 times. Shown is in how many of the draws the named ones moved the answer more: 50 % is chance. Covering is
-done in two ways, with the crop's mean colour and with a blur, so that occlusion is judged by a cover that it was not made
-with, too. Prints a markdown table; intervals are 95 %, by bootstrap over videos. --keep writes the figures to
+Of a grid of 8 x 8 cells over the face, the 6 are covered that a map names, by what most speaks for
+the model's answer, and then 6 at random, 20 times. Shown is in how many of the draws the named ones
+moved the answer more: 50 % is chance. Covering is done in two ways, with the crop's mean colour and
+with a blur, so that occlusion is judged by a cover that it was not made with, too. Prints a
+markdown table; intervals are 95 %, by bootstrap over videos. --keep writes the figures to
 trained_models/faithfulness.json, from where `mesovid explain` shows them beside each map.
 """
 
@@ -40,7 +41,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("datasets", nargs="+", type=Path)
-    parser.add_argument("--split")
+    parser.add_argument("--split", action="append")
     parser.add_argument("--model", action="append")
     parser.add_argument("--faces", type=int, default=300)
     parser.add_argument("--data", default="")
@@ -56,19 +57,21 @@ def main() -> None:
             figures = measure(explainer, faces, data)
             for each in figures:
                 interval = f"{100 * each.better:.0f} % [{100 * each.low:.0f}, {100 * each.high:.0f}]"
-                print(f"| {name} | {each.method} | {each.cover} | {interval} | {each.change:.2f} | {each.random:.2f} |")
+                print(
+                    f"| {name} | {each.method} | {each.cover} | {interval} | {each.change:.2f} | {each.random:.2f} |"
+                )
             if given.keep:
                 keep(explainer.ref.sha256, figures, ROOT / "trained_models" / FILE)
     except MesovidError as error:
         sys.exit(str(error))
 
 
-def choose(folders: list[Path], split: str | None, most: int) -> list[tuple[Path, CropEntry]]:
+def choose(folders: list[Path], splits: list[str] | None, most: int) -> list[tuple[Path, CropEntry]]:
     """As many faces, drawn at random with a fixed seed, of all datasets alike."""
     rng = np.random.default_rng(0)
     found: list[tuple[Path, CropEntry]] = []
     for number, folder in enumerate(folders):
-        crops = [crop for crop in read_dataset(folder).crops if split is None or crop.split == split]
+        crops = [crop for crop in read_dataset(folder).crops if splits is None or crop.split in splits]
         wanted = (most - len(found)) // (len(folders) - number)
         chosen = rng.permutation(len(crops))[:wanted]
         found += [(folder, crops[index]) for index in sorted(chosen)]

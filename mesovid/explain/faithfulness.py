@@ -1,7 +1,9 @@
-"""How far a map can be trusted: measured, kept by the network it was measured on, and shown beside every map.
+"""How far a map can be trusted: measured, kept by the network it was measured on, and shown beside
+every map.
 
-The measure: of a grid of 8 x 8 cells, those 6 are covered that a map names, by what most speaks for the answer that was
-given; then 6 others, at random. A map that says something moves the answer more. `benchmarks/explain.py` makes the figures.
+The measure: of a grid of 8 x 8 cells, those 6 are covered that a map names, by what most speaks for
+the answer that was given; then 6 others, at random. A map that says something moves the answer
+more. `benchmarks/explain.py` makes the figures.
 """
 
 from __future__ import annotations
