@@ -460,6 +460,55 @@ def test_links_and_hidden_files_are_treated_alike_in_all_layouts(tmp_path: Path,
     assert len(gather([root], Options(follow_links=True)).sources) == len(names)
 
 
+def test_a_preview_list_that_leads_out_of_the_set_is_told(tmp_path: Path) -> None:
+    write_files(tmp_path, ["set/a/b.mp4", "out.mp4"])
+    names = ["a/b.mp4", "../out.mp4", str(tmp_path / "out.mp4")]
+    (tmp_path / "set/dataset.json").write_text(json.dumps({name: {"label": "fake"} for name in names}))
+    gathered = gather([tmp_path / "set"])
+    assert [source.video for source in gathered.sources] == ["a/b"]
+    assert [problem.why for problem in gathered.problems] == [f"lies outside of {tmp_path / 'set'}"] * 2
+
+
+def test_a_picture_and_a_video_of_one_name_are_both_read(tmp_path: Path) -> None:
+    files = [
+        "real/a.mp4",
+        "real/a.png",
+        "real/b7.mp4",
+        "real/b7_1.png",
+        "real/b7_2.png",
+        "fake/v/c.mp4",
+        "fake/v/1.png",
+    ]
+    gathered = gather([write_files(tmp_path, files)])
+    read = {source.video: [file.name for file in source.files] for source in gathered.sources}
+    assert read == {
+        "real/a": ["a.png"],
+        "real/a.mp4": ["a.mp4"],
+        "real/b7": ["b7_1.png", "b7_2.png"],
+        "real/b7.mp4": ["b7.mp4"],
+        "fake/v": ["1.png"],
+        "fake/v/c": ["c.mp4"],
+    }
+
+
+def test_files_of_other_kinds_are_told(tmp_path: Path) -> None:
+    gathered = gather(
+        [write_files(tmp_path, ["real/a.mp4", "real/a.txt", "fake/b.mp4", "fake/b.json", "LICENCE"])]
+    )
+    assert gathered.notes == ("passed over, being of other kinds: 1 .json, 1 .txt, 1 no suffix",)
+
+
+def test_a_table_that_goes_against_its_folders_is_told(tmp_path: Path) -> None:
+    write_files(tmp_path, ["real/a.mp4", "fake/b.mp4", "Deepfakes/real/c.mp4"])
+    rows = "real/a.mp4,1\nfake/b.mp4,0\nDeepfakes/real/c.mp4,0\n"
+    (tmp_path / "manifest.csv").write_text(f"file,label\n{rows}")
+    wrong = gather([tmp_path], Options(labels={"0": "real", "1": "fake"})).notes
+    assert wrong == (
+        "manifest.csv gives 2 of 3 files another label than their folders do;"
+        " the first is real/a.mp4, fake in the table",
+    )
+
+
 def written(layout: str, root: Path) -> Path:
     """A collection in a layout."""
     if layout == "celebdf":

@@ -23,7 +23,7 @@ from mesovid.dataset.sources import (
 )
 from mesovid.dataset.splits import apply_lists, find_lists, read_lists
 from mesovid.errors import DatasetError, InputError
-from mesovid.folders import walk
+from mesovid.folders import is_inside, walk
 
 # in the order in which they are tried: the most telling first
 LAYOUTS: Mapping[str, Layout] = {
@@ -137,10 +137,12 @@ def _walked(root: Path, collection: Collection, options: Options) -> Collection:
     sources = []
     known = set()
     for source in collection.sources:
-        own = {file.relative_to(root).as_posix() for file in source.files}
+        own = {os.path.relpath(file, root).replace(os.sep, "/") for file in source.files}
         if own <= files:
             sources.append(source)
             known |= own
+        elif not any(is_inside(str(file), problem.name) for file in source.files for problem in problems):
+            problems.append(Problem(str(source.files[0]), f"lies outside of {root}"))
     other = Counter(
         name.split("/")[0] if "/" in name else name
         for name in files - known - {os.path.relpath(problem.name, root) for problem in collection.problems}
