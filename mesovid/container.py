@@ -8,7 +8,6 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from mesovid.errors import InputError
@@ -61,10 +60,11 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     raise InputError(f"{path}: no video in it, only {' and '.join(kinds) or 'a cover picture'}")
 
 
-def video_info(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
-    width, height = first.width, first.height
-    if round(first.rotation / 90) % 2:
-        width, height = height, width
+def video_info(
+    path: Path, container: InputContainer, stream: VideoStream, size: tuple[int, int]
+) -> VideoInfo:
+    """What the container says, with the width and height at which the first picture is shown."""
+    width, height = size
     fps = float(stream.average_rate or stream.guessed_rate or 0)
     duration = None
     if stream.duration is not None and stream.time_base is not None:

@@ -13,6 +13,9 @@ LEVELS = 8  # of each colour; equal steps of the square root, which tells dark c
 # Two frames are of different shots when both their colours and their layout differ. Chosen on 3-second clips of 47 videos: of the
 # pairs of frames of two videos more than 99 % are told apart, of the pairs of one shot up to 3 s apart less than 1 %.
 LEAST_SHARED_COLOURS = 0.64  # share of pixels, by quarters of the frame
+SAME_SHAPE = (
+    1.02  # by how much width over height may change: a stream may change its size in the midst of a shot
+)
 LEAST_CORRELATION = 0.6  # of brightness, over the whole frame: a flash or a fade does not change it
 
 _LEVEL = np.minimum(np.sqrt(np.arange(256) / 256) * LEVELS, LEVELS - 1).astype(np.int32)
@@ -23,13 +26,16 @@ class CutDetector:
 
     def __init__(self) -> None:
         self._last: tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None = None
+        self._shape = 0.0  # width over height of the frame before
 
     def is_cut(self, image: Pixels) -> bool:
-        """Whether this frame begins a new shot, as the first frame of all does."""
+        """Whether this frame begins a new shot, as the first frame of all does, and one of another shape."""
+        shape, before = image.shape[1] / image.shape[0], self._shape
+        self._shape = shape
         thumbnail = _thumbnail(image)
         new = _colours(thumbnail), _brightness(thumbnail)
         last, self._last = self._last, new
-        if last is None:
+        if last is None or not 1 / SAME_SHAPE <= shape / before <= SAME_SHAPE:
             return True
         shared = np.minimum(last[0], new[0]).sum() / (WIDTH * HEIGHT)
         return bool(shared < LEAST_SHARED_COLOURS and (last[1] * new[1]).sum() < LEAST_CORRELATION)

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from mesovid.container import open_container, video_info, video_stream
 from mesovid.display import Display
 from mesovid.errors import InputError
-from mesovid.records import Frame, VideoInfo
+from mesovid.records import Frame, Pixels, VideoInfo
 from mesovid.settings import SampleSettings
 from mesovid.timeline import Integers, Timeline, TimelineBuilder, Times, choose
 
@@ -56,7 +56,8 @@ class Video:
             self.close()
             raise
         self._display = Display(first)
-        self.info = video_info(path, self._container, self._stream, first)
+        size = self._display.size(first, self._pixel_aspect())
+        self.info = video_info(path, self._container, self._stream, size)
 
     def close(self) -> None:
         self._container.close()
@@ -76,21 +77,36 @@ class Video:
             pictures = self._in_order(chosen)
         else:
             pictures = self._by_time(timeline, timeline.timestamps, chosen)
+        self._display.forget()
         given = repaired = self._errors = 0
         for index, picture in pictures:
             given += 1
             repaired += picture.is_corrupt
-            yield Frame(index, float(times[index]), self._display.image(picture))
+            yield Frame(index, float(times[index]), self._image(picture))
         if not given:
             raise InputError(
                 f"{self._path}: none of the {len(chosen)} frames asked for can be decoded; the file is damaged"
             )
+        warnings += self._display.warnings()
         warnings += _shortcomings(self.info, duration, given, len(chosen), self._errors, repaired)
+
+    def _image(self, picture: VideoFrame) -> Pixels:
+        try:
+            return self._display.image(picture, self._pixel_aspect())
+        except InputError as error:
+            raise InputError(f"{self._path}: {error}") from error
+
+    def _pixel_aspect(self) -> Fraction | None:
+        """The width of a pixel over its height, of the picture decoded last: what the container says wins."""
+        return self._container_aspect or self._context.sample_aspect_ratio
 
     def _open(self) -> None:
         self._container = open_container(self._path)
         self._stream = video_stream(self._path, self._container)
         self._context = self._stream.codec_context
+        # PyAV gives the container's, and where that is unknown what the stream said when it was opened
+        guess = self._stream.sample_aspect_ratio
+        self._container_aspect = guess if guess != self._context.sample_aspect_ratio else None
         self._context.thread_type = "AUTO"
         self._context.thread_count = self._threads
         self._packets = self._demux()

@@ -67,6 +67,7 @@ class _Clip:
         self._redetect = redetect
         self._cuts = CutDetector()
         self._last: Faces = ()  # of the last frame of the batch before, turned
+        self._shape: tuple[int, ...] = ()  # of that frame
         self._turn = 0  # quarters anticlockwise that make this clip upright
         self._settled = False  # whether a face has been found, so that the turn is right
         self._empty_batches = 0
@@ -74,13 +75,14 @@ class _Clip:
     def follow(self, images: Sequence[Pixels]) -> tuple[list[Faces], list[bool]]:
         """Faces of the next frames of the clip, and which of them begin a new shot."""
         cuts = [self._cuts.is_cut(image) for image in images]
-        keys = _key_frames(cuts, self._redetect)
+        breaks = self._breaks(images, cuts)
+        keys = _key_frames(breaks, self._redetect)
         found = self._detect(images, keys)
         if not any(found.values()) and self._try_other_turns([images[key] for key in keys]):
             self._last = ()
             found = self._detect(images, keys)
         self._settled |= any(found.values())
-        if not cuts[0]:
+        if not breaks[0]:
             found[-1] = self._last
         self._fill(images, found)
         self._last = found[len(images) - 1]
@@ -89,6 +91,12 @@ class _Clip:
             tuple(_turned_back(face, self._turn, height, width) for face in found[i])
             for i, (height, width) in enumerate(height_widths)
         ], cuts
+
+    def _breaks(self, images: Sequence[Pixels], cuts: Sequence[bool]) -> list[bool]:
+        """Which frames show faces elsewhere than the frame before: those of a new shot or of another size."""
+        shapes = [self._shape, *(image.shape for image in images)]
+        self._shape = shapes[-1]
+        return [cut or before != after for cut, (before, after) in zip(cuts, pairwise(shapes), strict=True)]
 
     def _detect(self, images: Sequence[Pixels], numbers: Sequence[int]) -> dict[int, Faces]:
         """The whole cascade over some of the images."""

@@ -22,17 +22,29 @@ class PeopleLinker:
     def __init__(self) -> None:
         self._people: list[_Track] = []
         self._count = 0
+        self._size = (0, 0)  # height, width of the frame before
 
     def link(self, found: FrameFaces) -> tuple[int, ...]:
         """The person id of each face of the frame, in the order of `found.faces`."""
         if found.cut:
             self._people.clear()
+        self._resize(found.frame.image.shape[:2])
         ids = self._match([face.box for face in found.faces])
         seen = set(ids)
         for track in self._people:
             track.missed = 0 if track.id in seen else track.missed + 1
         self._people = [track for track in self._people if track.missed <= PATIENCE]
         return ids
+
+    def _resize(self, size: tuple[int, ...]) -> None:
+        """Put boxes in pixels of frames of another size, where a stream changes it in the midst of a shot."""
+        height, width = size
+        if self._people and (height, width) != self._size:
+            down, across = height / self._size[0], width / self._size[1]
+            for track in self._people:
+                left, top, right, bottom = track.box
+                track.box = left * across, top * down, right * across, bottom * down
+        self._size = height, width
 
     def _match(self, boxes: list[Box]) -> tuple[int, ...]:
         """Nearest pairs first; each person and each face at most once."""

@@ -52,4 +52,9 @@ def test_flat_frames_of_one_colour_are_one_shot() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3)])
 def test_odd_sizes_pass(size: tuple[int, int]) -> None:
-    assert cuts(np.zeros((*size, 3), np.uint8), np.zeros((50, 50, 3), np.uint8)) == [True, False]
+    assert cuts(np.zeros((*size, 3), np.uint8), np.zeros((50, 50, 3), np.uint8)) == [True, size[0] != size[1]]
+
+
+def test_another_size_is_no_cut_but_another_shape_is() -> None:
+    sizes = [(360, 640), (180, 320), (720, 1280), (640, 360), (320, 180)]
+    assert cuts(*(scene(0, *size) for size in sizes)) == [True, False, False, True, False]

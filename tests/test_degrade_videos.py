@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -78,6 +79,31 @@ def test_damages_follow_one_another(tmp_path: Path) -> None:
     clean, small = frames_of(video)[0][1], frames_of(tmp_path / "out.mp4")[0][1]
     assert small.shape == (20, 30, 3)
     assert small.mean() == pytest.approx(clean.mean() / 2, rel=0.1)
+
+
+def test_a_stream_that_changes_its_size_gives_a_copy_of_one(tmp_path: Path) -> None:
+    """Nothing is stretched: what has another shape gets black borders."""
+    import av
+
+    with av.open(str(tmp_path / "turned.ts"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        for number, (width, height) in enumerate([(64, 48), (48, 64)]):
+            context = stream.codec_context if not number else av.CodecContext.create("libx264", "w")
+            context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+            context.framerate, context.time_base = 25, Fraction(1, 25)
+            white = av.VideoFrame.from_ndarray(np.full((height, width, 3), 255, np.uint8), format="rgb24")
+            packets = []
+            for i in range(6):
+                white.pts, white.time_base = 6 * number + i, Fraction(1, 25)
+                packets += context.encode(white)
+            for packet in packets + context.encode(None):
+                packet.stream = stream
+                container.mux(packet)
+    degrade_video(tmp_path / "turned.ts", tmp_path / "out.mp4", parse("h264:20"))
+    frames = [image for _, image in frames_of(tmp_path / "out.mp4")]
+    assert [image.shape for image in frames] == [(48, 64, 3)] * 12
+    assert [image[24, 2].min() > 200 for image in frames] == [True] * 6 + [False] * 6
+    assert all(image[24, 32].min() > 200 for image in frames)
 
 
 def test_what_is_small_is_not_enlarged(tmp_path: Path) -> None:

@@ -205,6 +205,20 @@ class TestFollow:
         assert counts(found) == [1] * 5 + [0] * 6 + [1] * 5
         assert [i for i, each in enumerate(found) if each.cut] == [0, 5, 11]
 
+    @pytest.mark.parametrize("batch_size", [4, 16])
+    def test_a_stream_that_changes_its_size_shows_faces_in_each(
+        self, finder: FaceFinder, astronaut: np.ndarray, batch_size: int
+    ) -> None:
+        sizes = [256] * 6 + [512] * 6 + [384] * 4
+        images = [cv2.resize(astronaut, (size, size), interpolation=cv2.INTER_AREA) for size in sizes]
+        found = follow(finder, images, batch_size)
+        assert counts(found) == [1] * len(sizes)
+        assert [item.cut for item in found] == [True] + [False] * 15
+        ((face,),) = finder.find([astronaut])
+        for item, size in zip(found, sizes, strict=True):
+            expected = np.array(face.box) * size / 512
+            assert overlap(item.faces[0].box, expected.tolist()) > 0.8
+
     def test_a_flash_is_no_cut(self, finder: FaceFinder, astronaut: np.ndarray) -> None:
         scene = placed(astronaut, (100, 90))
         bright = np.clip(scene.astype(int) + 60, 0, 255).astype(np.uint8)

@@ -9,8 +9,8 @@ from mesovid.people import PATIENCE, PeopleLinker, overlap
 from mesovid.records import Box, Face, Frame, FrameFaces
 
 
-def seen(*boxes: Box, cut: bool = False) -> FrameFaces:
-    frame = Frame(0, 0.0, np.zeros((1, 1, 3), np.uint8))
+def seen(*boxes: Box, cut: bool = False, size: int = 1) -> FrameFaces:
+    frame = Frame(0, 0.0, np.zeros((size, 2 * size, 3), np.uint8))
     faces = tuple(Face(box, 0.99, np.zeros((5, 2), np.float32)) for box in boxes)
     return FrameFaces(frame, faces, cut)
 
@@ -28,6 +28,14 @@ def test_two_people_keep_their_ids_when_their_order_changes() -> None:
     linker = PeopleLinker()
     assert linker.link(seen(at(0), at(300))) == (0, 1)
     assert linker.link(seen(at(310), at(10))) == (1, 0)
+
+
+def test_a_person_stays_the_same_when_the_frame_grows() -> None:
+    linker = PeopleLinker()
+    assert linker.link(seen(at(0), at(200), size=300)) == (0, 1)
+    assert linker.link(seen(at(800, side=400), at(0, side=400), size=1200)) == (1, 0)
+    assert linker.link(seen(size=600)) == ()
+    assert linker.link(seen(at(0), at(200), size=300)) == (0, 1)
 
 
 def test_a_newcomer_gets_a_new_id() -> None:

@@ -22,7 +22,7 @@ from mesovid.faces import FaceFinder
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.people import PeopleLinker
-from mesovid.records import Box, Face, Frame, FrameFaces, Pixels, VideoInfo
+from mesovid.records import Box, Face, Frame, FrameFaces, Pixels
 from mesovid.settings import ExtractSettings, FaceSettings, Geometry, RuntimeSettings, SampleSettings
 from mesovid.video import prefetch, sample
 
@@ -90,9 +90,7 @@ class _Known:
     """The faces of a video that has been looked through."""
 
     video: str
-    width: int
-    height: int
-    found: tuple[FrameFaces, ...]  # without pixels
+    found: tuple[FrameFaces, ...]  # the images have their sizes, but no pixels
 
 
 class Cutter:
@@ -129,9 +127,8 @@ class Cutter:
         warnings: list[str] = []
         with sample(source.files[0], self._settings.sample) as sampling:
             if original is not None:
-                size = (sampling.info.width, sampling.info.height)
                 try:
-                    known = self._faces_of(original, size)
+                    known = self._faces_of(original)
                     found: Iterator[FrameFaces] = (_borrowed(frame, known) for frame in sampling)
                 except (MesovidError, OSError) as error:
                     warnings.append(
@@ -141,34 +138,27 @@ class Cutter:
             else:
                 found = self._found(sampling)
                 if self._settings.extract.pair:
-                    found = self._remembered(source, found, sampling.info)
+                    found = self._remembered(source, found)
             frames, dropped, cuts = self._stage_all(source, found)
             warnings += sampling.warnings
         return self._finish(source, frames, dropped, cuts, warnings)
 
-    def _faces_of(self, original: Source, size: tuple[int, int]) -> list[FrameFaces]:
-        """The faces of an original, without its pictures, in pixels of a video of another size."""
+    def _faces_of(self, original: Source) -> tuple[FrameFaces, ...]:
+        """The faces of an original, without its pictures."""
         if self._known is None or self._known.video != original.video:
             with sample(original.files[0], self._settings.sample) as sampling:
-                found = self._found(sampling)
-                for _ in self._remembered(original, found, sampling.info):
+                for _ in self._remembered(original, self._found(sampling)):
                     pass
         assert self._known is not None
-        zoom = np.array([size[0] / self._known.width, size[1] / self._known.height], np.float32)
-        return [
-            replace(item, faces=tuple(_zoomed(face, zoom) for face in item.faces))
-            for item in self._known.found
-        ]
+        return self._known.found
 
-    def _remembered(
-        self, source: Source, found: Iterator[FrameFaces], info: VideoInfo
-    ) -> Iterator[FrameFaces]:
+    def _remembered(self, source: Source, found: Iterator[FrameFaces]) -> Iterator[FrameFaces]:
         """The same, kept without their pictures for the fakes that come next."""
         kept = []
         for item in found:
-            kept.append(FrameFaces(replace(item.frame, image=_NO_PIXELS), item.faces, item.cut))
+            kept.append(replace(item, frame=_sized(item.frame, item.frame.image.shape)))
             yield item
-        self._known = _Known(source.video, info.width, info.height, tuple(kept))
+        self._known = _Known(source.video, tuple(kept))
 
     # Pictures
 
@@ -358,9 +348,6 @@ def failed(source: Source, reason: str) -> Result:
     )
 
 
-_NO_PIXELS: Pixels = np.empty((0, 0, 3), np.uint8)
-
-
 def _reason(error: Exception, *files: Path) -> str:
     """One line for a person, without the names of the files. A full disk is not the video's fault: it ends the run."""
     if isinstance(error, OSError) and error.errno in FULL_DISK:
@@ -436,10 +423,10 @@ def _borrowed(frame: Frame, known: Sequence[FrameFaces]) -> FrameFaces:
     at = [item.frame.index for item in known]
     after = int(np.searchsorted(at, frame.index))
     if after < len(at) and at[after] == frame.index:
-        return FrameFaces(frame, known[after].faces, known[after].cut)
+        return FrameFaces(frame, _at_size(known[after], frame).faces, known[after].cut)
     if after in (0, len(at)) or known[after].cut:
         return FrameFaces(frame, (), False)
-    before, behind = known[after - 1], known[after]
+    before, behind = _at_size(known[after - 1], frame), _at_size(known[after], frame)
     share = (frame.index - at[after - 1]) / (at[after] - at[after - 1])
     linker = PeopleLinker()
     first = dict(zip(linker.link(before), before.faces, strict=True))
@@ -452,6 +439,19 @@ def _between(a: Face, b: Face, share: float) -> Face:
     box = tuple((1 - share) * p + share * q for p, q in zip(a.box, b.box, strict=True))
     landmarks = ((1 - share) * a.landmarks + share * b.landmarks).astype(np.float32)
     return Face(_box(box), min(a.confidence, b.confidence), landmarks)
+
+
+def _at_size(item: FrameFaces, like: Frame) -> FrameFaces:
+    """Faces in pixels of another frame of the same picture, whatever the size of either."""
+    (height, width), (new_height, new_width) = item.frame.image.shape[:2], like.image.shape[:2]
+    zoom = np.array([new_width / width, new_height / height], np.float32)
+    faces = tuple(_zoomed(face, zoom) for face in item.faces)
+    return replace(item, frame=_sized(item.frame, like.image.shape), faces=faces)
+
+
+def _sized(frame: Frame, shape: tuple[int, ...]) -> Frame:
+    """The frame with an image of this height and width, but without pixels."""
+    return replace(frame, image=np.empty((*shape[:2], 0), np.uint8))
 
 
 def _zoomed(face: Face, zoom: npt.NDArray[np.float32]) -> Face:

@@ -17,6 +17,7 @@ from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError, InputError, SettingsError
 from mesovid.evaluation.degrade import KINDS, Degradation, import_av, parse
 from mesovid.media import is_picture
+from mesovid.opencv import cv2
 from mesovid.pool import Crash, run
 from mesovid.records import Frame, Pixels
 from mesovid.settings import SampleSettings
@@ -86,6 +87,7 @@ def degrade_video(source: Path, target: Path, degradations: Sequence[Degradation
                 image = _damaged(frame, degradations)
                 if not number:  # damage may have made it smaller
                     stream.height, stream.width = image.shape[:2]
+                image = _fitted(image, stream.width, stream.height)
                 picture = av.VideoFrame.from_ndarray(image, format="rgb24")
                 picture.pts, picture.time_base = round(frame.time / _CLOCK), _CLOCK
                 container.mux(stream.encode(picture))
@@ -107,6 +109,20 @@ def _damaged(frame: Frame, degradations: Sequence[Degradation]) -> np.ndarray:
 def _even(image: Pixels) -> Pixels:
     height, width = image.shape[:2]
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
+
+
+def _fitted(image: Pixels, width: int, height: int) -> Pixels:
+    """One of another size, where a stream changes it, as large as fits on black: a copy has one size."""
+    if image.shape[:2] == (height, width):
+        return image
+    zoom = min(width / image.shape[1], height / image.shape[0])
+    across, down = (max(1, round(side * zoom)) for side in (image.shape[1], image.shape[0]))
+    left, top = (width - across) // 2, (height - down) // 2
+    frame = np.zeros((height, width, 3), np.uint8)
+    frame[top : top + down, left : left + across] = cv2.resize(
+        image, (across, down), interpolation=cv2.INTER_AREA
+    )
+    return frame
 
 
 def _text(degradations: Sequence[Degradation]) -> str:
