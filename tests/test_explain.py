@@ -13,6 +13,7 @@ from mesovid.errors import MesovidError, ModelError, SettingsError
 from mesovid.explain.explainer import PARTS, Explainer
 from mesovid.explain.graph import read_graph, with_outputs
 from mesovid.explain.occlude import covered, fill_of
+from mesovid.models.card import ModelCard
 from mesovid.models.classifier import load_model
 from mesovid.models.export import write_model
 from mesovid.settings import Geometry, NetworkSettings, RuntimeSettings
@@ -264,7 +265,6 @@ class TestSplit:
         import keras
 
         from mesovid.models.architectures import build
-        from mesovid.models.card import ModelCard
 
         keras.utils.set_random_seed(1)
         geometry = Geometry(size=64)
@@ -288,6 +288,94 @@ class TestSplit:
         assert sum(share.value for share in split.shares) + split.bias == pytest.approx(
             split.logit, abs=1e-4 * scale
         )
+
+
+class TestForeign:
+    """Networks that other tools exported."""
+
+    @pytest.mark.parametrize("scores", ["probability", "logit", "probabilities", "logits"])
+    @pytest.mark.parametrize("output", ["fake", "real"])
+    @pytest.mark.parametrize("batch", ["n", 3], ids=["any", "fixed"])
+    def test_splits_whatever_it_gives(
+        self, scores: str, output: str, batch: str | int, tmp_path: Path
+    ) -> None:
+        card = foreign(tmp_path, scores, output, batch)
+        explainer = Explainer(tmp_path / f"{card.name}.onnx", CPU)
+        crops = np.random.default_rng(2).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+        wanted = load_model(tmp_path, CPU)(crops)
+        found = [explainer.fake_probability(each) for each in explainer.logits(crops)]
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+        split = explainer.split(crops[0])
+        assert split is not None
+        assert explainer.fake_probability(split.logit) == pytest.approx(wanted[0], abs=1e-6)
+        assert split.cells.shape == (16, 16)
+        assert split.cells.sum() + split.constant == pytest.approx(split.logit, abs=1e-5)
+        assert sum(share.value for share in split.shares) + split.bias == pytest.approx(split.logit, abs=1e-5)
+        assert explainer.occlusion(crops[0], 4).cells.shape == (4, 4)
+
+    def test_layers_are_named_as_ours(self, tmp_path: Path) -> None:
+        card = foreign(tmp_path, "logits", "fake", "n")
+        explainer = Explainer(tmp_path / f"{card.name}.onnx", CPU)
+        assert [layer.name for layer in explainer.layers] == ["face", "conv1", "logit"]
+        assert list(explainer.layer("conv1").shapes) == ["raw", "activated", "pooled"]
+        assert explainer.filters("conv1").shape == (5, 3, 3, 3)
+        assert explainer.filters("logit").shape == (2, 5, 1, 1)
+
+    def test_a_head_that_is_not_linear_is_occluded_all_the_same(self, tmp_path: Path) -> None:
+        card = foreign(tmp_path, "logit", "fake", "n", head="Softplus")
+        explainer = Explainer(tmp_path / f"{card.name}.onnx", CPU)
+        crop = np.random.default_rng(2).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        assert not explainer.splits
+        assert explainer.split(crop) is None
+        assert np.abs(explainer.occlusion(crop).cells).max() > 0
+
+
+def foreign(folder: Path, scores: str, output: str, batch: str | int, head: str = "Identity") -> ModelCard:
+    """A network as PyTorch exports them: channels first, floats, normalised outside, weights as
+    operators.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from mesovid.models.foreign import import_onnx
+
+    rng = np.random.default_rng(3)
+    columns = 2 if scores in ("probabilities", "logits") else 1
+    weights = {
+        "w1": rng.normal(0, 0.3, (5, 3, 3, 3)),
+        "b1": rng.normal(0, 0.3, 5),
+        "w2": rng.normal(0, 1, (columns, 5)),
+        "b2": rng.normal(0, 1, columns),
+    }
+    arrays = {
+        name: numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()
+    }
+    nodes = [
+        helper.make_node("Constant", [], ["w1"], value=arrays["w1"]),
+        helper.make_node("Conv", ["x", "w1", "b1"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("MaxPool", ["b"], ["c"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("ReduceMean", ["c"], ["d"], axes=[-1, -2], keepdims=0),
+        helper.make_node(head, ["d"], ["e"]),
+        helper.make_node("Gemm", ["e", "w2", "b2"], ["f"], transB=1),
+    ]
+    squash = {"probability": "Sigmoid", "probabilities": "Softmax"}.get(scores, "Identity")
+    if squash == "Identity":
+        nodes[-1].output[0] = "out"
+    else:
+        nodes.append(helper.make_node(squash, ["f"], ["out"]))
+    graph = helper.make_graph(
+        nodes, "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 32, 32])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [batch, columns])],
+        [arrays[name] for name in ("b1", "w2", "b2")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "net-elsewhere.onnx")
+    return import_onnx(
+        folder / "net-elsewhere.onnx", output=output, geometry=Geometry(), folder=folder, name="net",
+        mean=(0.5, 0.4, 0.3), deviation=(0.2, 0.2, 0.3), colour="BGR",
+    )  # fmt: skip
 
 
 class TestOcclusion:

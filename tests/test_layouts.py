@@ -11,8 +11,8 @@ from trees import CELEBDF, FFPP, write_celebdf, write_dfdc, write_files
 from mesovid.dataset import ffpp
 from mesovid.dataset.class_folders import video_names
 from mesovid.dataset.labels import label_of, parse_labels
-from mesovid.dataset.layouts import Gathered, gather
-from mesovid.dataset.sources import Options, Source
+from mesovid.dataset.layouts import LAYOUTS, Gathered, gather
+from mesovid.dataset.sources import NotThisLayoutError, Options, Source, is_key
 from mesovid.errors import DatasetError, InputError
 
 
@@ -458,6 +458,83 @@ def test_links_and_hidden_files_are_treated_alike_in_all_layouts(tmp_path: Path,
     assert not followed.problems
     (root / "inside").symlink_to(".")
     assert len(gather([root], Options(follow_links=True)).sources) == len(names)
+
+
+def test_a_preview_list_that_leads_out_of_the_set_is_told(tmp_path: Path) -> None:
+    write_files(tmp_path, ["set/a/b.mp4", "out.mp4"])
+    names = ["a/b.mp4", "../out.mp4", str(tmp_path / "out.mp4")]
+    (tmp_path / "set/dataset.json").write_text(json.dumps({name: {"label": "fake"} for name in names}))
+    gathered = gather([tmp_path / "set"])
+    assert [source.video for source in gathered.sources] == ["a/b"]
+    assert [problem.why for problem in gathered.problems] == [f"lies outside of {tmp_path / 'set'}"] * 2
+
+
+def test_a_picture_and_a_video_of_one_name_are_both_read(tmp_path: Path) -> None:
+    files = [
+        "real/a.mp4",
+        "real/a.png",
+        "real/b7.mp4",
+        "real/b7_1.png",
+        "real/b7_2.png",
+        "fake/v/c.mp4",
+        "fake/v/1.png",
+    ]
+    gathered = gather([write_files(tmp_path, files)])
+    read = {source.video: [file.name for file in source.files] for source in gathered.sources}
+    assert read == {
+        "real/a": ["a.png"],
+        "real/a.mp4": ["a.mp4"],
+        "real/b7": ["b7_1.png", "b7_2.png"],
+        "real/b7.mp4": ["b7.mp4"],
+        "fake/v": ["1.png"],
+        "fake/v/c": ["c.mp4"],
+    }
+
+
+def test_files_of_other_kinds_are_told(tmp_path: Path) -> None:
+    gathered = gather(
+        [write_files(tmp_path, ["real/a.mp4", "real/a.txt", "fake/b.mp4", "fake/b.json", "LICENCE"])]
+    )
+    assert gathered.notes == ("passed over, being of other kinds: 1 .json, 1 .txt, 1 no suffix",)
+
+
+def test_a_table_that_goes_against_its_folders_is_told(tmp_path: Path) -> None:
+    write_files(tmp_path, ["real/a.mp4", "fake/b.mp4", "Deepfakes/real/c.mp4"])
+    rows = "real/a.mp4,1\nfake/b.mp4,0\nDeepfakes/real/c.mp4,0\n"
+    (tmp_path / "manifest.csv").write_text(f"file,label\n{rows}")
+    wrong = gather([tmp_path], Options(labels={"0": "real", "1": "fake"})).notes
+    assert wrong == (
+        "manifest.csv gives 2 of 3 files another label than their folders do;"
+        " the first is real/a.mp4, fake in the table",
+    )
+
+
+def written(layout: str, root: Path) -> Path:
+    """A collection in a layout."""
+    if layout == "celebdf":
+        return write_celebdf(root)
+    if layout == "dfdc":
+        return write_dfdc(root)
+    write_files(root, FFPP if layout == "ffpp" else ["real/a.mp4", "fake/b.mp4"])
+    if layout == "manifest":
+        (root / "manifest.csv").write_text("file,label\nreal/a.mp4,real\nfake/b.mp4,fake\n")
+    return root
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_every_layout_promises(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotThisLayoutError):
+        LAYOUTS[name].read(tmp_path / "empty", Options())
+    root = written(name, tmp_path / "set")
+    collection = LAYOUTS[name].read(root, Options())
+    assert collection.layout == gather([root]).layout == LAYOUTS[name].name == name
+    assert {source.label for source in collection.sources} == {"real", "fake"}
+    assert len({source.video for source in collection.sources}) == len(collection.sources)
+    for source in collection.sources:
+        assert is_key(source.video)
+        assert all(file.is_file() and file.is_relative_to(root) for file in source.files)
+        assert source.label == "fake" or source.original is source.source is source.method is None
 
 
 def test_an_unknown_layout_says_what_was_tried(tmp_path: Path) -> None:

@@ -74,6 +74,14 @@ def test_a_class_that_nobody_can_tell_is_told_until_it_is_mended(
         assert run(command, model, root, *left_out).exit_code == 0
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_method_of_reals_and_fakes_is_read_right(tmp_path: Path, model: Path, command: str) -> None:
+    files = ["Deepfakes/real/1.png", "Deepfakes/real/2.png", "Deepfakes/fake/3.png", "Deepfakes/fake/4.png"]
+    result = run(command, model, write_files(tmp_path / "set", files, picture))
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert [crop.label for crop in read_dataset(tmp_path / "set").crops] == ["fake", "fake", "real", "real"]
+
+
 @pytest.mark.parametrize("command", ["check", "evaluate"])
 @pytest.mark.parametrize(
     ("files", "table", "message"),

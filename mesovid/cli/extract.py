@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesovid.cli.options import GEOMETRY_HELP, class_options, geometry_of, settings_options
+from mesovid.dataset.layouts import AUTO, LAYOUTS
 from mesovid.settings import ExtractSettings, FaceSettings, RuntimeSettings, SampleSettings
 
 if TYPE_CHECKING:
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
     from mesovid.dataset.sources import Options
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
-LAYOUTS = ("auto", "folders", "ffpp", "celebdf", "dfdc", "manifest")
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="DATASET", type=click.Path(), help="New folder for the dataset, or one to finish.")  # fmt: skip
-@click.option("--layout", type=click.Choice(LAYOUTS), default="auto", show_default=True, help="How the collection is laid out.")  # fmt: skip
+@click.option("--layout", type=click.Choice([AUTO, *LAYOUTS]), default=AUTO, show_default=True, help="How the collection is laid out.")  # fmt: skip
 @click.option("--splits", metavar="FILE", type=click.Path(exists=True), help="Official splits: a file {split: [paths or pairs]}, or a folder of such.")  # fmt: skip
 @click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)  # fmt: skip
 @click.option("--size", type=int, metavar="PX", help="Side of a crop; the same as --geometry size=PX.")

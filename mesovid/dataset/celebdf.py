@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mesovid.dataset.labels import FAKE, REAL
-from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source, listed
+from mesovid.dataset.sources import Collection, Layout, NotThisLayoutError, Options, Problem, Source, listed
 from mesovid.errors import DatasetError
 from mesovid.media import VIDEO_SUFFIXES
 from mesovid.texts import read_text
@@ -26,7 +26,7 @@ class Name:
     original: str  # stem of the original
 
 
-def read(root: Path) -> Collection:
+def read(root: Path, _options: Options) -> Collection:
     """The three folders, wherever a `videos/` level lies; the official list makes `test`, the rest is `train`."""
     if not any(_folder(root, name) for name in FOLDERS):
         raise NotThisLayoutError(f"no folder {', '.join(FOLDERS)}")
@@ -102,3 +102,6 @@ def _apply_test_list(root: Path, sources: dict[str, Source], problems: list[Prob
     for key, source in sources.items():
         sources[key] = replace(source, split="test" if key in testing else "train")
     return ()
+
+
+LAYOUT = Layout(name="celebdf", read=read, fixed=True, people=frozenset({"celebdf"}))

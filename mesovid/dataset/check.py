@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mesovid.dataset.labels import label_of, split_of
+from mesovid.dataset.labels import label_of, method_of, split_of
 from mesovid.dataset.manifest import CropEntry, Dataset, read_card
 from mesovid.dataset.splits import leaks
 from mesovid.dataset.tables import find_table
@@ -106,7 +106,11 @@ def _lines(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _places(dataset: Dataset) -> Iterator[Finding]:
-    """Manifest against folders: the first folder that names a split, the first that names a label."""
+    """Manifest against folders: the first folder that names a split, the first that is a class by name.
+
+    Where the folders alone give the labels there is nothing to compare.
+    """
+    listed = find_table(dataset.root) is not None
     for crop in dataset.crops:
         if not dataset.path(crop).is_file():
             yield Finding("missing file", crop.file)
@@ -116,8 +120,9 @@ def _places(dataset: Dataset) -> Iterator[Finding]:
             if split is not None and split != crop.split:
                 yield Finding("wrong split", crop.file, f"{crop.split} in the manifest")
         # below the class folder lies the video, whose name may be anything
-        label = next((label for name in folders if (label := label_of(name)) is not None), None)
-        if label is not None and label != crop.label:
+        named = [(method_of(name) is not None, label) for name in folders if (label := label_of(name))]
+        _, label = min(named, key=lambda entry: entry[0], default=(False, None))
+        if listed and label is not None and label != crop.label:
             yield Finding("wrong label", crop.file, f"{crop.label} in the manifest")
 
 

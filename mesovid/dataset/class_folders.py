@@ -16,6 +16,7 @@ from mesovid.dataset.labels import FAKE, REAL, SKIP, hint, method_of
 from mesovid.dataset.sources import (
     MEDIA,
     Collection,
+    Layout,
     NotThisLayoutError,
     Options,
     Problem,
@@ -81,6 +82,9 @@ def find(root: Path, suffixes: frozenset[str], options: Options) -> Found:
     )  # folder with and without split, what is wrong with so many files
     of_class: dict[Place, bool] = {}  # class folder -> whether any file in it can be read
     skipped = 0
+    other = Counter(_suffix(name) or "no suffix" for names in folders.values() for name in names) - Counter(
+        _suffix(name) for names in media.values() for name in names
+    )
     for place, names in media.items():
         here = classes.at(place)
         path = with_split(place, len(here.folder) - (here.folder[-1:] == (HERE,)))
@@ -110,7 +114,10 @@ def find(root: Path, suffixes: frozenset[str], options: Options) -> Found:
     return Found(
         sources=tuple(_link_by_name(sources)),
         problems=tuple(problems),
-        notes=(f"left out by --label ...=skip: {_files(skipped)}",) if skipped else (),
+        notes=(
+            *([f"left out by --label ...=skip: {_files(skipped)}"] if skipped else []),
+            *([f"passed over, being of other kinds: {_counted(other)}"] if other else []),
+        ),
         labels_used=frozenset(classes.used),
     )
 
@@ -121,6 +128,10 @@ def _why(folder: Place, what: str, count: int) -> str:
     if what == UNKNOWN:
         mend = f"say {hint('/'.join(folder), leave_out=True)}"
     return f"{_files(count)} {what}; {mend}"
+
+
+def _counted(kinds: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
 def _files(count: int) -> str:
@@ -166,14 +177,17 @@ def _videos(place: Place, here: Class, files: list[str]) -> list[tuple[str, str,
     """File, video key and group of each file of one folder."""
     clips = [file for file in files if not is_picture(file)]
     pictures = [file for file in files if is_picture(file)]
-    rows: list[tuple[str, str, str | None]] = [(file, key, None) for file, key in video_keys(clips).items()]
+    rows: list[tuple[str, str, str | None]] = []
     assert here.label is not None
     if len(here.names) > len(here.folder):  # a folder of its own, below the class
         rows += [(file, "/".join(place), "/".join(here.names)) for file in pictures]
-        return rows
-    for file, video in zip(pictures, video_names(pictures, here.label), strict=True):
-        alone = video == Path(file).stem
-        rows.append((file, "/".join((*place, video)), None if alone else "/".join((*here.names, video))))
+    else:
+        for file, video in zip(pictures, video_names(pictures, here.label), strict=True):
+            alone = video == Path(file).stem
+            rows.append((file, "/".join((*place, video)), None if alone else "/".join((*here.names, video))))
+    taken = {video for _, video, _ in rows}
+    for file, key in video_keys(clips).items():
+        rows.append((file, file if key in taken else key, None))
     return rows
 
 
@@ -193,3 +207,6 @@ def _link_by_name(sources: list[Source]) -> list[Source]:
         else:
             linked.append(source)
     return linked
+
+
+LAYOUT = Layout(name="folders", read=read)

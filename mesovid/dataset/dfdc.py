@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mesovid.dataset.labels import FAKE, REAL, split_of
-from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source, listed
+from mesovid.dataset.sources import Collection, Layout, NotThisLayoutError, Options, Problem, Source, listed
 from mesovid.dataset.tables import cells
 from mesovid.errors import DatasetError
 from mesovid.media import VIDEO_SUFFIXES
@@ -19,7 +19,7 @@ METADATA, PREVIEW, TEST = "metadata.json", "dataset.json", "labels.csv"
 PARTS = 3  # from so many on, parts are kept whole: they share no original and hardly an actor
 
 
-def read(root: Path) -> Collection:
+def read(root: Path, _options: Options) -> Collection:
     """What the `metadata.json` of each part, the preview's `dataset.json` or the test set's `labels.csv` list."""
     problems: list[Problem] = []
     if metadata := _metadata_files(root):
@@ -135,3 +135,6 @@ def _load_object(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise NotThisLayoutError(f"{file.name} holds no object of videos")
     return content
+
+
+LAYOUT = Layout(name="dfdc", read=read, fixed=True, people=frozenset({"dfdc", "dfdc-preview", "dfdc-test"}))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mesovid.dataset.labels import FAKE, REAL
-from mesovid.dataset.sources import Collection, NotThisLayoutError, Problem, Source, listed
+from mesovid.dataset.sources import Collection, Layout, NotThisLayoutError, Options, Problem, Source, listed
 from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 REALS, FAKES = "original_sequences", "manipulated_sequences"
@@ -24,7 +24,7 @@ class Name:
     original: str  # stem of the original
 
 
-def read(root: Path) -> Collection:
+def read(root: Path, _options: Options) -> Collection:
     """The videos below `original_sequences` and `manipulated_sequences`, or the folders of frames in their place."""
     if not (root / REALS).is_dir() and not (root / FAKES).is_dir():
         raise NotThisLayoutError(f"no folder {REALS} or {FAKES}")
@@ -82,3 +82,13 @@ def _videos(root: Path) -> Iterator[tuple[str, tuple[Path, ...]]]:
         for frames in sorted((folder / "images").glob("*")):
             if files := tuple(frames / name for name in listed(frames, PICTURE_SUFFIXES)):
                 yield f"{place}/images/{frames.name}", files
+
+
+LAYOUT = Layout(
+    name="ffpp",
+    read=read,
+    fixed=True,
+    besides=frozenset({"masks"}),
+    loose_lists=True,  # train.json, val.json and test.json of its authors
+    people=frozenset({"ffpp"}),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from mesovid.dataset import celebdf, class_folders, dfdc, ffpp, tables
 from mesovid.dataset.sources import (
     MEDIA,
     Collection,
+    Layout,
     NotThisLayoutError,
     Options,
     Problem,
@@ -22,20 +23,13 @@ from mesovid.dataset.sources import (
 )
 from mesovid.dataset.splits import apply_lists, find_lists, read_lists
 from mesovid.errors import DatasetError, InputError
-from mesovid.folders import walk
-
-Reader = Callable[[Path, Options], Collection]
+from mesovid.folders import is_inside, walk
 
 # in the order in which they are tried: the most telling first
-LAYOUTS: Mapping[str, Reader] = {
-    "ffpp": lambda root, _: ffpp.read(root),
-    "celebdf": lambda root, _: celebdf.read(root),
-    "manifest": tables.read,
-    "dfdc": lambda root, _: dfdc.read(root),
-    "folders": class_folders.read,
+LAYOUTS: Mapping[str, Layout] = {
+    module.LAYOUT.name: module.LAYOUT for module in (ffpp, celebdf, tables, dfdc, class_folders)
 }
-FIXED = frozenset({"ffpp", "celebdf", "dfdc"})  # whose readers know by name where everything lies
-MASKS = frozenset({"masks"})  # folders of FaceForensics++ whose videos show no faces
+AUTO = "auto"  # instead of a layout's name: the first that fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,7 @@ def gather(
     paths: Sequence[str | Path],
     options: Options | None = None,
     *,
-    layout: str = "auto",
+    layout: str = AUTO,
     lists: Path | None = None,
 ) -> Gathered:
     """The videos of one or more collections, sorted by key.
@@ -77,7 +71,11 @@ def gather(
     given = read_lists(lists) if lists else None
     for path, name, collection in zip(paths, names, found, strict=True):
         own = list(collection.sources)
-        beside = find_lists(Path(path), loose=collection.layout == "ffpp") if Path(path).is_dir() else None
+        beside = (
+            find_lists(Path(path), loose=LAYOUTS[collection.layout].loose_lists)
+            if Path(path).is_dir()
+            else None
+        )
         official = given or (read_lists(beside) if beside else None)
         if official is not None:
             own, absent, unlisted = apply_lists(own, official)
@@ -104,16 +102,16 @@ def recognise(root: Path, layout: str, options: Options) -> Collection:
     """Read a collection in the layout named, or in the first one that fits. DatasetError says why each did not."""
     if not os.path.exists(root):
         raise InputError(f"{root}: no such file or folder")
-    names = list(LAYOUTS) if layout == "auto" else [layout]
+    names = list(LAYOUTS) if layout == AUTO else [layout]
     reasons = []
     for name in names:
         try:
-            return _walked(root, LAYOUTS[name](root, options), options)
+            return _walked(root, LAYOUTS[name].read(root, options), options)
         except NotThisLayoutError as reason:
             reasons.append(f"{name}: {reason}")
         except OSError as error:
             raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
-    if layout != "auto":
+    if layout != AUTO:
         raise DatasetError(f"{root} is not in layout {reasons[0]}")
     raise DatasetError(
         f"{root} is in no known layout ({'; '.join(reasons)}); or say --label real or fake for all"
@@ -125,7 +123,8 @@ def _walked(root: Path, collection: Collection, options: Options) -> Collection:
 
     Such are linked folders that lead elsewhere, folders that cannot be read, and files that are no part of the layout.
     """
-    if collection.layout not in FIXED:
+    layout = LAYOUTS[collection.layout]
+    if not layout.fixed:
         return collection
     problems: list[Problem] = []
     files = set(
@@ -138,17 +137,19 @@ def _walked(root: Path, collection: Collection, options: Options) -> Collection:
     sources = []
     known = set()
     for source in collection.sources:
-        own = {file.relative_to(root).as_posix() for file in source.files}
+        own = {os.path.relpath(file, root).replace(os.sep, "/") for file in source.files}
         if own <= files:
             sources.append(source)
             known |= own
+        elif not any(is_inside(str(file), problem.name) for file in source.files for problem in problems):
+            problems.append(Problem(str(source.files[0]), f"lies outside of {root}"))
     other = Counter(
         name.split("/")[0] if "/" in name else name
         for name in files - known - {os.path.relpath(problem.name, root) for problem in collection.problems}
-        if os.path.splitext(name)[1].lower() in MEDIA and not MASKS & {*name.split("/")}
+        if os.path.splitext(name)[1].lower() in MEDIA and not layout.besides & {*name.split("/")}
     )
     notes = tuple(
-        f"{root / name}: {count} videos or pictures are no part of the layout {collection.layout}"
+        f"{root / name}: {count} videos or pictures are no part of the layout {layout.name}"
         for name, count in sorted(other.items())
     )
     return replace(

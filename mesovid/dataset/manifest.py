@@ -288,7 +288,7 @@ def bare_crops(root: Path, options: Options) -> tuple[list[CropEntry], tuple[Pro
     crops, problems = [], list(found.problems)
     for source in found.sources:
         for frame, file in enumerate(source.files):
-            name = os.path.normpath(file.relative_to(root) if file.is_relative_to(root) else file)
+            name = os.path.relpath(file, root)
             if not is_key(name):
                 problems.append(Problem(str(file), "lies outside of the dataset"))
             elif not is_picture(file):

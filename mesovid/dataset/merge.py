@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from mesovid.dataset.layouts import distinct_names
+from mesovid.dataset.layouts import LAYOUTS, distinct_names
 from mesovid.dataset.manifest import (
     CARD,
     CropEntry,
@@ -23,7 +23,7 @@ from mesovid.dataset.splits import Leak, leaks
 from mesovid.errors import DatasetError
 
 # in these every set numbers the same people alike, so that identities hold across sets
-GLOBAL = frozenset({"ffpp", "celebdf", "dfdc", "dfdc-preview", "dfdc-test"})
+GLOBAL = frozenset().union(*(layout.people for layout in LAYOUTS.values()))
 
 
 def merge(paths: Sequence[str | Path], root: str | Path) -> tuple[Dataset, tuple[Leak, ...]]:

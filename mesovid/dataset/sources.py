@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,18 @@ class Collection:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()  # one sentence each
     labels_used: frozenset[str] = frozenset()  # names given by `--label` that something here has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """A way in which collections are laid out on disk: all that the rest of mesovid knows of it."""
+
+    name: str  # as `--layout` has it
+    read: Callable[[Path, Options], Collection]  # NotThisLayoutError where it does not fit
+    fixed: bool = False  # everything lies where the layout says; what lies elsewhere is no part of it
+    besides: frozenset[str] = frozenset()  # folders with other things than videos of faces, where it is fixed
+    loose_lists: bool = False  # lists of official splits may lie in the collection's folder itself
+    people: frozenset[str] = frozenset()  # collections in which every copy numbers the same people alike
 
 
 class NotThisLayoutError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -154,7 +155,7 @@ def leaks(items: Iterable[Linked]) -> list[Leak]:
 def find_lists(root: Path, *, loose: bool) -> Path | None:
     """Split files that lie beside a collection: `splits.json` or `splits/`; where `loose`, `train.json` and so on, too."""
     for place in (root / "splits.json", root / "splits", *([root] if loose else [])):
-        if place.is_file() or (place.is_dir() and _list_files(place)):
+        if os.path.isfile(place) or (os.path.isdir(place) and _list_files(place)):
             return place
     return None
 

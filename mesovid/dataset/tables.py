@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from mesovid.dataset.labels import EVERYTHING, FAKE, SKIP, hint, is_called, label_of, split_of
-from mesovid.dataset.sources import Collection, NotThisLayoutError, Options, Problem, Source, is_key
+from mesovid.dataset.labels import EVERYTHING, FAKE, SKIP, hint, is_called, label_of, method_of, split_of
+from mesovid.dataset.sources import Collection, Layout, NotThisLayoutError, Options, Problem, Source, is_key
 from mesovid.errors import DatasetError
 from mesovid.media import is_picture
 from mesovid.texts import read_text
@@ -84,7 +84,7 @@ def read(root: Path, options: Options) -> Collection:
         layout="manifest",
         sources=tuple(sources),
         problems=tuple(problems),
-        notes=notes,
+        notes=notes + _contradicted(table, rows),
         labels_used=frozenset(used),
     )
 
@@ -144,6 +144,23 @@ def _rows(
         problems.append(Problem(f"{table}: {word}", why))
     notes = (f"left out by --label ...=skip: {skipped} rows of {table.name}",) if skipped else ()
     return rows, used, notes
+
+
+def _contradicted(table: Path, rows: list[Row]) -> tuple[str, ...]:
+    """A note where the folders of files say another label than the table, which counts."""
+    against = []
+    for row in rows:
+        words = [name for name in row.file.split("/")[:-1] if method_of(name) is None]
+        said = [label for name in words if (label := label_of(name))]
+        if said and row.label not in said:
+            against.append(row)
+    if not against:
+        return ()
+    first = against[0]
+    return (
+        f"{table.name} gives {len(against)} of {len(rows)} files another label than their folders do;"
+        f" the first is {first.file}, {first.label} in the table",
+    )
 
 
 def _lacks(table: Path, number: int, field: str, values: Mapping[str, object]) -> str:
@@ -241,3 +258,6 @@ def _object(table: Path, number: int, line: str) -> dict[str, object]:
     if not isinstance(values, dict):
         raise DatasetError(f"{table}, line {number}: expected an object, found {type(values).__name__}")
     return values
+
+
+LAYOUT = Layout(name="manifest", read=read)

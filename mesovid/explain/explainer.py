@@ -11,7 +11,7 @@ Runs on the model's own .onnx file, so what is shown is what `scan` runs. Needs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,16 @@ import numpy.typing as npt
 
 from mesovid.errors import ModelError
 from mesovid.explain.graph import Graph, read_graph, with_outputs
-from mesovid.explain.layers import Laid, layers_of, logit_of
+from mesovid.explain.layers import Laid, end_of, layers_of
 from mesovid.explain.occlude import CELLS, FILL, covered, fill_of
 from mesovid.explain.split import Head, head_of, split
-from mesovid.models.card import ModelCard, find_card
-from mesovid.models.classifier import load_model
-from mesovid.models.inputs import sigmoid
+from mesovid.models.card import ModelCard, find_card, logit
+from mesovid.models.classifier import FACES_AT_ONCE, load_model
+from mesovid.models.inputs import preparation, sigmoid
 from mesovid.networks import OnnxNetwork, load_onnx
 from mesovid.records import Activation, Firing, Layer, ModelRef, Occlusion, Pixels, Split, Stage
 from mesovid.settings import RuntimeSettings
 
-AT_ONCE = 8  # crops that pass the network together; all maps of MesoLite take 60 MB a crop
 PARTS = {"mesolite": ("eyes", "nose", "mouth")}  # of a face, as the architecture's head reads them
 CONSTANT = 1e-6  # a filter whose values differ by less, relative to them, says nothing
 
@@ -54,13 +53,19 @@ class Explainer:
         self._path = find_card(model).with_suffix(".onnx")
         self._content = self._path.read_bytes()
         self._graph: Graph = read_graph(self._content)
-        logit = logit_of(self._graph)
-        if logit is None:
-            raise ModelError(f"{self.card.name} does not end in a sigmoid; there is no logit to explain")
-        self._logit: str = logit
+        self._end = end_of(self._graph, self.card.scores)
         self._sign = -1 if self.card.output == "real" else 1
+        self._classifier = classifier
         # a network of its own: where all tensors are outputs, no operators are fused: half the speed
-        self._quick = self._load([logit])
+        self._quick = self._load([self._end.tensor] if self._end else [])
+        self._prepare = preparation(
+            self.card.colour,
+            self.card.input_range,
+            self.card.mean,
+            self.card.deviation,
+            self.card.layout,
+            self._quick.input_types[0],
+        )
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -84,9 +89,15 @@ class Explainer:
         return np.asarray(weights, np.float32)
 
     def logits(self, crops: Pixels) -> npt.NDArray[np.float64]:
-        """Of P(fake) before calibration, (n,)."""
-        found = [self._quick.run([self._logit], part)[0] for part in self._parts(crops)]
-        return self._sign * np.concatenate([np.zeros((0, 1)), *found])[:, 0]
+        """Of P(fake) before calibration, (n,). Where a network gives nothing but probabilities,
+        within +-16.
+        """
+        if self._end is None:
+            self._check(crops)
+            return logit(self._classifier.raw(crops)) if len(crops) else np.zeros(0)
+        values = self._run(self._quick, [self._end.tensor], crops, FACES_AT_ONCE)[self._end.tensor]
+        factors = self._sign * np.array(self._end.factors)
+        return np.asarray(values.reshape(len(crops), -1) @ factors, np.float64)
 
     def fake_probability(self, logit: float) -> float:
         """The calibrated P(fake) that a logit means, as `scan` gives it."""
@@ -108,7 +119,7 @@ class Explainer:
             for name, each in ((each.layer.name, each) for each in wanted)
         }
         names = [tensor for chosen in tensors.values() for tensor in chosen.values()]
-        found = self._run(names, crops)
+        found = self._run(self._tapped, names, crops)
         return tuple(
             Activation(
                 each.layer, {stage: found[tensor] for stage, tensor in tensors[each.layer.name].items()}
@@ -125,14 +136,14 @@ class Explainer:
         fires: dict[str, Any] = dict.fromkeys(names, 0)
         least: dict[str, Any] = dict.fromkeys(names, np.inf)
         most: dict[str, Any] = dict.fromkeys(names, -np.inf)
-        for part in self._parts(crops):
-            for name, maps in zip(names, self._tapped.run(names, part), strict=True):
+        if not len(crops):
+            raise ModelError("no face to look at: which filters fire is known from faces alone")
+        for number in range(len(crops)):
+            for name, maps in self._run(self._tapped, names, crops[number : number + 1]).items():
                 flat = maps.reshape(*maps.shape[:2], -1)
                 fires[name] = fires[name] + (flat.max(axis=2) > 0).sum(axis=0)
                 least[name] = np.minimum(least[name], flat.min(axis=(0, 2)))
                 most[name] = np.maximum(most[name], flat.max(axis=(0, 2)))
-        if not len(crops):
-            raise ModelError("no face to look at: which filters fire is known from faces alone")
         return tuple(
             Firing(
                 each.layer,
@@ -154,7 +165,7 @@ class Explainer:
         """How the logit of one face came about; None where the model's head does not split."""
         if self._head is None:
             return None
-        return split(self._head, self._run(self._head.tensors, crop[None]), self._sign)
+        return split(self._head, self._run(self._tapped, self._head.tensors, crop[None]), self._sign)
 
     def occlusion(self, crop: Pixels, cells: int = CELLS, fill: str = FILL) -> Occlusion:
         """What the logit of one face hangs on: it is run again with each cell of a grid covered."""
@@ -162,8 +173,10 @@ class Explainer:
         places = [(row, column) for row in range(cells) for column in range(cells)]
         (whole,) = self.logits(crop[None])
         found = [
-            self.logits(np.stack([covered(crop, cover, [place], cells) for place in places[i : i + AT_ONCE]]))
-            for i in range(0, len(places), AT_ONCE)
+            self.logits(
+                np.stack([covered(crop, cover, [place], cells) for place in places[i : i + FACES_AT_ONCE]])
+            )
+            for i in range(0, len(places), FACES_AT_ONCE)
         ]
         return Occlusion(float(whole), (whole - np.concatenate(found)).reshape(cells, cells), fill)
 
@@ -176,35 +189,49 @@ class Explainer:
 
     @cached_property
     def _laid(self) -> tuple[Laid, ...]:
-        size = self.card.geometry.size
-        names = _inner(self._graph)
-        found = self._tapped.run(names, np.zeros((1, size, size, 3), np.uint8))
-        shapes = {name: array.shape[1:] for name, array in zip(names, found, strict=True)}
-        return layers_of(self._graph, shapes | dict.fromkeys(self._graph.outputs, (1,)))
+        size, names = self.card.geometry.size, _inner(self._graph)
+        faces = self._tapped.fixed_batch or 2
+        inputs = self._prepare(np.zeros((faces, size, size, 3), np.uint8))
+        found = self._tapped.run(names, inputs)
+        shapes = dict.fromkeys(self._graph.inputs, inputs.shape[1:]) | {
+            name: array.shape[1:] if array.shape[:1] == (faces,) else ()
+            for name, array in zip(names, found, strict=True)
+        }
+        return layers_of(self._graph, shapes, self._end.tensor if self._end else None)
 
     @cached_property
     def _head(self) -> Head | None:
-        return head_of(self._graph, self._laid, PARTS.get(self.card.architecture, ()))
+        return head_of(self._graph, self._laid, self._end, PARTS.get(self.card.architecture, ()))
 
     def _load(self, names: Sequence[str]) -> OnnxNetwork:
-        return load_onnx(self._path, self._settings, with_outputs(self._content, names))
+        further = [name for name in names if name not in self._graph.outputs]
+        return load_onnx(self._path, self._settings, with_outputs(self._content, further))
 
-    def _run(self, names: Sequence[str], crops: Pixels) -> Mapping[str, npt.NDArray[np.float32]]:
-        found = [self._tapped.run(names, part) for part in self._parts(crops)]
-        if not found:
+    def _run(
+        self, network: OnnxNetwork, names: Sequence[str], crops: Pixels, at_once: int = 1
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        self._check(crops)
+        if not len(crops):
             raise ModelError("no face to look at: give at least one crop")
-        return {
-            name: np.concatenate(parts) for name, parts in zip(names, zip(*found, strict=True), strict=True)
+        inner = [name for name in names if name not in self._graph.inputs]
+        inputs, step = self._prepare(crops), network.fixed_batch or at_once
+        found = []
+        for i in range(0, len(inputs), step):
+            part = inputs[i : i + step]
+            missing = (network.fixed_batch or len(part)) - len(part)
+            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+            found.append([array[: len(part)] for array in network.run(inner, filled)])
+        values = {
+            name: np.concatenate(parts) for name, parts in zip(inner, zip(*found, strict=True), strict=True)
         }
+        return values | {name: inputs for name in names if name in self._graph.inputs}
 
-    def _parts(self, crops: Pixels) -> Iterator[Pixels]:
+    def _check(self, crops: Pixels) -> None:
         size = self.card.geometry.size
         if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8:
             raise ModelError(
                 f"{self.card.name} wants uint8 crops (n, {size}, {size}, 3), got {crops.dtype} {crops.shape}"
             )
-        for i in range(0, len(crops), AT_ONCE):
-            yield crops[i : i + AT_ONCE]
 
     def _find(self, name: str) -> Laid:
         for each in self._laid:
@@ -219,7 +246,7 @@ class Explainer:
 
 
 def _inner(graph: Graph) -> list[str]:
-    return [name for node in graph.nodes for name in node.outputs if name not in graph.outputs]
+    return list(dict.fromkeys(name for node in graph.nodes for name in node.outputs if name))
 
 
 def _dead(least: npt.NDArray[np.float32], most: npt.NDArray[np.float32]) -> tuple[int, ...]:

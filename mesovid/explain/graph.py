@@ -41,7 +41,7 @@ class Node:
 
     kind: str  # ONNX operator, such as Conv
     inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    outputs: tuple[str, ...]  # empty where an optional one is left out
     attributes: dict[str, Any]  # numbers, bytes, and lists of integers or floats
 
 
@@ -76,6 +76,11 @@ def read_graph(content: bytes) -> Graph:
         raise ModelError(f"not the graph of an .onnx file that can be read ({error})") from error
     if not nodes:
         raise ModelError("not an .onnx file: there is no graph in it")
+    for node in nodes:  # other exporters write constants as operators
+        if node.kind == "Constant" and isinstance(node.attributes.get("value"), np.ndarray):
+            constants[node.outputs[0]] = node.attributes["value"]
+    nodes = [node for node in nodes if node.outputs[0] not in constants]
+    inputs = [name for name in inputs if name not in constants]  # old files name weights there, too
     return Graph(tuple(nodes), constants, tuple(inputs), tuple(outputs))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mesovid.explain.graph import Graph, Node
 from mesovid.records import Layer, Stage
+from mesovid.settings import Scores
 
 Shapes = Mapping[str, tuple[int, ...]]  # of tensors, without the faces' axis
 
@@ -45,6 +46,16 @@ class Laid:
     kernel: str | None  # constant that holds what was learned
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where the logit of the class that a network tells stands: numbers of a tensor (1, n), times
+    factors, added up.
+    """
+
+    tensor: str
+    factors: tuple[float, ...]
+
+
 @dataclass(slots=True)
 class _Tracks:
     """Which layers a tensor comes from, and how often each kind of layer was met."""
@@ -61,28 +72,29 @@ class _Tracks:
         return f"{kind}{self.counts[kind]}"
 
 
-def logit_of(graph: Graph) -> str | None:
-    """The tensor whose sigmoid is the network's output; None where it ends otherwise."""
-    return next(
-        (
-            node.inputs[0]
-            for node in graph.nodes
-            if node.outputs[0] in graph.outputs and node.kind == "Sigmoid"
-        ),
-        None,
-    )
+def end_of(graph: Graph, scores: Scores) -> End | None:
+    """Where the logit of a network stands; None where it ends otherwise than in one or two numbers
+    and their squashing.
+    """
+    output = graph.outputs[0]
+    last = next((node for node in graph.nodes if output in node.outputs), None)
+    factors = (1.0,) if scores in ("probability", "logit") else (-1.0, 1.0)
+    if scores in ("logit", "logits"):
+        return End(output, factors)
+    squash = "Sigmoid" if scores == "probability" else "Softmax"
+    return End(last.inputs[0], factors) if last is not None and last.kind == squash else None
 
 
-def layers_of(graph: Graph, shapes: Shapes) -> tuple[Laid, ...]:
+def layers_of(graph: Graph, shapes: Shapes, logit: str | None) -> tuple[Laid, ...]:
     """The layers in the order of the network. A chain of activation, pooling and normalisation
     belongs to what it follows.
     """
     readers = _readers(graph)
-    tracks, logit = _Tracks(), logit_of(graph)
+    tracks = _Tracks()
     laid = [_input(graph, shapes, readers, tracks)]
     for node in graph.nodes:
         output = node.outputs[0]
-        if output in tracks.sources or output in graph.outputs:
+        if output in tracks.sources or (output in graph.outputs and output != logit):
             continue
         if not _is_seen(node, shapes[output]):
             tracks.sources[output] = tracks.of(node)
@@ -106,7 +118,7 @@ def _readers(graph: Graph) -> dict[str, list[Node]]:
 def _input(graph: Graph, shapes: Shapes, readers: Mapping[str, list[Node]], tracks: _Tracks) -> Laid:
     """The face itself: channels first, and as the network scales it."""
     tensor = graph.inputs[0]
-    while len(readers[tensor]) == 1 and readers[tensor][0].kind in ("Cast", "Transpose"):
+    while len(readers.get(tensor, ())) == 1 and readers[tensor][0].kind in ("Cast", "Transpose"):
         tracks.sources[tensor] = ("face",)
         tensor = readers[tensor][0].outputs[0]
     tensors = _chain(tensor, graph, readers)
@@ -117,7 +129,9 @@ def _input(graph: Graph, shapes: Shapes, readers: Mapping[str, list[Node]], trac
 
 def _is_seen(node: Node, shape: tuple[int, ...]) -> bool:
     """Whether a node gives maps of more than one pixel, or learned units."""
-    return node.kind == "Gemm" or (len(shape) == 3 and shape[1] * shape[2] > 1 and node.kind not in _UNSEEN)
+    return (node.kind == "Gemm" and len(shape) == 1) or (
+        len(shape) == 3 and shape[1] * shape[2] > 1 and node.kind not in _UNSEEN
+    )
 
 
 def _chain(tensor: str, graph: Graph, readers: Mapping[str, list[Node]]) -> dict[Stage, str]:
@@ -149,13 +163,15 @@ def _layer(
     sources: tuple[str, ...],
 ) -> Layer:
     sides = {stage: shapes[tensor] for stage, tensor in tensors.items()}
-    filters = sides["raw"][0]
+    filters = sides["raw"][0] if sides["raw"] else 1
     if node.kind == "Conv":
+        if node.inputs[1] not in graph.constants:  # computed, as quantised ones are
+            return Layer(name, "convolution", filters, 0, None, 1, sources, sides)
         kernel = graph.constants[node.inputs[1]].shape
         kind = "depthwise" if kernel[1] == 1 and node.attributes.get("group", 1) > 1 else "convolution"
         dilation = int((node.attributes.get("dilations") or [1])[0])
         return Layer(name, kind, filters, kernel[1], (kernel[2], kernel[3]), dilation, sources, sides)
-    if node.kind == "Gemm":
+    if node.kind == "Gemm" and node.inputs[1] in graph.constants:
         inputs = graph.constants[node.inputs[1]].size // filters
         return Layer(name, "dense", filters, inputs, (1, 1), 1, sources, sides)
     return Layer(name, node.kind.lower(), filters, filters, None, 1, sources, sides)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mesovid.explain.graph import Graph, Node
-from mesovid.explain.layers import Laid, logit_of
+from mesovid.explain.layers import End, Laid
 from mesovid.records import Share, Split
 
 Array = npt.NDArray[np.float64]
@@ -32,7 +32,7 @@ class Head:
 
     graph: Graph
     nodes: tuple[Node, ...]  # from the logit back
-    logit: str
+    end: End
     maps: str  # tensor (1, filters, rows, columns)
     layer: str  # whose maps they are
     parts: tuple[str, ...]  # names of the parts that are read side by side, where there are some
@@ -44,7 +44,9 @@ class Head:
         return tuple(dict.fromkeys(name for name in inner if name and name not in self.graph.constants))
 
 
-def head_of(graph: Graph, laid: tuple[Laid, ...], parts: tuple[str, ...] = ()) -> Head | None:
+def head_of(
+    graph: Graph, laid: tuple[Laid, ...], end: End | None, parts: tuple[str, ...] = ()
+) -> Head | None:
     """The head of a network; None when its logit does not split."""
     maps = {
         tensor: each.layer.name
@@ -52,14 +54,13 @@ def head_of(graph: Graph, laid: tuple[Laid, ...], parts: tuple[str, ...] = ()) -
         for stage, tensor in each.tensors.items()
         if len(each.layer.shapes[stage]) == 3
     }
-    logit = logit_of(graph)
-    if logit is None:
+    if end is None:
         return None
-    pending: set[str] = {logit}
+    pending: set[str] = {end.tensor}
     nodes: list[Node] = []
     for node in reversed(graph.nodes):
         if len(pending) == 1 and (last := next(iter(pending))) in maps:
-            return Head(graph, tuple(nodes), logit, last, maps[last], parts)
+            return Head(graph, tuple(nodes), end, last, maps[last], parts)
         if node.outputs[0] not in pending:
             continue
         if node.kind not in _RULES:
@@ -76,7 +77,9 @@ def split(head: Head, values: Mapping[str, npt.NDArray[np.float32]], sign: int =
     """
     known = {name: np.asarray(array, np.float64) for name, array in values.items()}
     known |= {name: np.asarray(array) for name, array in head.graph.constants.items()}
-    factors: dict[str, Array] = {head.logit: np.full((1, 1), float(sign))}
+    signs = sign * np.array([head.end.factors])
+    logit = float((signs * known[head.end.tensor]).sum())
+    factors: dict[str, Array] = {head.end.tensor: signs}
     constants: list[float] = []
     for node in head.nodes:
         given = factors.pop(node.outputs[0])
@@ -87,19 +90,21 @@ def split(head: Head, values: Mapping[str, npt.NDArray[np.float32]], sign: int =
                 factors[name] = factors[name] + factor if name in factors else factor
     (maps,) = factors
     cells = (factors[maps] * known[maps])[0].sum(axis=0)
-    shares, bias = _shares(head, known, sign)
-    return Split(sign * known[head.logit].item(), shares, bias, cells, sum(constants), head.layer)
+    shares, bias = _shares(head, known, signs[0], logit)
+    return Split(logit, shares, bias, cells, sum(constants), head.layer)
 
 
-def _shares(head: Head, known: Mapping[str, Array], sign: int) -> tuple[tuple[Share, ...], float]:
-    """What the last dense layer adds up: the votes of hidden units, or what it reads of each part
-    of a face.
+def _shares(
+    head: Head, known: Mapping[str, Array], signs: Array, logit: float
+) -> tuple[tuple[Share, ...], float]:
+    """What the last dense layer adds up: votes of hidden units, or what it reads of each part of a
+    face.
     """
     node = head.nodes[0]
     if node.kind != "Gemm":
-        return (Share("all", sign * known[head.logit].item()),), 0.0
-    summands = sign * _weights(node, known)[:, 0] * known[node.inputs[0]][0]
-    bias = sign * known[node.inputs[2]].item() if len(node.inputs) > 2 else 0.0
+        return (Share("all", logit),), 0.0
+    summands = (_weights(node, known) @ signs) * known[node.inputs[0]][0]
+    bias = float((known[node.inputs[2]] * signs).sum()) if len(node.inputs) > 2 else 0.0
     before = {each.outputs[0]: each for each in head.nodes}
     source = before.get(node.inputs[0])
     if source is not None and source.kind in _PASSING_ZERO:
@@ -151,6 +156,15 @@ def _transpose(node: Node, factor: Array, _known: Mapping[str, Array]) -> dict[s
 def _mean(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
     shape = known[node.inputs[0]].shape
     return {node.inputs[0]: np.broadcast_to(factor / (shape[2] * shape[3]), shape)}
+
+
+def _reduced_mean(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    shape = known[node.inputs[0]].shape
+    named = known[node.inputs[1]] if len(node.inputs) > 1 else node.attributes.get("axes", range(len(shape)))
+    axes = tuple(int(axis) % len(shape) for axis in named)
+    kept = [1 if axis in axes else side for axis, side in enumerate(shape)]
+    count = np.prod([shape[axis] for axis in axes])
+    return {node.inputs[0]: np.broadcast_to(factor.reshape(kept) / count, shape)}
 
 
 def _slice(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
@@ -218,6 +232,9 @@ _RULES: dict[str, _Rule] = {
     "Gemm": _dense,
     "GlobalAveragePool": _mean,
     "Identity": _same,
+    "ReduceMean": _reduced_mean,
+    "Reshape": _flatten,
+    "Squeeze": _flatten,
     "Slice": _slice,
     "Sub": _subtract,
     "Transpose": _transpose,
