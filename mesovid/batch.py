@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mesovid.errors import InputError, MesovidError
+from mesovid.errors import InputError, MesovidError, OutputError
+from mesovid.files import is_text
+from mesovid.folders import OnSkip, walk
 from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from mesovid.records import Failure, Scan
 from mesovid.scanner import OnCrops, Scanner
+from mesovid.texts import decode, lines
 
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+# suffixes that files of text have, too (TypeScript, models of AMPL): in a folder these are looked into
+AMBIGUOUS = frozenset([".mod", ".ts"])
 
 
 def scan_all(
     paths: Iterable[str | Failure], scanner: Scanner, on_crops: OnCrops | None = None
 ) -> Iterator[Scan | Failure]:
-    """One result for each path, in order. A path that cannot be scanned gives a Failure, and so does one that is already one."""
+    """One result for each path, in order. A path that cannot be scanned gives a Failure, and so does one that is already one.
+
+    OutputError passes: what `on_crops` cannot keep of one video, it cannot keep of the next.
+    """
     for path in paths:
         yield path if isinstance(path, Failure) else _scan(path, scanner, on_crops)
 
@@ -27,6 +36,8 @@ def scan_all(
 def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failure:
     try:
         return scanner.scan(path, on_crops)
+    except OutputError:
+        raise
     except MesovidError as error:
         return Failure(path, str(error))
     except OSError as error:
@@ -35,11 +46,19 @@ def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failu
         return Failure(path, f"{path}: unexpected {type(error).__name__}: {error}".replace("\n", " "))
 
 
-def find_inputs(inputs: Sequence[str], lists: Sequence[str] = ()) -> list[str | Failure]:
+def find_inputs(
+    inputs: Sequence[str],
+    lists: Sequence[str] = (),
+    *,
+    follow_links: bool = False,
+    on_skip: OnSkip = lambda _path, _why: None,
+) -> list[str | Failure]:
     """The videos and pictures that `inputs` name: files, folders (searched through), glob patterns, `-` for a list on stdin.
 
-    `lists` are files with one input a line. Each path comes once, in the order given, folders sorted by name. What names nothing
-    becomes a Failure. InputError when a list cannot be read.
+    `lists` are files with one input a line, or with a NUL after each (`find -print0`), in UTF-8 or with a byte order mark. Each
+    path comes once, in the order given, folders sorted by name; `~` is the home folder. What names nothing becomes a Failure.
+    `on_skip` hears what is passed over in a folder: files of other kinds, and what `mesovid.folders.walk` passes over.
+    InputError when a list cannot be read.
     """
     named = list(inputs)
     for name in lists:
@@ -47,48 +66,88 @@ def find_inputs(inputs: Sequence[str], lists: Sequence[str] = ()) -> list[str | 
     found: dict[str, str | Failure] = {}
     for name in named:
         for item in _read_list("-") if name == "-" else [name]:
-            for path in _expand(item):
+            for path in _expand(item, follow_links, on_skip):
                 found.setdefault(path.path if isinstance(path, Failure) else path, path)
     return list(found.values())
 
 
-def _expand(name: str) -> list[str | Failure]:
-    path = Path(name)
-    if path.is_dir():
-        return _walk(name)
-    if path.exists() or path.is_symlink():
+def _expand(name: str, follow_links: bool, on_skip: OnSkip) -> list[str | Failure]:
+    try:
+        name = _existing(name)
+        if stat.S_ISDIR(os.stat(name).st_mode):
+            return _walk(name, follow_links, on_skip)
+    except FileNotFoundError:
+        if os.path.islink(name):
+            return [Failure(name, f"{name}: a link to {os.readlink(name)}, which does not exist")]
+        if not glob.has_magic(name):
+            return [Failure(name, f"{name}: no such file or folder")]
+    except OSError as error:  # too long a name, a folder on the way that may not be entered
+        return [Failure(name, f"{name}: {error.strerror or error}")]
+    except ValueError as error:
+        return [Failure(name, f"{name}: {error}")]
+    else:
         return [name]
-    if glob.has_magic(name):
-        matches = sorted(glob.glob(name, recursive=True))
-        paths = [path for match in matches for path in (_walk(match) if os.path.isdir(match) else [match])]
-        return paths or [Failure(name, f"{name}: the pattern matches no file")]
-    return [Failure(name, f"{name}: no such file or folder")]
-
-
-def _walk(folder: str) -> list[str | Failure]:
-    failures: list[str | Failure] = []
-
-    def refused(error: OSError) -> None:
-        failures.append(Failure(str(error.filename), f"{error.filename}: {error.strerror}"))
-
     paths: list[str | Failure] = []
-    for parent, folders, files in os.walk(folder, onerror=refused):
-        folders.sort()
-        paths += [
-            os.path.join(parent, name) for name in sorted(files) if Path(name).suffix.lower() in SUFFIXES
-        ]
-    if not paths and not failures:
-        return [Failure(folder, f"{folder}: the folder holds no video or picture")]
-    return paths + failures
+    for match in sorted(glob.glob(name, recursive=True)):
+        paths += _walk(match, follow_links, on_skip) if os.path.isdir(match) else [match]
+    return paths or [Failure(name, f"{name}: the pattern matches no file")]
+
+
+def _existing(name: str) -> str:
+    """The name as it stands where there is such a file; else with `~` replaced, which no shell does in a list."""
+    if name.startswith("~") and not os.path.lexists(name):
+        return os.path.expanduser(name)
+    return name
+
+
+def _walk(folder: str, follow_links: bool, on_skip: OnSkip) -> list[str | Failure]:
+    failures: list[str | Failure] = []
+    paths: list[str | Failure] = []
+
+    def skipped(path: str, why: str) -> None:
+        if _is_linked_folder(path) or not (_suffix(path) in SUFFIXES or os.path.isdir(path)):
+            on_skip(path, why)
+        else:  # an input that is lost
+            failures.append(Failure(path, f"{path}: {why}"))
+
+    for name in walk(folder, follow_links=follow_links, on_skip=skipped):
+        path = os.path.join(folder, name)
+        suffix = _suffix(name)
+        if suffix not in SUFFIXES:
+            on_skip(path, suffix or "no suffix")
+        elif suffix in AMBIGUOUS and _is_text(path):
+            on_skip(path, f"{suffix} of text")
+        else:
+            paths.append(path)
+    return paths + failures or [Failure(folder, f"{folder}: the folder holds no video or picture")]
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _is_linked_folder(path: str) -> bool:
+    return os.path.islink(path) and os.path.isdir(path)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    return bool(head) and is_text(head)
 
 
 def _read_list(name: str) -> list[str]:
-    """The lines of a file, or of standard input for `-`, but for empty ones."""
+    """The names in a file, or on standard input for `-`."""
     try:
-        if name == "-":
-            text = sys.stdin.read()
-        else:
-            text = Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+        if name == "-" and sys.stdin is None:
+            raise InputError("-: standard input is closed; give it a list of inputs")
+        named = lines(decode(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()))
     except OSError as error:
-        raise InputError(f"{name}: cannot read the list of inputs: {error.strerror}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+        raise InputError(f"{name}: cannot read the list of inputs: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{name}: cannot read the list of inputs: {error}") from error
+    # what stands in a list by hand may be indented; a name may begin and end with spaces, too
+    return [item if os.path.lexists(item) else item.strip() for item in named]

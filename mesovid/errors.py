@@ -13,6 +13,10 @@ class InputError(MesovidError):
     """A video, picture or folder that cannot be used as asked."""
 
 
+class OutputError(MesovidError):
+    """A result that could not be written: a full disk, a closed pipe, a folder that went away. It ends the command."""
+
+
 class ModelError(MesovidError):
     """A model, card or weight file that is missing, damaged, foreign or does not fit its use."""
 

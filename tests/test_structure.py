@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 
 # lower layers never import upper ones; a package counts as one
 LAYERS = (
-    ("records", "errors", "assets", "media", "folders", "texts"),
-    ("settings", "backend", "opencv"),
+    ("records", "errors", "assets", "media", "folders", "texts", "names"),
+    ("settings", "files", "backend", "opencv"),
     ("pictures", "pool"),
     ("timeline", "align", "people", "networks", "verdict", "cuts", "container", "display"),
     ("decoding",),

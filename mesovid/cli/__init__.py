@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
 from mesovid import __version__
+from mesovid.cli.process import endings, finish, prepare
 from mesovid.errors import MesovidError
 
 # command -> one-line help; a command `x` is the object `command` of module mesovid.cli.x
@@ -37,6 +39,14 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"mesovid.cli.{name}").command
         return command
 
+    def make_context(self, *words: Any, **options: Any) -> click.Context:
+        with endings():
+            return super().make_context(*words, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with endings():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -49,9 +59,16 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error that mesovid foresaw ends in one line and its exit status."""
+    """Run the command line as a process of its own.
+
+    An error that mesovid foresaw, a full disk, a closed pipe and a signal end in one line at most and an exit status: that of the
+    error, 141 when nobody reads stdout any more, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    prepare()
+    end: BaseException | None = None
     try:
-        cli(prog_name="mesovid")
-    except MesovidError as error:
-        click.echo(f"mesovid: {error}", err=True)
-        sys.exit(error.exit_status)
+        with endings():
+            cli(prog_name="mesovid")
+    except (MesovidError, SystemExit) as error:
+        end = error
+    sys.exit(finish(end))

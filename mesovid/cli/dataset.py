@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesovid.cli.options import class_options
+from mesovid.files import check_output
 
 if TYPE_CHECKING:
     from mesovid.dataset.sources import Options
@@ -48,6 +49,7 @@ def show(dataset: str, sheet: str | None, columns: int, rows: int, options: Opti
     click.echo(f"geometry: {', '.join(values)}")
     click.echo(f"digest: {digest(read)[:16]}")
     if sheet is not None:
+        check_output(sheet, map(read.path, read.crops), kind="png")
         write_sheet(read, sheet, columns, rows)
         click.echo(f"wrote {sheet}", err=True)
 

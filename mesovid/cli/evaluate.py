@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesovid.cli.options import class_options, complete_models, settings_options
+from mesovid.cli.process import STDOUT, say
+from mesovid.files import check_output, reported, write_whole
+from mesovid.names import as_text, is_utf8
 from mesovid.settings import EvaluateSettings, RuntimeSettings
 
 if TYPE_CHECKING:
     from mesovid.dataset.sources import Options
     from mesovid.evaluation.evaluate import Evaluation
 
+TABLES = (".json", ".jsonl", ".csv", ".txt")  # suffixes of the files by which a dataset is read
+
 
 @click.command()
 @click.argument("words", nargs=-1, metavar="MODEL... DATASET", shell_complete=complete_models)
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the result to this file.")
+@click.option("-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output.")
 @click.option("--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Also write a page with plots and the worst mistakes; it needs no other file.")  # fmt: skip
 @click.option("--plots", type=click.Path(file_okay=False), metavar="DIR", help="Also write the plots and a sheet of the worst mistakes as PNG files.")  # fmt: skip
 @click.option("--scoreboard", type=click.Path(dir_okay=False), metavar="FILE.md", help="Also put the figures on a scoreboard of several sets, kept in FILE.md and FILE.json.")  # fmt: skip
@@ -55,14 +60,16 @@ def command(
         raise click.UsageError("name at least one model, then a dataset: mesovid evaluate meso4 DATASET")
     if scoreboard and not scoreboard.endswith(".md"):
         raise click.UsageError(f"--scoreboard {scoreboard}: it must end in .md")
+    target = None if output in STDOUT else output
+    _check_outputs(words, target, page, scoreboard, scoreboard and scoreboard.removesuffix(".md") + ".json")
     evaluation = _evaluate(
         words[:-1], words[-1], options, quiet, settings["evaluate_settings"], settings["runtime_settings"]
     )
-    _write(evaluation, format_, output)
+    _write(evaluation, format_, target)
     if page:
         from mesovid.evaluation.page import to_html
 
-        _write_file(Path(page), to_html(evaluation).encode())
+        _write_file(Path(page), to_html(evaluation).encode(errors="backslashreplace"))
     if plots:
         _write_plots(evaluation, Path(plots))
     if scoreboard:
@@ -89,7 +96,7 @@ def _evaluate(
     crops = len(dataset.of_split(*splits))
     if not quiet and not settings.split:
         named = ", ".join("without a split" if split is None else f"of split {split}" for split in splits)
-        click.echo(f"mesovid: measuring on the {crops:,} faces {named}", err=True)
+        say(f"measuring on the {crops:,} faces {named}")
     with _progress(crops, quiet) as bar:
         return evaluate(dataset, classifiers, settings, bar.update if bar is not None else lambda _: None)
 
@@ -107,13 +114,14 @@ def _write(evaluation: Evaluation, format_: str, output: str | None) -> None:
     from mesovid.evaluation.tables import to_text
 
     if format_ == "json":
-        text = json.dumps(to_json(evaluation), indent=1, ensure_ascii=False) + "\n"
+        plain = output is None and not is_utf8(sys.stdout)
+        text = json.dumps(as_text(to_json(evaluation)), indent=1, ensure_ascii=plain) + "\n"
     else:
         text = to_text(evaluation)
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write_file(Path(output), text.encode())
+        _write_file(Path(output), text.encode(errors="backslashreplace"))
 
 
 def _write_plots(evaluation: Evaluation, folder: Path) -> None:
@@ -128,14 +136,22 @@ def _write_plots(evaluation: Evaluation, folder: Path) -> None:
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    from mesovid.dataset.manifest import write_atomically
-    from mesovid.errors import InputError
-
-    try:
+    with reported(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    except OSError as error:
-        raise InputError(f"cannot write {path} ({error.strerror})") from error
+        write_whole(path, content)
+
+
+def _check_outputs(words: tuple[str, ...], *paths: str | None) -> None:
+    """Refuse, before the work, outputs that cannot be written or lie over the dataset or a model."""
+    from mesovid.models.card import SUFFIXES, find_card
+
+    inputs = [find_card(model).with_suffix(suffix) for model in words[:-1] for suffix in SUFFIXES]
+    dataset = Path(words[-1])
+    if dataset.is_dir():
+        inputs += [path for path in dataset.iterdir() if path.suffix in TABLES]
+    for path in paths:
+        if path is not None:
+            check_output(path, inputs, parents=True)
 
 
 def _title(evaluation: Evaluation) -> str:

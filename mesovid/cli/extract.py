@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesovid.cli.options import GEOMETRY_HELP, class_options, geometry_of, settings_options
+from mesovid.cli.process import ended_by
 from mesovid.dataset.layouts import AUTO, LAYOUTS
 from mesovid.settings import ExtractSettings, FaceSettings, RuntimeSettings, SampleSettings
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from mesovid.dataset.cutter import Result
     from mesovid.dataset.extract import Extraction
     from mesovid.dataset.sources import Options
-
-INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
 
 @click.command()
@@ -86,10 +85,9 @@ def command(
             on_start=progress.start,
             on_results=progress.add,
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         progress.close()
-        click.echo(f"mesovid: stopped; the same command goes on where it was ({output})", err=True)
-        sys.exit(INTERRUPTED)
+        raise ended_by(stop, f"the same command goes on where it was ({output})") from stop
     progress.close()
     if not quiet:
         _summarize(extraction, progress)

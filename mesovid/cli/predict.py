@@ -7,12 +7,14 @@ import dataclasses
 import io
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mesovid.cli.options import class_options, complete_models, settings_options
+from mesovid.cli.process import STDOUT, say
+from mesovid.files import check_output, reported, write_whole
+from mesovid.names import as_text, is_utf8, shown, with_bytes
 from mesovid.settings import RuntimeSettings
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("model", shell_complete=complete_models)
 @click.argument("faces", nargs=-1, required=True, metavar="FACES...", type=click.Path())
 @click.option("--format", "format_", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the result to this file.")
+@click.option("-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output.")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Faces that pass the network at once.")  # fmt: skip
 @class_options
 @settings_options(RuntimeSettings)
@@ -45,63 +47,67 @@ def command(
 
     classifier = load_model(model, settings["runtime_settings"])
     found, problems = find_faces(faces, classifier, settings["options"])
+    target = None if output in STDOUT else output
+    if target is not None:
+        check_output(target, [path for path, _ in found])
     predictions = list(predict(found, classifier, batch_size))
-    _write(_FORMATS[format_](predictions), output)
+    _write(_FORMATS[format_](predictions, target is None and not is_utf8(sys.stdout)), target)
     size = classifier.card.geometry.size
     if resized := sum(prediction.resized for prediction in predictions):
         noun = "face" if resized == 1 else "faces"
-        click.echo(f"mesovid: {resized:,} {noun} resized to {size}x{size}", err=True)
+        say(f"{resized:,} {noun} resized to {size}x{size}")
     if table := report(predictions, classifier.card.threshold):
         # beside a machine's format, stdout carries only the result
-        click.echo(f"\n{table}", err=format_ != "text" or output is not None)
+        click.echo(f"\n{table}", err=format_ != "text" or target is not None)
     failed = [prediction for prediction in predictions if prediction.error]
     for prediction in failed:
-        click.echo(f"mesovid: {prediction.path} {prediction.error}", err=True)
+        say(f"{prediction.path} {prediction.error}")
     for problem in problems:
-        click.echo(f"mesovid: {problem.name}: {problem.why}", err=True)
+        say(f"{problem.name}: {problem.why}")
     sys.exit(1 if failed or problems else 0)
 
 
-def _text(predictions: list[Prediction]) -> str:
+def _text(predictions: list[Prediction], plain: bool) -> str:
     lines = [
-        f"{prediction.label:9}  {prediction.fake_probability:.3f}  {prediction.path}"
+        f"{prediction.label:9}  {prediction.fake_probability:.3f}  {shown(prediction.path)}"
         for prediction in predictions
         if prediction.error is None
     ]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _json(predictions: list[Prediction]) -> str:
-    return json.dumps([_plain(prediction) for prediction in predictions], indent=1, ensure_ascii=False) + "\n"
+def _json(predictions: list[Prediction], plain: bool) -> str:
+    rows = [_plain(prediction) for prediction in predictions]
+    return json.dumps(rows, indent=1, ensure_ascii=plain) + "\n"
 
 
-def _jsonl(predictions: list[Prediction]) -> str:
-    return "".join(json.dumps(_plain(prediction), ensure_ascii=False) + "\n" for prediction in predictions)
+def _jsonl(predictions: list[Prediction], plain: bool) -> str:
+    rows = map(_plain, predictions)
+    return "".join(json.dumps(row, ensure_ascii=plain) + "\n" for row in rows)
 
 
-def _csv(predictions: list[Prediction]) -> str:
+def _csv(predictions: list[Prediction], plain: bool) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["path", "label", "fake_probability", "truth", "error"])
     for each in predictions:
-        writer.writerow([each.path, each.label, each.fake_probability, each.truth, each.error])
+        writer.writerow(as_text([each.path, each.label, each.fake_probability, each.truth, each.error]))
     return stream.getvalue()
 
 
+# the result as text; where `plain`, JSON is ASCII, for a stdout that is not in UTF-8
 _FORMATS = {"text": _text, "json": _json, "jsonl": _jsonl, "csv": _csv}
 
 
 def _plain(prediction: Prediction) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(prediction).items() if key != "resized"}
+    return with_bytes(
+        {key: value for key, value in dataclasses.asdict(prediction).items() if key != "resized"}
+    )
 
 
 def _write(text: str, output: str | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    from mesovid.errors import InputError
-
-    try:
-        Path(output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {output} ({error.strerror})") from error
+    with reported(output):
+        write_whole(output, text.encode(errors="backslashreplace"))

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from mesovid.cli.process import Ended
 from mesovid.errors import SettingsError
 from mesovid.recipes import Recipe, Step, arguments_of, fill, find, parse_assignments, shipped
 
@@ -30,7 +31,7 @@ def command(name: str | None, pairs: tuple[str, ...], dry_run: bool, keep_going:
     for number, (command, words) in enumerate(jobs, start=1):
         line = f"mesovid {recipe.steps[number - 1].command} {shlex.join(words)}"
         click.echo(f"[{number}/{len(jobs)}] {line}", err=not dry_run)
-        if not dry_run and (status := _run(command, words)) and not (status == 1 and keep_going):
+        if not dry_run and (status := _run("mesovid", command, words)) and not (status == 1 and keep_going):
             click.echo(
                 f"mesovid: step {number} ended with status {status}; run the recipe again to continue",
                 err=True,
@@ -68,10 +69,15 @@ def _checked(recipe: Recipe, number: int, step: Step) -> tuple[click.Command, li
     return command, words
 
 
-def _run(command: click.Command, words: list[str]) -> int:
+def _run(name: str, command: click.Command, words: list[str]) -> int:
     """The exit status of a command run in this process."""
     try:
-        command.main(words, prog_name="mesovid", standalone_mode=False)
+        with command.make_context(name, list(words)) as ctx:
+            command.invoke(ctx)
+    except Ended:
+        raise
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     return 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mesovid.errors import InputError
+from mesovid.files import reported, write_whole
 from mesovid.opencv import cv2
 from mesovid.records import Crop, FaceScore
 
@@ -21,18 +22,19 @@ class FaceSaver:
     def __call__(self, path: str, crops: Sequence[Crop], scores: Sequence[FaceScore]) -> None:
         # two videos of one name in different folders must not share a folder
         digest = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:8]
-        folder = self._folder / f"{Path(path).stem}-{digest}"
+        folder = self._folder / f"{_shortened(Path(path).stem)}-{digest}"
         self._make(folder)
         for crop, score in zip(crops, scores, strict=True):
             name = f"{crop.index:06}_{crop.person}_{score.fake_probability:.3f}.png"
             _, data = cv2.imencode(".png", cv2.cvtColor(crop.pixels, cv2.COLOR_RGB2BGR))
-            try:
-                (folder / name).write_bytes(data.tobytes())
-            except OSError as error:
-                raise InputError(f"cannot keep the faces in {folder}: {error.strerror}") from error
+            with reported(folder):
+                write_whole(folder / name, data.tobytes())
 
     def _make(self, folder: Path) -> None:
-        try:
+        with reported(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def _shortened(name: str) -> str:
+    """At most 200 bytes of a name, which leave room in the 255 of a file system."""
+    return os.fsdecode(os.fsencode(name)[:200])

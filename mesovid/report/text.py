@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mesovid.names import shown
 from mesovid.records import Failure, Label, Scan
 
 COLORS: dict[Label | None, str] = {
@@ -13,13 +14,16 @@ COLORS: dict[Label | None, str] = {
     None: "bright_black",
 }
 BAR = 24  # characters
+BLOCKS = "█░"  # what a bar is drawn with: full, empty
+PLAIN = "#."  # the same on a terminal that has no such characters
 MOST_LISTED = 5  # people or segments
 
 
-def scan_text(scan: Scan, *, color: bool, detail: bool) -> str:
-    """Some lines that lead with the verdict; `detail` adds the time that each stage took."""
-    lines = [_header(scan, color), _verdict(scan, color), f"  {scan.verdict.reason}"]
-    lines += [f"  Note: {warning}" for warning in scan.warnings]
+def scan_text(scan: Scan, *, color: bool, detail: bool, blocks: bool = True) -> str:
+    """Some lines that lead with the verdict; `detail` adds the time that each stage took, `blocks` draws the bar solid."""
+    bar = BLOCKS if blocks else PLAIN
+    lines = [_header(scan, color), _verdict(scan, color, bar), f"  {shown(scan.verdict.reason)}"]
+    lines += [f"  Note: {shown(warning)}" for warning in scan.warnings]
     lines += _people(scan) + _segments(scan)
     lines.append(_field("looked at", _looked_at(scan)))
     if detail:
@@ -30,7 +34,7 @@ def scan_text(scan: Scan, *, color: bool, detail: bool) -> str:
 def failure_text(failure: Failure, *, color: bool) -> str:
     """Two lines: which input, and why it could not be scanned."""
     mark = _styled("NOT SCANNED", color, fg="magenta", bold=True)
-    return f"{_styled(failure.path, color, bold=True)}\n  {mark}  {failure.error}\n"
+    return f"{_styled(shown(failure.path), color, bold=True)}\n  {mark}  {shown(failure.error)}\n"
 
 
 def _header(scan: Scan, color: bool) -> str:
@@ -40,10 +44,10 @@ def _header(scan: Scan, color: bool) -> str:
         facts.append(clock(video.duration))
     if video.fps:
         facts.append(f"{video.fps:.4g} fps")
-    return f"{_styled(video.path, color, bold=True)}  {_styled(', '.join(facts), color, dim=True)}"
+    return f"{_styled(shown(video.path), color, bold=True)}  {_styled(', '.join(facts), color, dim=True)}"
 
 
-def _verdict(scan: Scan, color: bool) -> str:
+def _verdict(scan: Scan, color: bool, bar: str) -> str:
     label, probability = scan.verdict.label, scan.verdict.fake_probability
     if label is None or probability is None:
         words = {"no_face": "NO FACE", "too_few_faces": "TOO FEW FACES"}.get(
@@ -51,12 +55,14 @@ def _verdict(scan: Scan, color: bool) -> str:
         )
         return "  " + _styled(words, color, fg=COLORS[None], bold=True)
     word = _styled(f"{label.upper():9}", color, fg=COLORS[label], bold=True)
-    return f"  {word} {_bar(probability, label, color)}  P(fake) {probability:.2f}"
+    return f"  {word} {_bar(probability, label, color, bar)}  P(fake) {probability:.2f}"
 
 
-def _bar(probability: float, label: Label, color: bool) -> str:
-    full = round(probability * BAR)
-    return _styled("█" * full, color, fg=COLORS[label]) + _styled("░" * (BAR - full), color, dim=True)
+def _bar(probability: float, label: Label, color: bool, characters: str) -> str:
+    full, empty = characters
+    length = round(probability * BAR)
+    rest = _styled(empty * (BAR - length), color, dim=True)
+    return _styled(full * length, color, fg=COLORS[label]) + rest
 
 
 def _people(scan: Scan) -> list[str]:

@@ -7,17 +7,23 @@ import io
 import json
 from typing import IO, Any, Protocol
 
+from mesovid.names import is_utf8, with_bytes
 from mesovid.records import FaceScore, Failure, Scan
-from mesovid.report.text import failure_text, scan_text
+from mesovid.report.text import BLOCKS, failure_text, scan_text
 
 SCHEMA = 1  # of the JSON formats
 Result = Scan | Failure
 
 
 class Writer(Protocol):
-    """Writes results to a text stream. `close` ends the document, not the stream."""
+    """Writes results to a text stream, each at once. `close` ends the document, not the stream.
 
-    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None: ...
+    `several` says that more than one result is to come. Names that are not text are written as `mesovid.names` says.
+    """
+
+    def __init__(
+        self, stream: IO[str], *, color: bool = False, detail: bool = False, several: bool = False
+    ) -> None: ...
     def write(self, result: Result) -> None: ...
     def close(self) -> None: ...
 
@@ -25,14 +31,17 @@ class Writer(Protocol):
 class TextWriter:
     """For people at a terminal."""
 
-    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None:
+    def __init__(
+        self, stream: IO[str], *, color: bool = False, detail: bool = False, several: bool = False
+    ) -> None:
         self._stream, self._color, self._detail = stream, color, detail
+        self._blocks = _encodes(stream, BLOCKS)
 
     def write(self, result: Result) -> None:
         if isinstance(result, Failure):
             text = failure_text(result, color=self._color)
         else:
-            text = scan_text(result, color=self._color, detail=self._detail)
+            text = scan_text(result, color=self._color, detail=self._detail, blocks=self._blocks)
         self._stream.write(text + "\n")
         self._stream.flush()
 
@@ -41,41 +50,47 @@ class TextWriter:
 
 
 class JsonWriter:
-    """One object for one video, an array for several."""
+    """One object for one video, an array for several; ASCII on a stream that is not in UTF-8."""
 
-    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None:
+    def __init__(
+        self, stream: IO[str], *, color: bool = False, detail: bool = False, several: bool = False
+    ) -> None:
         self._stream = stream
-        self._first: dict[str, Any] | None = None  # held back until it is known whether others follow
-        self._several = False
+        self._ascii = not is_utf8(stream)
+        self._first: str | None = None  # held back until it is known whether others follow
+        self._several = several
+        self._count = 0
 
     def write(self, result: Result) -> None:
-        value = to_json(result)
+        text = json.dumps(to_json(result), indent=1, ensure_ascii=self._ascii, allow_nan=False)
+        self._count += 1
         if self._several:
-            self._stream.write(",\n" + _pretty(value))
+            self._stream.write(("[\n" if self._count == 1 else ",\n") + text)
         elif self._first is not None:
             self._several = True
-            self._stream.write("[\n" + _pretty(self._first) + ",\n" + _pretty(value))
+            self._stream.write("[\n" + self._first + ",\n" + text)
         else:
-            self._first = value
+            self._first = text
 
     def close(self) -> None:
-        if self._several:
+        if self._several and self._count:
             self._stream.write("\n]\n")
-        elif self._first is not None:
-            self._stream.write(_pretty(self._first) + "\n")
         else:
-            self._stream.write("[]\n")
+            self._stream.write((self._first or "[]") + "\n")
         self._stream.flush()
 
 
 class JsonLinesWriter:
-    """One object a line, written as soon as it is known."""
+    """One object a line, written as soon as it is known; ASCII on a stream that is not in UTF-8."""
 
-    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None:
+    def __init__(
+        self, stream: IO[str], *, color: bool = False, detail: bool = False, several: bool = False
+    ) -> None:
         self._stream = stream
+        self._ascii = not is_utf8(stream)
 
     def write(self, result: Result) -> None:
-        self._stream.write(json.dumps(to_json(result), ensure_ascii=False, allow_nan=False) + "\n")
+        self._stream.write(json.dumps(to_json(result), ensure_ascii=self._ascii, allow_nan=False) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -90,7 +105,9 @@ class CsvWriter:
         "duration", "width", "height", "model", "model_sha256", "seconds", "reason", "error",
     )  # fmt: skip
 
-    def __init__(self, stream: IO[str], *, color: bool = False, detail: bool = False) -> None:
+    def __init__(
+        self, stream: IO[str], *, color: bool = False, detail: bool = False, several: bool = False
+    ) -> None:
         self._stream = stream
         self._row(self.COLUMNS)
 
@@ -124,8 +141,11 @@ WRITERS: dict[str, type[Writer]] = {
 
 
 def to_json(result: Result) -> dict[str, Any]:
-    """The object of `scan --format json`: the same keys for a scan and for a failure, null where nothing is known."""
-    return _failure_json(result) if isinstance(result, Failure) else _scan_json(result)
+    """The object of `scan --format json`: the same keys for a scan and for a failure, null where nothing is known.
+
+    A path that is not text has the key `path_bytes`, too (see `mesovid.names`).
+    """
+    return with_bytes(_failure_json(result) if isinstance(result, Failure) else _scan_json(result))
 
 
 def _scan_json(scan: Scan) -> dict[str, Any]:
@@ -218,8 +238,12 @@ def _failure_json(failure: Failure) -> dict[str, Any]:
     return value | dict.fromkeys(keys) | {key: [] for key in lists}
 
 
-def _pretty(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+def _encodes(stream: IO[str], text: str) -> bool:
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _probability(value: float | None) -> float | None:
