@@ -187,7 +187,9 @@ def _check_suffix(place: Path, name: str, kind: Kind) -> None:
     suffix = place.suffix.lower()
     media = suffix in VIDEO_SUFFIXES or suffix in PICTURE_SUFFIXES
     if kind == "text" and media:
-        raise SettingsError(f"the output {name} has the name of a video or picture; its content would be text")
+        raise SettingsError(
+            f"the output {name} has the name of a video or picture; its content would be text"
+        )
     if kind == "png" and media and suffix != ".png":
         raise SettingsError(f"the output {name} would be a PNG file; give it a name that ends in .png")
 
@@ -266,5 +268,3 @@ def _through(place: Path) -> Iterator[Path]:
             open(os.dup(number) if number is not None else os.open(place, os.O_WRONLY), "wb") as target,
         ):
             shutil.copyfileobj(content, target)
-
-

@@ -12,9 +12,7 @@ import re
 from typing import IO, Any
 
 # controls, which can move the cursor and recolour a terminal; separators of lines; and what turns the reading direction round
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"  # fmt: skip
-)
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -39,7 +37,8 @@ def with_bytes(value: dict[str, Any]) -> dict[str, Any]:
     path = value.get("path")
     if isinstance(path, str) and _SURROGATE.search(path):
         value = value | {"path_bytes": os.fsencode(path).hex()}
-    return as_text(value)
+    text: dict[str, Any] = as_text(value)
+    return text
 
 
 def is_utf8(stream: IO[str]) -> bool:

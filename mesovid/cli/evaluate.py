@@ -26,7 +26,9 @@ TABLES = (".json", ".jsonl", ".csv", ".txt")  # suffixes of the files by which a
 @click.command()
 @click.argument("words", nargs=-1, metavar="MODEL... DATASET", shell_complete=complete_models)
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output.")
+@click.option(
+    "-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output."
+)
 @click.option("--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Also write a page with plots and the worst mistakes; it needs no other file.")  # fmt: skip
 @click.option("--plots", type=click.Path(file_okay=False), metavar="DIR", help="Also write the plots and a sheet of the worst mistakes as PNG files.")  # fmt: skip
 @click.option("--scoreboard", type=click.Path(dir_okay=False), metavar="FILE.md", help="Also put the figures on a scoreboard of several sets, kept in FILE.md and FILE.json.")  # fmt: skip

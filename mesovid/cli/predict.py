@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.argument("model", shell_complete=complete_models)
 @click.argument("faces", nargs=-1, required=True, metavar="FACES...", type=click.Path())
 @click.option("--format", "format_", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output.")
+@click.option(
+    "-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output."
+)
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Faces that pass the network at once.")  # fmt: skip
 @class_options
 @settings_options(RuntimeSettings)
@@ -67,7 +69,7 @@ def command(
     sys.exit(1 if failed or problems else 0)
 
 
-def _text(predictions: list[Prediction], plain: bool) -> str:
+def _text(predictions: list[Prediction], _ascii: bool) -> str:
     lines = [
         f"{prediction.label:9}  {prediction.fake_probability:.3f}  {shown(prediction.path)}"
         for prediction in predictions
@@ -76,17 +78,17 @@ def _text(predictions: list[Prediction], plain: bool) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _json(predictions: list[Prediction], plain: bool) -> str:
+def _json(predictions: list[Prediction], ascii_: bool) -> str:
     rows = [_plain(prediction) for prediction in predictions]
-    return json.dumps(rows, indent=1, ensure_ascii=plain) + "\n"
+    return json.dumps(rows, indent=1, ensure_ascii=ascii_) + "\n"
 
 
-def _jsonl(predictions: list[Prediction], plain: bool) -> str:
+def _jsonl(predictions: list[Prediction], ascii_: bool) -> str:
     rows = map(_plain, predictions)
-    return "".join(json.dumps(row, ensure_ascii=plain) + "\n" for row in rows)
+    return "".join(json.dumps(row, ensure_ascii=ascii_) + "\n" for row in rows)
 
 
-def _csv(predictions: list[Prediction], plain: bool) -> str:
+def _csv(predictions: list[Prediction], _ascii: bool) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["path", "label", "fake_probability", "truth", "error"])
@@ -95,7 +97,7 @@ def _csv(predictions: list[Prediction], plain: bool) -> str:
     return stream.getvalue()
 
 
-# the result as text; where `plain`, JSON is ASCII, for a stdout that is not in UTF-8
+# the result as text; JSON in ASCII where it is asked, for a stdout that is not in UTF-8
 _FORMATS = {"text": _text, "json": _json, "jsonl": _jsonl, "csv": _csv}
 
 

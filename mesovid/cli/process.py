@@ -38,6 +38,7 @@ class Ended(SystemExit):
 
     def __init__(self, status: int, message: str | None = None) -> None:
         super().__init__(status)
+        self.status = status
         self.message = message
 
 
@@ -69,9 +70,9 @@ def uninterrupted() -> Iterator[None]:
 
 def prepare() -> None:
     """Make the streams and signals of this process as the commands expect them."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            setattr(sys, name, _placeholder(number))
+            setattr(sys, name, _placeholder(descriptor))
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
             # a terminal of another encoding shows the rest escaped; it must not end the command
@@ -118,7 +119,7 @@ def _told(end: BaseException | None) -> int:
     if isinstance(end, Ended):
         if end.message:
             say(end.message)
-        return int(end.code or 0)  # type: ignore[arg-type]
+        return end.status
     if isinstance(end, SystemExit):
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     if isinstance(end, MesovidError):

@@ -40,7 +40,9 @@ class DashedFiles(click.Command):
 @click.option("--follow-links", is_flag=True, help="In a folder, follow links to folders elsewhere.")
 @click.option("--from-file", "lists", multiple=True, metavar="LIST", type=click.Path(), help="Read inputs from this file, one a line.")  # fmt: skip
 @click.option("--format", "format_", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output.")
+@click.option(
+    "-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output."
+)
 @click.option(
     "--fail-on", type=click.Choice(["fake"]), help=f"Exit with status {FAKE_FOUND} when a video is fake."
 )

@@ -14,8 +14,8 @@ COLORS: dict[Label | None, str] = {
     None: "bright_black",
 }
 BAR = 24  # characters
-BLOCKS = "█░"  # what a bar is drawn with: full, empty
-PLAIN = "#."  # the same on a terminal that has no such characters
+BLOCKS = ("█", "░")  # what a bar is drawn with: full, empty
+PLAIN = ("#", ".")  # the same on a terminal that has no such characters
 MOST_LISTED = 5  # people or segments
 
 
@@ -47,7 +47,7 @@ def _header(scan: Scan, color: bool) -> str:
     return f"{_styled(shown(video.path), color, bold=True)}  {_styled(', '.join(facts), color, dim=True)}"
 
 
-def _verdict(scan: Scan, color: bool, bar: str) -> str:
+def _verdict(scan: Scan, color: bool, bar: tuple[str, str]) -> str:
     label, probability = scan.verdict.label, scan.verdict.fake_probability
     if label is None or probability is None:
         words = {"no_face": "NO FACE", "too_few_faces": "TOO FEW FACES"}.get(
@@ -58,7 +58,7 @@ def _verdict(scan: Scan, color: bool, bar: str) -> str:
     return f"  {word} {_bar(probability, label, color, bar)}  P(fake) {probability:.2f}"
 
 
-def _bar(probability: float, label: Label, color: bool, characters: str) -> str:
+def _bar(probability: float, label: Label, color: bool, characters: tuple[str, str]) -> str:
     full, empty = characters
     length = round(probability * BAR)
     rest = _styled(empty * (BAR - length), color, dim=True)

@@ -35,7 +35,7 @@ class TextWriter:
         self, stream: IO[str], *, color: bool = False, detail: bool = False, several: bool = False
     ) -> None:
         self._stream, self._color, self._detail = stream, color, detail
-        self._blocks = _encodes(stream, BLOCKS)
+        self._blocks = _encodes(stream, "".join(BLOCKS))
 
     def write(self, result: Result) -> None:
         if isinstance(result, Failure):
