@@ -76,6 +76,9 @@ class FaceScore:
     face: Face
     person: int
     fake_probability: float  # 0 to 1
+    members: tuple[
+        float, ...
+    ] = ()  # of a panel, what each of its models says; in the order of ModelRef.members
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Person:
     faces: int  # how many were scored
     first_time: float  # seconds
     last_time: float
+    members: tuple[float, ...] = ()  # of a panel, as in FaceScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class ModelRef:
     name: str
     sha256: str  # of the weight file
     threshold: float
+    members: tuple[str, ...] = ()  # of a panel, the names of its models
 
 
 @dataclass(frozen=True, slots=True)

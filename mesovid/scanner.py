@@ -132,10 +132,10 @@ def _crop(found: Iterable[FrameFaces], geometry: Geometry, watch: Stopwatch) -> 
 
 
 def _score(crops: Sequence[Crop], classifier: Classifier) -> list[FaceScore]:
-    probabilities = classifier(np.stack([crop.pixels for crop in crops]))
+    probabilities, members = classifier.with_members(np.stack([crop.pixels for crop in crops]))
     return [
-        FaceScore(crop.index, crop.time, crop.face, crop.person, float(probability))
-        for crop, probability in zip(crops, probabilities, strict=True)
+        FaceScore(crop.index, crop.time, crop.face, crop.person, float(probability), tuple(map(float, parts)))
+        for crop, probability, parts in zip(crops, probabilities, members, strict=True)
     ]
 
 
@@ -148,6 +148,7 @@ def _rule(classifier: Classifier, settings: ScanSettings, picture: bool) -> Rule
         aggregate=settings.aggregate,
         min_faces=1 if picture else settings.min_faces,
         smallest_face=card.smallest_face if own else None,
+        members=tuple((member.name, member.decides) for member in card.members),
     )
 
 

@@ -26,6 +26,7 @@ class Rule:
     smallest_face: float | None = (
         None  # px; of people whose faces are smaller in the median, nothing is certain
     )
+    members: tuple[tuple[str, bool], ...] = ()  # of a panel: each model's name, and whether it decides
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
         sizes = {id_: _size(faces) for id_, faces in _by_person(scores)}
         rivals, small = _by_size(judged, sizes, rule)
         chosen = max(rivals, key=lambda person: person.fake_probability)
-        probability, size = chosen.fake_probability, sizes[chosen.id]
+        probability, size, members = chosen.fake_probability, sizes[chosen.id], chosen.members
         who = f"the {_count(chosen.faces, 'face')}"
         if len(people) > 1:
             who += f" of person {chosen.id}"
@@ -72,7 +73,7 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
         suspect = max(small, key=lambda person: person.fake_probability, default=None)
     else:
         probability = aggregate([score.fake_probability for score in scores], rule.aggregate)
-        size = _size(scores)
+        size, members = _size(scores), _of_members(scores, rule)
         who, rest = f"{len(scores)} faces that could not be followed from frame to frame", ""
     label, where = label_of(probability, rule)
     if rule.smallest_face is not None and size < rule.smallest_face:
@@ -86,7 +87,25 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
         )
     how = {"mean": "on average", "median": "in the median"}.get(rule.aggregate, f"by {rule.aggregate}")
     reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {where}."
-    return Verdict(label, probability, "ok", reason[0].upper() + reason[1:])
+    return Verdict(label, probability, "ok", reason[0].upper() + reason[1:] + _spoke(members, rule))
+
+
+def _spoke(members: Sequence[float], rule: Rule) -> str:
+    """Of a panel, which of its models was heard, and what the others said."""
+    if not members:
+        return ""
+    said = list(zip(rule.members, members, strict=True))
+    heard = max((value, name) for (name, decides), value in said if decides)[1]
+    votes = ", ".join(f"{name} {value:.2f}" for (name, decides), value in said if decides)
+    rest = ", ".join(f"{name} {value:.2f}" for (name, decides), value in said if not decides)
+    return f" Of its models {heard} was heard, the most suspicious ({votes}{f'; without a vote {rest}' if rest else ''})."
+
+
+def _of_members(faces: Sequence[FaceScore], rule: Rule) -> tuple[float, ...]:
+    """What each model of a panel says of these faces together; nothing for a single model."""
+    return tuple(
+        aggregate(values, rule.aggregate) for values in zip(*(face.members for face in faces), strict=True)
+    )
 
 
 def _size(faces: Sequence[FaceScore]) -> float:
@@ -149,7 +168,8 @@ def _people(scores: Sequence[FaceScore], rule: Rule) -> tuple[Person, ...]:
     people = []
     for id_, faces in _by_person(scores):
         probability = aggregate([face.fake_probability for face in faces], rule.aggregate)
-        people.append(Person(id_, probability, len(faces), faces[0].time, faces[-1].time))
+        times = faces[0].time, faces[-1].time
+        people.append(Person(id_, probability, len(faces), *times, _of_members(faces, rule)))
     return tuple(people)
 
 

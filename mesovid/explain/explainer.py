@@ -48,6 +48,9 @@ class Explainer:
         if self._settings.runtime != "onnx":
             raise ModelError(f"explaining runs on onnx, not on {self._settings.runtime}")
         classifier = load_model(model, self._settings)  # checks the file against its card
+        if members := classifier.card.members:
+            names = ", ".join(member.name for member in members)
+            raise ModelError(f"{classifier.card.name} is a panel; look inside one of its models: {names}")
         self.card: ModelCard = classifier.card
         self.ref: ModelRef = classifier.ref
         self._path = find_card(model).with_suffix(".onnx")

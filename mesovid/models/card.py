@@ -37,6 +37,7 @@ SCHEMA = 1  # of the card
 KIND = "mesovid model"  # tells a card from any other JSON file
 LIMIT = 16.0  # a float32 sigmoid knows no logit beyond this
 SUFFIXES = (".json", ".onnx", ".keras")
+PANEL = "panel"  # architecture of several models under one name: a card alone, without weights of its own
 FOREIGN = "onnx"  # architecture of a network that was imported as an .onnx file, of whatever make
 
 Probabilities = npt.NDArray[np.float64]
@@ -70,6 +71,22 @@ class Figure:
     protocol: str = ""  # how it was measured: frames a video, what was resampled, by which command
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One model of a panel, and how its score is read there."""
+
+    name: str
+    sha256: str  # of its .onnx file: the rule was learned with these weights
+    finds: str = ""  # what it looks for, in a word or two, such as "blended faces"
+    decides: bool = True  # False: scored and shown, and has no part in the verdict
+    scale: float = 1.0  # P of the panel = sigmoid(scale x logit + shift) of the member's own P(fake)
+    shift: float = 0.0
+
+    def __call__(self, fake_probability: npt.ArrayLike) -> Probabilities:
+        """What the member's calibrated P(fake) says on the panel's common scale, of the same shape."""
+        return sigmoid(self.scale * logit(fake_probability) + self.shift)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """What a model is, where its weights come from, how good it is, and how its scores are to be read."""
@@ -95,6 +112,7 @@ class ModelCard:
     )
     rule: str = ""  # how threshold and band were chosen
     calibration: Calibration = field(default_factory=Calibration)
+    members: tuple[Member, ...] = ()  # of a panel
     sha256: Mapping[str, str] = field(default_factory=dict)  # of the weight files, by suffix: onnx, keras
     agreement: Mapping[str, float] = field(
         default_factory=dict
@@ -147,6 +165,13 @@ class ModelCard:
             raise ValueError("calibration is not finite")
         if self.calibration.scale <= 0:
             raise ValueError("calibration would turn the scores round")
+        if bool(self.members) != (self.architecture == PANEL):
+            raise ValueError(f"a {PANEL} has members, and nothing else has; this is a {self.architecture}")
+        if self.members and not any(member.decides for member in self.members):
+            raise ValueError("no member of the panel decides")
+        for member in self.members:
+            if not (member.scale > 0 and math.isfinite(member.scale) and math.isfinite(member.shift)):
+                raise ValueError(f"scale and shift of {member.name} must be finite, and the scale above 0")
         return self
 
     def write(self, folder: Path) -> None:
@@ -257,6 +282,8 @@ def _records(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("input_range", "mean", "deviation"):
         if name in given:
             made[name] = tuple(float(value) for value in given[name])
+    if "members" in given:
+        made["members"] = tuple(Member(**member) for member in given["members"])
     if "figures" in given:
         made["figures"] = tuple(Figure(**figure) for figure in given["figures"])
     return made

@@ -1,11 +1,14 @@
-"""A trained detector: its card, and its network on crops of faces. Loaded by name, by path, or from a training run's folder.
+"""A trained detector: its card, and its network on crops of faces, or a panel of several. Loaded by name, by path, or from a training run's folder.
 
 Without weights that match their card nothing runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,16 @@ import numpy.typing as npt
 
 from mesovid.errors import ModelError
 from mesovid.models.architectures import build
-from mesovid.models.card import FOREIGN, ModelCard, Probabilities, card_at, find_card, sha256_of
+from mesovid.models.card import (
+    FOREIGN,
+    PANEL,
+    Member,
+    ModelCard,
+    Probabilities,
+    card_at,
+    find_card,
+    sha256_of,
+)
 from mesovid.models.inputs import Prepare, preparation, probability_of
 from mesovid.models.weights import load_weights
 from mesovid.networks import OnnxNetwork, load_onnx
@@ -38,14 +50,22 @@ class Classifier:
 
     def __call__(self, pixels: Pixels) -> Probabilities:
         """Calibrated P(fake) `(n,)` of crops `(n, size, size, 3)`, uint8 RGB."""
+        self.check(pixels)
+        if not len(pixels):
+            return np.zeros(0)
+        return self.card.calibration(self.raw(pixels))
+
+    def with_members(self, pixels: Pixels) -> tuple[Probabilities, Probabilities]:
+        """P(fake) `(n,)`, and what each model of a panel says, `(n, members)`; of a single model nothing, `(n, 0)`."""
+        return self(pixels), np.zeros((len(pixels), 0))
+
+    def check(self, pixels: Pixels) -> None:
+        """Raise ModelError for crops that the card does not ask for."""
         size = self.card.geometry.size
         if pixels.ndim != 4 or pixels.shape[1:] != (size, size, 3) or pixels.dtype != np.uint8:
             raise ModelError(
                 f"{self.card.name} wants uint8 crops (n, {size}, {size}, 3), got {pixels.dtype} {pixels.shape}"
             )
-        if not len(pixels):
-            return np.zeros(0)
-        return self.card.calibration(self.raw(pixels))
 
     def raw(self, pixels: Pixels) -> Probabilities:
         """P(fake) `(n,)` before calibration."""
@@ -58,6 +78,53 @@ class Classifier:
         return 1.0 - found if self.card.output == "real" else found
 
 
+class Panel(Classifier):
+    """Judges crops of faces by several models, which must all cut them alike, and hears the most alarmed one.
+
+    A network that looks for the seam of a swapped face cannot see a face that was generated as a whole, and one that knows generated
+    faces cannot see a seam: their traces are largely disjoint (SynthForensics, arXiv 2602.04939). So neither is averaged away by the other:
+    on a common scale, which the card holds for each member, a face is as suspicious as the most suspicious of its judges finds it.
+    """
+
+    def __init__(self, card: ModelCard, judges: Sequence[Classifier]) -> None:
+        for judge in judges:
+            if judge.card.geometry != card.geometry:
+                raise ModelError(f"{judge.card.name} cuts faces otherwise than the panel {card.name}")
+        self.card = card
+        names = tuple(member.name for member in card.members)
+        self.ref = ModelRef(card.name, _digest(card.members), card.threshold, names)
+        self._judges = tuple(judges)
+
+    def raw(self, pixels: Pixels) -> Probabilities:
+        """P(fake) `(n,)` of the most alarmed of those that decide."""
+        return self.together(self.apart(pixels))
+
+    def apart(self, pixels: Pixels) -> Probabilities:
+        """What each member says of each face, on the panel's common scale: P(fake) `(n, members)`."""
+        columns = [
+            member(judge(pixels)) for member, judge in zip(self.card.members, self._judges, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    def together(self, apart: Probabilities) -> Probabilities:
+        """P(fake) `(n,)` of what `apart` gives."""
+        decide = [member.decides for member in self.card.members]
+        worst: Probabilities = self.card.calibration(apart[:, decide].max(axis=1))
+        return worst
+
+    def with_members(self, pixels: Pixels) -> tuple[Probabilities, Probabilities]:
+        """P(fake) `(n,)`, and `apart`."""
+        self.check(pixels)
+        apart = self.apart(pixels)
+        return self.together(apart), apart
+
+
+def _digest(members: Sequence[Member]) -> str:
+    """A sha256 of all that decides a panel's scores: the members' weights, and how they are read."""
+    text = json.dumps([asdict(member) for member in members], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def load_model(model: str | Path, settings: RuntimeSettings | None = None) -> Classifier:
     """Load a shipped model by its name, any model by a path to one of its files, or the model of a run's folder.
 
@@ -66,6 +133,8 @@ def load_model(model: str | Path, settings: RuntimeSettings | None = None) -> Cl
     settings = settings or RuntimeSettings()
     path = find_card(model)
     card = card_at(path)
+    if card.architecture == PANEL:
+        return _panel(card, path, settings)
     weights = path.with_suffix(".onnx" if settings.runtime == "onnx" else ".keras")
     sha256 = _verified(weights, card)
     network = (
@@ -74,6 +143,21 @@ def load_model(model: str | Path, settings: RuntimeSettings | None = None) -> Cl
         else _keras_network(weights, card)
     )
     return Classifier(card, network, sha256)
+
+
+def _panel(card: ModelCard, path: Path, settings: RuntimeSettings) -> Classifier:
+    """A panel with its members, from beside its card or from those that ship."""
+    judges = []
+    for member in card.members:
+        beside = path.with_name(f"{member.name}.json")
+        judge = load_model(beside if beside.is_file() else member.name, settings)
+        if (found := judge.card.sha256.get("onnx")) != member.sha256:
+            raise ModelError(
+                f"the panel {card.name} was made with another {member.name} (sha256 {member.sha256[:12]}..., this one"
+                f" {str(found)[:12]}...); make the panel again"
+            )
+        judges.append(judge)
+    return Panel(card, judges)
 
 
 def _verified(weights: Path, card: ModelCard) -> str:

@@ -31,6 +31,8 @@ def publish(
     """
     source, folder = find_card(model), Path(folder)
     card = read_card(source)
+    if card.members:
+        raise ModelError(f"{card.name} is a panel, a card alone: copy {source}, and publish its models")
     words: dict[str, Any] = {"summary": summary, "licence": licence, "limits": limits}
     card = replace(card, **{key: value for key, value in words.items() if value is not None})
     if scoreboard is not None:

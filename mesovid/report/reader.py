@@ -94,6 +94,7 @@ def _values(line: bytes, rest: Any, path: str | Path, number: int) -> Sequence[A
 def _scan(value: Mapping[str, Any]) -> Scan:
     video = value["video"]
     frames = value["frames"]
+    members = tuple(_text(name) for name in value["model"].get("members", ()))
     return Scan(
         video=VideoInfo(
             path=_text(value["path"]),
@@ -104,11 +105,14 @@ def _scan(value: Mapping[str, Any]) -> Scan:
             duration=_number(video["duration"]),
         ),
         model=ModelRef(
-            _text(value["model"]["name"]), _text(value["model"]["sha256"]), _known(value["threshold"])
+            _text(value["model"]["name"]),
+            _text(value["model"]["sha256"]),
+            _known(value["threshold"]),
+            members,
         ),
         settings=dict(value["settings"]),
         sampled=tuple(Moment(int(frame["index"]), _known(frame["time"])) for frame in frames),
-        scores=tuple(_score(frame, face) for frame in frames for face in frame["faces"]),
+        scores=tuple(_score(frame, face, members) for frame in frames for face in frame["faces"]),
         people=tuple(
             Person(
                 int(person["id"]),
@@ -116,6 +120,7 @@ def _scan(value: Mapping[str, Any]) -> Scan:
                 int(person["faces"]),
                 _known(person["first_time"]),
                 _known(person["last_time"]),
+                _said(person, members),
             )
             for person in value["people"]
         ),
@@ -144,7 +149,12 @@ def _verdict(value: Mapping[str, Any]) -> Verdict:
     return Verdict(label, probability, status, _text(value["reason"]))
 
 
-def _score(frame: Mapping[str, Any], face: Mapping[str, Any]) -> FaceScore:
+def _said(value: Mapping[str, Any], members: Sequence[str]) -> tuple[float, ...]:
+    """What each model of a panel says, in the panel's order."""
+    return tuple(_probability(value["members"][name]) for name in members)
+
+
+def _score(frame: Mapping[str, Any], face: Mapping[str, Any], members: Sequence[str]) -> FaceScore:
     left, top, right, bottom = (_known(number) for number in face["box"])
     box: Box = (left, top, right, bottom)
     landmarks = np.array(face["landmarks"], np.float32)
@@ -156,6 +166,7 @@ def _score(frame: Mapping[str, Any], face: Mapping[str, Any]) -> FaceScore:
         face=Face(box, _known(face["confidence"]), landmarks),
         person=int(face["person"]),
         fake_probability=_probability(face["fake_probability"]),
+        members=_said(face, members),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from typing import IO, Any, Protocol
 
 from mesovid.names import is_utf8, with_bytes
@@ -178,13 +179,14 @@ def _scan_json(scan: Scan) -> dict[str, Any]:
                 "first_time": _rounded(person.first_time, 3),
                 "last_time": _rounded(person.last_time, 3),
             }
+            | _members_json(scan.model.members, person.members)
             for person in scan.people
         ],
         "frames": [
             {
                 "index": moment.index,
                 "time": _rounded(moment.time, 3),
-                "faces": [_face_json(score) for score in by_frame[moment.index]],
+                "faces": [_face_json(score, scan.model.members) for score in by_frame[moment.index]],
             }
             for moment in scan.sampled
         ],
@@ -197,7 +199,8 @@ def _scan_json(scan: Scan) -> dict[str, Any]:
             }
             for segment in scan.segments
         ],
-        "model": {"name": scan.model.name, "sha256": scan.model.sha256},
+        "model": {"name": scan.model.name, "sha256": scan.model.sha256}
+        | ({"members": list(scan.model.members)} if scan.model.members else {}),
         "settings": dict(scan.settings),
         "seconds": {stage: _rounded(seconds, 4) for stage, seconds in scan.seconds.items()},
         "warnings": list(scan.warnings),
@@ -205,14 +208,19 @@ def _scan_json(scan: Scan) -> dict[str, Any]:
     }
 
 
-def _face_json(score: FaceScore) -> dict[str, Any]:
+def _face_json(score: FaceScore, members: Sequence[str]) -> dict[str, Any]:
     return {
         "person": score.person,
         "box": [_rounded(float(value), 2) for value in score.face.box],
         "landmarks": [[_rounded(float(x), 2), _rounded(float(y), 2)] for x, y in score.face.landmarks],
         "confidence": _probability(float(score.face.confidence)),
         "fake_probability": _probability(score.fake_probability),
-    }
+    } | _members_json(members, score.members)
+
+
+def _members_json(names: Sequence[str], said: Sequence[float]) -> dict[str, Any]:
+    """Of a panel, what each of its models says; nothing for a single model."""
+    return {"members": dict(zip(names, map(_probability, said), strict=True))} if names else {}
 
 
 def _failure_json(failure: Failure) -> dict[str, Any]:

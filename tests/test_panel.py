@@ -1,0 +1,131 @@
+"""A panel: several models under one name, each heard on a common scale, the most alarmed one deciding."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mesovid.cli import cli
+from mesovid.errors import ModelError
+from mesovid.explain.explainer import Explainer
+from mesovid.models.card import PANEL, Member, ModelCard, read_card
+from mesovid.models.classifier import load_model
+from mesovid.models.publish import publish
+from mesovid.report.reader import read_results
+from mesovid.report.writers import to_json
+from mesovid.scanner import Scanner
+
+
+def member(name: str, **how: object) -> Member:
+    return Member(name, str(read_card(name).sha256["onnx"]), **how)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Path:
+    card = ModelCard(
+        name="three",
+        architecture=PANEL,
+        geometry=read_card("meso4").geometry,
+        members=(
+            member("meso4", decides=False),
+            member("mesolite", scale=0.5, shift=0.25),
+            member("mesoinception4", scale=2.0, shift=-1.0),
+        ),
+        threshold=0.6,
+        uncertain=(0.3, 0.6),
+    )
+    card.write(tmp_path)
+    return tmp_path / "three.json"
+
+
+@pytest.fixture
+def faces() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (3, 256, 256, 3), dtype=np.uint8)
+
+
+def test_the_most_alarmed_of_those_that_decide_is_heard(panel: Path, faces: np.ndarray) -> None:
+    loaded = load_model(panel)
+    together, apart = loaded.with_members(faces)
+    alone = [load_model(name)(faces) for name in ("meso4", "mesolite", "mesoinception4")]
+    for column, (scale, shift) in enumerate([(1.0, 0.0), (0.5, 0.25), (2.0, -1.0)]):
+        raw = np.log(alone[column] / (1 - alone[column]))
+        assert apart[:, column] == pytest.approx(1 / (1 + np.exp(-(scale * raw + shift))), abs=1e-6)
+    assert together == pytest.approx(apart[:, 1:].max(axis=1))
+    assert loaded(faces) == pytest.approx(together)
+    assert loaded(faces[:0]).shape == (0,)
+
+
+def test_a_single_model_has_no_members(faces: np.ndarray) -> None:
+    assert load_model("meso4").with_members(faces)[1].shape == (3, 0)
+
+
+def test_a_scan_shows_what_each_model_says(panel: Path, tmp_path: Path, astronaut: np.ndarray) -> None:
+    picture = tmp_path / "portrait.png"
+    cv2.imwrite(str(picture), cv2.cvtColor(np.array(astronaut), cv2.COLOR_RGB2BGR))
+    scan = Scanner(panel).scan(picture)
+    value = to_json(scan)
+    names = ["meso4", "mesolite", "mesoinception4"]
+    assert value["model"]["members"] == names
+    (face,) = value["frames"][0]["faces"]
+    assert list(face["members"]) == names
+    assert face["fake_probability"] == max(face["members"]["mesolite"], face["members"]["mesoinception4"])
+    assert value["people"][0]["members"] == face["members"]
+    heard = max(names[1:], key=lambda name: float(face["members"][name]))
+    assert f"Of its models {heard} was heard" in value["reason"]
+    assert f"without a vote meso4 {face['members']['meso4']:.2f}" in value["reason"]
+    written = tmp_path / "scan.jsonl"
+    written.write_text(json.dumps(value) + "\n")
+    (back,) = read_results(written)
+    assert to_json(back) == value
+
+
+def test_a_panel_of_other_weights_is_refused(panel: Path) -> None:
+    card = read_card(panel)
+    strange = replace(card.members[1], sha256="0" * 64)
+    replace(card, members=(card.members[0], strange)).write(panel.parent)
+    with pytest.raises(ModelError, match="was made with another mesolite"):
+        load_model(panel)
+
+
+def test_two_rules_are_two_models(panel: Path) -> None:
+    before = load_model(panel).ref.sha256
+    card = read_card(panel)
+    replace(card, members=(card.members[0], replace(card.members[1], shift=1.0))).write(panel.parent)
+    assert load_model(panel).ref.sha256 != before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"members": []}, "has members"),
+        ({"architecture": "meso4"}, "has members"),
+        ({"members": [{"name": "meso4", "sha256": "", "decides": False}]}, "no member of the panel decides"),
+        ({"members": [{"name": "meso4", "sha256": "", "scale": -1.0}]}, "scale above 0"),
+    ],
+)  # fmt: skip
+def test_a_panel_that_makes_no_sense_is_refused(panel: Path, change: dict[str, object], message: str) -> None:
+    panel.write_text(json.dumps(json.loads(panel.read_text()) | change))
+    with pytest.raises(ModelError, match=message):
+        read_card(panel)
+
+
+def test_members_must_cut_faces_alike(panel: Path) -> None:
+    card = read_card(panel)
+    replace(card, geometry=replace(card.geometry, scale=3.0)).write(panel.parent)
+    with pytest.raises(ModelError, match="cuts faces otherwise"):
+        load_model(panel)
+
+
+def test_what_needs_one_network_says_so(panel: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="look inside one of its models: meso4, mesolite"):
+        Explainer(panel)
+    with pytest.raises(ModelError, match="is a panel"):
+        publish(panel, tmp_path / "published")
+    result = CliRunner().invoke(cli, ["models", "show", str(panel)])
+    assert "mesoinception4" in result.output
