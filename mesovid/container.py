@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
+import stat
 from pathlib import Path
 
 import av
@@ -13,51 +16,126 @@ from av.video.stream import VideoStream
 from mesovid.errors import InputError
 from mesovid.records import VideoInfo
 
-TEXT_FORMATS = frozenset(["adf", "bin", "idf", "tty", "xbin"])  # FFmpeg draws text as a terminal would
+# FFmpeg's demuxers of what cameras, phones, editors and archives write: each reads one file and opens no other, as those of
+# playlists, manifests, numbered pictures and scripts do
+DEMUXERS = (
+    "mov", "matroska", "avi", "asf", "asf_o", "flv", "live_flv", "kux", "mpeg", "mpegts", "ogg", "rm", "ivr", "nut", "nuv",
+    "mxf", "gxf", "lxf", "dv", "wtv", "ty", "pva", "nsv", "cine",
+    "gif", "apng", "yuv4mpegpipe", "mjpeg", "mpjpeg", "smjpeg", "mjpeg_2000",
+    "h261", "h263", "h264", "hevc", "vvc", "evc", "m4v", "mpegvideo", "av1", "obu", "ivf", "dirac", "vc1", "vc1test", "dnxhd",
+    "cavsvideo", "avs2", "avs3", "apv",
+    "dhav", "ifv", "mxg", "hxvs", "ingenient",  # of surveillance cameras
+    "aac", "aiff", "amr", "caf", "flac", "mp3", "w64", "wav", "wv",  # of sound, so that one can say that it is sound
+)  # fmt: skip
+# how text begins that names other files, and what it is
+LISTS = (
+    (b"#extm3u", "a playlist (HLS)"),
+    (b"ffconcat", "a list of parts (ffconcat)"),
+    (b"[playlist]", "a playlist (PLS)"),
+    (b"<asx", "a playlist (ASX)"),
+    (b"<smil", "a playlist (SMIL)"),
+    (b"<mpd", "a manifest (DASH)"),
+    (b"<smoothstreamingmedia", "a manifest (Smooth Streaming)"),
+    (b"v=0", "the description of a stream (SDP)"),
+)
+XML_START = re.compile(rb"\s*<(\?xml|!--|!doctype)[^>]*>")
+BEGINNING = 4096  # bytes that tell what a file is
 LONGEST = 1e8  # seconds; a container that says more is wrong
+MOST_PIXELS = 2**27  # of a frame; 16K has 133 million
+NO_MOVING_PICTURE = (
+    Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+)
 
 
-def check_file(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder; a video or picture file is needed")
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: not a regular file; a video or picture file is needed")
+def check_file(path: Path) -> bytes:
+    """The beginning of a regular file that can be read and has content. Waits for nothing; InputError for anything else."""
     try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{path}: this is a folder; a video or picture file is needed")
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{path}: not a regular file; a video or picture file is needed")
+        # what has become a pipe since, or never ends like /proc/kmsg, must not make anyone wait
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+            beginning = file.read(BEGINNING)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
-    if empty:
+    if not beginning:
         raise InputError(f"{path}: the file is empty")
+    return beginning
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def open_container(path: Path) -> InputContainer:
-    # an absolute path is no URL or option, whatever the name begins with; and what calls itself a video may be a
-    # playlist, which must not make anyone fetch from the network
-    options = {"protocol_whitelist": "file"}
-    message = f"{path}: not a video that can be read; it is damaged, cut off or something else by that name"
+    """The container of a video, by FFmpeg. InputError when it is none, or names other files to be read."""
+    if kind := _list_of_files(check_file(path)):
+        raise InputError(
+            f"{path}: not a video but {kind}, which names other files; give the videos themselves"
+        )
+    # an absolute path is no URL or option, whatever the name begins with
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
     try:
-        container = av.open(os.path.abspath(path), options=options, metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise InputError(message) from error
-    if container.format.name in TEXT_FORMATS:
-        container.close()
-        raise InputError(message)
-    return container
+        return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
+    except (av.FFmpegError, UnicodeError) as error:
+        raise InputError(
+            f"{path}: not a video that can be read; it is damaged, cut off or something else by that name"
+        ) from error
 
 
-def video_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The first video stream that is not the cover picture of a piece of music."""
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        if stream.codec_context is None:
-            raise InputError(f"{path}: its video codec is not known here; convert it to H.264, say")
-        return stream
-    kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
-    raise InputError(f"{path}: no video in it, only {' and '.join(kinds) or 'a cover picture'}")
+def _list_of_files(beginning: bytes) -> str | None:
+    """What kind of text this is that names other files; None for any other content."""
+    text = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
+    while tag := XML_START.match(text.lower()):
+        text = text[tag.end() :].lstrip()
+    text = text.lower()
+    return next((kind for start, kind in LISTS if text.startswith(start)), None)
+
+
+def video_stream(path: Path, container: InputContainer, wanted: int | None = None) -> VideoStream:
+    """The stream to look at: number `wanted` of the file, else the one that a player shows.
+
+    That is the one marked as default and of several the largest: a file may hold a preview, a second camera, the cover of a
+    piece of music. InputError when there is none.
+    """
+    streams = video_streams(container)
+    if wanted is not None:
+        streams = [stream for stream in container.streams.video if stream.index == wanted]
+        if not streams:
+            known = ", ".join(describe(stream) for stream in container.streams.video) or "none"
+            raise InputError(f"{path}: no video stream {wanted}; its video streams are: {known}")
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
+        raise InputError(f"{path}: no video in it, only {' and '.join(kinds) or 'a cover picture'}")
+    stream = max(streams, key=_prominence)
+    if stream.codec_context is None:
+        raise InputError(f"{path}: its video codec is not known here; convert it to H.264, say")
+    if stream.width * stream.height > MOST_PIXELS:
+        raise InputError(
+            f"{path}: frames of {stream.width}x{stream.height} px are too large; {MOST_PIXELS} px is the most"
+        )
+    return stream
+
+
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """The streams of a container that hold moving pictures."""
+    return [stream for stream in container.streams.video if not stream.disposition & NO_MOVING_PICTURE]
+
+
+def describe(stream: VideoStream) -> str:
+    """A video stream by its number in the file, say `2 (h264, 1920x1080)`."""
+    if stream.codec_context is None:
+        return f"{stream.index} (unknown codec)"
+    return f"{stream.index} ({stream.codec_context.name}, {stream.width}x{stream.height})"
+
+
+def _prominence(stream: VideoStream) -> tuple[bool, bool, int]:
+    known = stream.codec_context is not None
+    return known, bool(stream.disposition & Disposition.default), stream.width * stream.height if known else 0
 
 
 def video_info(

@@ -20,7 +20,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from mesovid.container import open_container, video_info, video_stream
+from mesovid.container import MOST_PIXELS, describe, open_container, video_info, video_stream, video_streams
 from mesovid.display import Display
 from mesovid.errors import InputError
 from mesovid.records import Frame, Pixels, VideoInfo
@@ -42,8 +42,9 @@ class Video:
 
     _packets: Iterator[Packet[VideoStream]]
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stream: int | None = None) -> None:
         self._path = path
+        self._wanted = stream  # its number in the file; None for the one a player shows
         self._timeline: Timeline | None = None
         self._builder = TimelineBuilder()
         self._errors = 0  # packets that could not be decoded
@@ -67,6 +68,7 @@ class Video:
 
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]:
         """The chosen frames; notes in `warnings` what could not be read."""
+        warnings += self._other_streams()
         timeline = self._read_timeline()
         times, duration = self._times(timeline)
         chosen = choose(times, duration, timeline.key_indices(), settings)
@@ -102,15 +104,28 @@ class Video:
 
     def _open(self) -> None:
         self._container = open_container(self._path)
-        self._stream = video_stream(self._path, self._container)
+        self._stream = video_stream(self._path, self._container, self._wanted)
         self._context = self._stream.codec_context
         # PyAV gives the container's, and where that is unknown what the stream said when it was opened
         guess = self._stream.sample_aspect_ratio
         self._container_aspect = guess if guess != self._context.sample_aspect_ratio else None
+        self._context.options = {"max_pixels": str(MOST_PIXELS)}
         self._context.thread_type = "AUTO"
         self._context.thread_count = self._threads
         self._packets = self._demux()
         self._position = 0  # packets of the file before the next one of self._packets
+
+    def _other_streams(self) -> Iterator[str]:
+        others = [
+            describe(stream)
+            for stream in video_streams(self._container)
+            if stream.index != self._stream.index
+        ]
+        if others and self._wanted is None:
+            yield (
+                f"of {len(others) + 1} video streams {describe(self._stream)} is looked at, not"
+                f" {' or '.join(others)}; --stream picks another"
+            )
 
     def _demux(self) -> Iterator[Packet[VideoStream]]:
         """The packets from here on, past errors of the container."""

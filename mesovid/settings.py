@@ -117,6 +117,9 @@ class SampleSettings(Settings):
     every: int | None = setting(None, "Look at every N-th frame instead.", at_least=1, at_most=1_000_000_000)
     start: float | None = setting(None, "Begin at this second.", at_least=0)
     end: float | None = setting(None, "Stop at this second.", at_least=0)
+    stream: int | None = setting(
+        None, "Number of the video stream in its file. Default: the one that a player shows.", at_least=0, at_most=10_000
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)

@@ -46,7 +46,7 @@ class Sampling:
     def __init__(self, path: Path, settings: SampleSettings) -> None:
         check_file(path)
         self._settings = settings
-        self._source: _Source = _Picture(path) if is_picture(path) else Video(path)
+        self._source: _Source = _Picture(path) if is_picture(path) else Video(path, settings.stream)
         self._lock = threading.Lock()
         self._closed = False
         self.info = self._source.info

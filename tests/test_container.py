@@ -1,0 +1,264 @@
+"""Which files are opened, by what, and which of their streams is looked at."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from mesovid.container import DEMUXERS
+from mesovid.errors import InputError
+from mesovid.records import Frame
+from mesovid.settings import SampleSettings
+from mesovid.video import probe, sample
+
+HANG = 10  # seconds
+
+
+@pytest.fixture(autouse=True)
+def no_hang() -> Iterator[None]:
+    """What waits for ever fails."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"still waiting after {HANG} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(HANG)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def clip(
+    path: Path,
+    streams: Sequence[tuple[int, int]] = ((64, 48),),
+    *,
+    default: int | None = None,
+    first: int = 0,
+    frames: int = 10,
+    codec: str = "mpeg4",
+    format: str | None = None,
+) -> Path:
+    """Streams of these widths and heights at 25 frames a second; each has a grey of its own: 60, 120, 180..."""
+    with av.open(str(path), "w", format=format) as output:
+        made = []
+        for index, (width, height) in enumerate(streams):
+            stream = output.add_stream(codec, rate=25)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.disposition = Disposition.default if index == default else Disposition(0)
+            made.append(stream)
+        for index in range(frames):
+            for number, stream in enumerate(made):
+                grey = np.full((stream.height, stream.width, 3), 60 * (number + 1), np.uint8)
+                frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+                frame.pts, frame.time_base = first + index, Fraction(1, 25)
+                output.mux(stream.encode(frame))
+        for stream in made:
+            output.mux(stream.encode(None))
+    return path
+
+
+def frames_of(path: Path, **settings: int) -> tuple[list[Frame], list[str]]:
+    with sample(path, SampleSettings(**settings)) as sampling:
+        return list(sampling), sampling.warnings
+
+
+# --- no other file
+
+
+def concat(path: Path) -> None:
+    path.write_text("ffconcat version 1.0\nfile other.mp4\n")
+
+
+def concat_of_a_pipe(path: Path) -> None:
+    os.mkfifo(path.with_name("pipe.mp4"))
+    path.write_text("ffconcat version 1.0\nfile pipe.mp4\n")
+
+
+def concat_with_mark(path: Path) -> None:
+    path.write_text("\ufeffffconcat version 1.0\nfile other.mp4\n", encoding="utf-8")
+
+
+def hls(path: Path) -> None:
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.ts\n#EXT-X-ENDLIST\n")
+
+
+def hls_without_end(path: Path) -> None:
+    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{path.with_name('other.ts')}\n")
+
+
+def dash(path: Path) -> None:
+    path.write_text(
+        '<?xml version="1.0" encoding="utf-8"?>\n<!-- made by hand -->\n'
+        '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT1S"><Period>'
+        '<AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>other.mp4</BaseURL>'
+        "</Representation></AdaptationSet></Period></MPD>\n"
+    )
+
+
+def sdp(path: Path) -> None:
+    path.write_text(
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+    )
+
+
+LISTS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "concat.mp4": (concat, "a list of parts (ffconcat)"),
+    "mark.mp4": (concat_with_mark, "a list of parts (ffconcat)"),
+    "waits.mp4": (concat_of_a_pipe, "a list of parts (ffconcat)"),
+    "concat.txt": (concat, "a list of parts (ffconcat)"),
+    "hls.mp4": (hls, "a playlist (HLS)"),
+    "hls.m3u8": (hls, "a playlist (HLS)"),
+    "live.m3u8": (hls_without_end, "a playlist (HLS)"),
+    "dash.mpd": (dash, "a manifest (DASH)"),
+    "sdp.mp4": (sdp, "the description of a stream (SDP)"),
+    "pls.mp4": (lambda path: path.write_text("[playlist]\nFile1=other.mp4\n") and None, "a playlist (PLS)"),
+    "asx.mp4": (lambda path: path.write_text('<ASX version="3.0"></ASX>') and None, "a playlist (ASX)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_what_names_other_files_is_refused_in_one_line(
+    tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clip(tmp_path / "other.mp4")
+    clip(tmp_path / "other.ts", codec="mpeg2video")
+    make, kind = LISTS[name]
+    make(tmp_path / name)
+    with pytest.raises(InputError) as caught:
+        probe(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: not a video but {kind}, which names other files")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_name_is_no_pattern(tmp_path: Path) -> None:
+    """FFmpeg takes a file x%03d.tga for the numbers x001.tga to x008.tga beside it."""
+    for index in range(8):
+        (tmp_path / f"x{index + 1:03d}.tga").write_bytes(
+            bytes([0, 0, 2, *bytes(9), 8, 0, 8, 0, 24, 0]) + bytes(192)
+        )
+    (tmp_path / "x%03d.tga").write_bytes(b"anything")
+    with pytest.raises(InputError, match="not a video that can be read"):
+        probe(tmp_path / "x%03d.tga")
+    for index in range(8):
+        cv2.imwrite(str(tmp_path / f"y{index + 1:03d}.jpg"), np.full((8, 8, 3), 30 * index, np.uint8))
+    clip(tmp_path / "y%03d.mp4")
+    assert len(frames_of(tmp_path / "y%03d.mp4", frames=100)[0]) == 10
+
+
+def test_a_track_of_another_file_is_not_fetched(tmp_path: Path) -> None:
+    """QuickTime's references: the sample data may lie in a file that an alias names."""
+    other = clip(tmp_path / "other.mov", format="mov")
+    content = other.read_bytes()
+    at = content.index(b"dref") - 4
+    size = int.from_bytes(content[at : at + 4], "big")
+    assert content[at + 15 : at + 28].endswith(b"\x01") or b"url " in content[at : at + size]
+    patched = bytearray(content)
+    entry = content.index(b"url ", at) if b"url " in content[at : at + size] else content.index(b"alis", at)
+    patched[entry : entry + 4] = b"alis"
+    patched[entry + 4 : entry + 8] = bytes(4)  # not in this file
+    (tmp_path / "refers.mov").write_bytes(patched)
+    assert len(frames_of(tmp_path / "refers.mov", frames=100)[0]) in (0, 10)
+
+
+def test_every_demuxer_that_is_allowed_is_known_to_ffmpeg() -> None:
+    known = {part for name in av.formats_available for part in name.split(",")}
+    assert set(DEMUXERS) <= known
+    opens_others = {
+        "concat",
+        "hls",
+        "dash",
+        "sdp",
+        "rtsp",
+        "image2",
+        "imf",
+        "mlv",
+        "vobsub",
+        "webm_dash_manifest",
+    }
+    assert not opens_others & set(DEMUXERS)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/random", "/proc/kmsg"])
+def test_devices_are_refused(path: str) -> None:
+    if not os.path.exists(path):
+        pytest.skip(f"no {path} here")
+    with pytest.raises(InputError, match=r"not a regular file|cannot be opened|the file is empty"):
+        probe(path)
+
+
+def test_a_link_to_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "clip.mp4").symlink_to("pipe")
+    with pytest.raises(InputError, match="not a regular file"):
+        probe(tmp_path / "clip.mp4")
+
+
+def test_links_to_files_and_names_like_urls_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip(tmp_path / "clip.mp4")
+    for name in ("http:clip.mp4", "concat:clip.mp4|other.mp4", "subfile,,start,0,end,9,,:clip.mp4", "pipe:0"):
+        Path(name).symlink_to("clip.mp4")
+        assert len(frames_of(Path(name))[0]) == 10
+
+
+# --- which stream
+
+
+@pytest.mark.parametrize(
+    ("suffix", "default", "shown"),
+    [("mkv", None, 1), ("mkv", 0, 0), ("mkv", 2, 2), ("mp4", 0, 0), ("mp4", 1, 1), ("avi", None, 1), ("ts", None, 1)],
+)  # fmt: skip
+def test_the_stream_that_a_player_shows(tmp_path: Path, suffix: str, default: int | None, shown: int) -> None:
+    """The one marked as default, and without such a mark the largest."""
+    sizes = [(32, 24), (96, 64), (64, 48)]
+    codec = "mpeg2video" if suffix == "ts" else "mpeg4"
+    path = clip(tmp_path / f"clip.{suffix}", sizes, default=default, codec=codec)
+    frames, warnings = frames_of(path)
+    assert frames[0].image.shape == (sizes[shown][1], sizes[shown][0], 3)
+    assert abs(float(frames[0].image.mean()) - 60 * (shown + 1)) < 4
+    assert (probe(path).width, probe(path).height) == sizes[shown]
+    (warning,) = warnings
+    others = [
+        f"{index} ({codec}, {sizes[index][0]}x{sizes[index][1]})" for index in range(3) if index != shown
+    ]
+    assert all(other in warning for other in others)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_another_stream_can_be_picked(tmp_path: Path, number: int) -> None:
+    path = clip(tmp_path / "clip.mkv", [(32, 24), (96, 64), (64, 48)])
+    frames, warnings = frames_of(path, stream=number)
+    assert len(frames) == 10
+    assert abs(float(frames[0].image.mean()) - 60 * (number + 1)) < 4
+    assert not warnings
+
+
+def test_a_stream_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    path = clip(tmp_path / "clip.mkv", [(32, 24), (96, 64)])
+    with pytest.raises(
+        InputError, match=r"no video stream 7; its .*: 0 \(mpeg4, 32x24\), 1 \(mpeg4, 96x64\)"
+    ):
+        frames_of(path, stream=7)
+
+
+def test_one_stream_is_nothing_to_speak_of(tmp_path: Path) -> None:
+    assert frames_of(clip(tmp_path / "clip.mkv"))[1] == []
+
+
+def test_frames_too_large_to_hold_are_refused(tmp_path: Path) -> None:
+    """A header of a few bytes may ask for gigabytes."""
+    path = clip(tmp_path / "clip.y4m", codec="rawvideo", format="yuv4mpegpipe")
+    content = path.read_bytes().replace(b"W64 H48", b"W12000 H12000")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="frames of 12000x12000 px are too large"):
+        probe(path)
