@@ -14,6 +14,7 @@ import numpy as np
 from mesovid.align import align
 from mesovid.faces import FaceFinder
 from mesovid.media import is_picture
+from mesovid.models.card import ModelCard
 from mesovid.models.classifier import Classifier, load_model
 from mesovid.people import PeopleLinker
 from mesovid.records import Crop, FaceScore, Frame, FrameFaces, Moment, Scan
@@ -25,6 +26,7 @@ DEFAULT_MODEL: str = ScanSettings().model
 OnCrops = Callable[
     [str, Sequence[Crop], Sequence[FaceScore]], None
 ]  # sees a path and its faces, batch by batch
+OnFrame = Callable[[FrameFaces], None]  # sees each frame with its faces, before they are scored
 Item = TypeVar("Item")
 
 
@@ -59,9 +61,14 @@ class Scanner:
         self.classifier = load_model(self.options.scan.model, self.options.runtime)
         self.finder = FaceFinder(self.options.faces, self.options.runtime)
 
-    def scan(self, path: str | Path, on_crops: OnCrops | None = None) -> Scan:
-        """Judge one video or picture. InputError when it cannot be read; `on_crops` sees every face and its score."""
-        return scan_video(path, self.finder, self.classifier, self.options, on_crops)
+    def scan(
+        self, path: str | Path, on_crops: OnCrops | None = None, on_frame: OnFrame | None = None
+    ) -> Scan:
+        """Judge one video or picture. InputError when it cannot be read.
+
+        `on_crops` sees every face and its score, `on_frame` every frame that was looked at; what they raise ends the scan.
+        """
+        return scan_video(path, self.finder, self.classifier, self.options, on_crops, on_frame)
 
 
 def scan_video(
@@ -70,6 +77,7 @@ def scan_video(
     classifier: Classifier,
     options: Options,
     on_crops: OnCrops | None = None,
+    on_frame: OnFrame | None = None,
 ) -> Scan:
     """Judge one video with loaded networks."""
     watch = Stopwatch()
@@ -81,14 +89,15 @@ def scan_video(
         # closed before the video: its thread decodes
         closing(_find(sampling, finder, options.scan.batch_size, watch, sampled)) as found,
     ):
-        for batch in batched(_crop(found, classifier.card.geometry, watch), options.scan.batch_size):
+        seen = found if on_frame is None else _shown(found, on_frame)
+        for batch in batched(_crop(seen, classifier.card.geometry, watch), options.scan.batch_size):
             with watch("classify"):
                 new = _score(batch, classifier)
             scores += new
             if on_crops is not None:
                 on_crops(str(path), batch, new)
     model = classifier.ref
-    judgement = judge(scores, _rule(classifier, options.scan, is_picture(path)))
+    judgement = judge(scores, rule_of(classifier.card, options.scan, is_picture(path)))
     if options.scan.threshold is not None:
         model = replace(model, threshold=options.scan.threshold)
     return Scan(
@@ -121,6 +130,12 @@ def _find(
     watch.seconds["detect"] -= watch.seconds["wait"]
 
 
+def _shown(found: Iterable[FrameFaces], on_frame: OnFrame) -> Iterator[FrameFaces]:
+    for item in found:
+        on_frame(item)
+        yield item
+
+
 def _crop(found: Iterable[FrameFaces], geometry: Geometry, watch: Stopwatch) -> Iterator[Crop]:
     linker = PeopleLinker()
     for item in found:
@@ -139,8 +154,8 @@ def _score(crops: Sequence[Crop], classifier: Classifier) -> list[FaceScore]:
     ]
 
 
-def _rule(classifier: Classifier, settings: ScanSettings, picture: bool) -> Rule:
-    card = classifier.card
+def rule_of(card: ModelCard, settings: ScanSettings, picture: bool) -> Rule:
+    """How a model's scores become a verdict: by its card, unless the settings name a threshold of their own."""
     own = settings.threshold is None
     return Rule(
         threshold=card.threshold if settings.threshold is None else settings.threshold,

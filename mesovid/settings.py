@@ -413,3 +413,16 @@ class ExtractSettings(Settings):
     pair: bool = setting(False, "Cut a fake where its original shows the face, when the original is at hand.")
     format: Literal["png", "jpg"] = setting("png", "File type of the crops.", choices=("png", "jpg"))
     jpeg_quality: int = setting(95, "Quality of .jpg crops.", at_least=1, at_most=100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings(Settings):
+    """How `mesovid serve` runs."""
+
+    max_upload: int = setting(2048, "Largest upload, MiB.", at_least=1, at_most=1_000_000)
+    queue: int = setting(8, "Scans that may wait; more are refused.", at_least=1, at_most=10_000)
+    timeout: float = setting(600.0, "Give up a scan after so many seconds.", at_least=1, at_most=1e6)
+    idle: float = setting(3600.0, "Erase a scan that nobody has asked for in so many seconds.", at_least=1)
+    keep_video: bool = setting(True, "Keep an upload with its result, for the player.")
+    metrics: bool = setting(False, "Answer /metrics for Prometheus.")
+    allow_import: bool = setting(False, "Let models be imported over HTTP.")

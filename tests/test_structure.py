@@ -24,6 +24,7 @@ LAYERS = (
     ("dataset", "recipes", "scanner"),
     ("evaluation", "explain"),
     ("training", "batch"),
+    ("serve",),
     ("cli",),
 )
 # what is written in TensorFlow, or reads it when it is imported; everything else works without

@@ -22,6 +22,7 @@ COMMANDS = {
     "predict": "Score faces that are already cropped.",
     "degrade": "Write damaged copies of videos, to see what a detector withstands.",
     "models": "List, show and import models.",
+    "serve": "Serve a page and an API on this computer.",
     "run": "Run a recipe: several commands from one file.",
     "completion": "Print the completion script of a shell.",
 }

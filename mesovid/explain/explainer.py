@@ -75,6 +75,11 @@ class Explainer:
         """All layers, in the order of the network."""
         return tuple(each.layer for each in self._laid)
 
+    @property
+    def tapped_file(self) -> bytes:
+        """The .onnx file with every inner tensor as an output, for another program to run."""
+        return with_outputs(self._content, _inner(self._graph))
+
     def layer(self, name: str) -> Layer:
         """One layer. ModelError when there is none of that name."""
         return self._find(name).layer

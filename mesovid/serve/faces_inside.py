@@ -1,0 +1,154 @@
+"""Routes that look into one face: its score, the maps of layers, and why it scored as it did."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from mesovid.explain.explainer import Explainer
+from mesovid.models.card import ModelCard
+from mesovid.opencv import cv2
+from mesovid.records import Pixels
+from mesovid.scanner import rule_of
+from mesovid.serve.problems import ProblemError
+from mesovid.serve.scans import face_file
+from mesovid.serve.state import BYTES, State, check_layer, explainer_of, refusals
+from mesovid.settings import ScanSettings
+from mesovid.verdict import label_of
+
+LARGEST_FACE = 16 * 2**20  # bytes of one picture of a face
+MOST_NUMBERS = 200_000  # of maps that are sent as JSON; more go as .npz
+
+
+class FaceQuery(BaseModel):
+    """Which face: of a scan."""
+
+    scan: str = Field(max_length=100)
+    n: int = Field(ge=0, le=10**9)
+
+
+class Explanation(BaseModel):
+    """What is asked of a face."""
+
+    face: FaceQuery
+    model: str = Field(default=ScanSettings().model, max_length=100)
+    methods: list[Literal["split", "occlusion"]] = Field(default=["split", "occlusion"], min_length=1)
+    cells: int = Field(default=8, ge=2, le=32, description="Rows and columns that are covered one by one.")
+    fill: Literal["mean", "blur"] = "mean"
+
+
+def routes(state: State) -> APIRouter:
+    router = APIRouter(tags=["faces"], responses=refusals(404, 422))
+
+    @router.post("/predictions", openapi_extra=BYTES, responses=refusals(400, 413))
+    async def predict(
+        request: Request,
+        model: Annotated[str, Query(max_length=100)] = ScanSettings().model,
+        layers: Annotated[str, Query(max_length=1000, description="Names with commas between.")] = "",
+    ) -> Response:
+        """The score of one face, sent as a picture that is cut as the model wants it; and the maps of some layers."""
+        pixels = await _posted_face(request)
+        return await asyncio.to_thread(_predicted, state, model, pixels, [n for n in layers.split(",") if n])
+
+    @router.post("/explanations", responses=refusals(409))
+    def explain(asked: Explanation) -> dict[str, Any]:
+        """Why a face of a scan scored as it did: how its logit came about, and what it hangs on."""
+        pixels = _read_face(face_file(state.jobs.get(asked.face.scan), asked.face.n))
+        with state.lock:
+            explainer = explainer_of(state, asked.model)
+            crop = _fitted(explainer, pixels)
+            value: dict[str, Any] = {"model": asked.model, "face": asked.face.model_dump()}
+            if "split" in asked.methods:
+                value["split"] = _split(explainer, crop)
+            if "occlusion" in asked.methods:
+                found = explainer.occlusion(crop, cells=asked.cells, fill=asked.fill)
+                value["occlusion"] = {"logit": found.logit, "cells": found.cells.tolist(), "fill": found.fill}
+        return value
+
+    return router
+
+
+async def _posted_face(request: Request) -> Pixels:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > LARGEST_FACE:
+            raise ProblemError("too-large", f"at most {LARGEST_FACE:,} bytes are taken", limit=LARGEST_FACE)
+    if not content:
+        raise ProblemError("empty", "send one face as PNG or JPEG in the body")
+    return await asyncio.to_thread(_decoded, bytes(content))
+
+
+def _decoded(content: bytes) -> Pixels:
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ProblemError("unreadable", "the body is no picture that can be read")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def _read_face(path: Path) -> Pixels:
+    return _decoded(path.read_bytes())
+
+
+def _fitted(explainer: Explainer, pixels: Pixels) -> Pixels:
+    """A crop at the model's size."""
+    size = explainer.card.geometry.size
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    how = cv2.INTER_AREA if min(pixels.shape[:2]) > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (size, size), interpolation=how), np.uint8)
+
+
+def _split(explainer: Explainer, crop: Pixels) -> dict[str, Any] | None:
+    found = explainer.split(crop)
+    if found is None:
+        return None
+    return {
+        "logit": found.logit,
+        "shares": [{"name": share.name, "value": share.value} for share in found.shares],
+        "bias": found.bias,
+        "cells": found.cells.tolist(),
+        "constant": found.constant,
+        "layer": found.layer,
+        "adds_up_to": sum(share.value for share in found.shares) + found.bias,
+    }
+
+
+def _predicted(state: State, model: str, pixels: Pixels, layers: list[str]) -> Response:
+    with state.lock:
+        explainer = explainer_of(state, model)
+        for name in layers:
+            check_layer(explainer, name)
+        crop = _fitted(explainer, pixels)
+        logit = float(explainer.logits(crop[None])[0])
+        probability = explainer.fake_probability(logit)
+        maps = explainer.activations(crop[None], layers) if layers else ()
+    value = {
+        "model": model,
+        "fake_probability": round(probability, 6),
+        "logit": logit,
+        "label": _label(explainer.card, probability),
+    }
+    arrays = {f"{each.layer.name}.{stage}": found[0] for each in maps for stage, found in each.maps.items()}
+    if sum(array.size for array in arrays.values()) > MOST_NUMBERS:
+        stream = io.BytesIO()
+        np.savez_compressed(stream, **arrays, prediction=json.dumps(value))
+        return Response(stream.getvalue(), media_type="application/x-npz")
+    value["layers"] = {
+        key: {"shape": array.shape, "values": array.ravel().tolist()} for key, array in arrays.items()
+    }
+    return Response(json.dumps(value), media_type="application/json")
+
+
+def _label(card: ModelCard, probability: float) -> str:
+    return label_of(probability, rule_of(card, ScanSettings(), picture=True))[0]

@@ -1,0 +1,138 @@
+"""The scanning process of a server: one scan at a time, its progress and its faces as files in the scan's own folder.
+
+A decoder that crashes takes this process along and not the server. What it finds goes to `events.jsonl`, a line each; the
+server reads along. A file `cancel` in the folder ends the scan at the next frame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mesovid.errors import InputError, MesovidError
+from mesovid.opencv import cv2
+from mesovid.records import Crop, FaceScore, Failure, FrameFaces, Scan
+from mesovid.scanner import Options, Scanner
+
+EVENTS = "events.jsonl"
+CANCEL = "cancel"
+FRAME_SIDE = 1280  # px, longer side of the pictures of frames that are kept
+FRAMES_KEPT = 400  # of a scan; beyond that their faces alone are
+CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the worker is given."""
+
+    folder: Path
+    path: Path
+    name: str  # for messages and results, in place of the path
+    options: Options
+
+
+class CancelError(Exception):
+    """The scan is no longer wanted."""
+
+
+_scanners: dict[tuple[Any, ...], Scanner] = {}  # of this process: the last few
+
+
+def work(job: Job) -> Scan | Failure:
+    """Scan one upload. Its result speaks of the user's name for the file, never of where it lies."""
+    notes = _Notes(job)
+    try:
+        scan = _scanner(job.options).scan(job.path, notes.crops, notes.frame)
+    except CancelError:
+        return Failure(job.name, CANCELLED)
+    except MesovidError as error:
+        return Failure(job.name, _renamed(str(error), job))
+    except OSError as error:
+        return Failure(job.name, f"{job.name}: {error.strerror or error}")
+    except Exception as error:
+        return Failure(
+            job.name, f"{job.name}: unexpected {type(error).__name__}: {_renamed(str(error), job)}"
+        )
+    finally:
+        notes.close()
+    return replace(scan, video=replace(scan.video, path=job.name))
+
+
+def warm(options: Options) -> None:
+    """Load the networks before the first scan."""
+    _scanner(options)
+
+
+def _scanner(options: Options) -> Scanner:
+    key = (options.scan.model, options.faces, options.runtime)
+    if key not in _scanners:
+        while len(_scanners) >= 3:
+            _scanners.pop(next(iter(_scanners)))
+        _scanners[key] = Scanner(
+            options.scan.model, face_settings=options.faces, runtime_settings=options.runtime
+        )
+    scanner = _scanners[key]
+    scanner.options = options
+    return scanner
+
+
+def _renamed(text: str, job: Job) -> str:
+    return text.replace(str(job.path), job.name).replace("\n", " ")
+
+
+class _Notes:
+    """Writes down what a scan shows on its way."""
+
+    def __init__(self, job: Job) -> None:
+        self._folder = job.folder
+        self._events = (job.folder / EVENTS).open("a", encoding="utf-8")
+        self._frames = self._faces = 0
+
+    def frame(self, found: FrameFaces) -> None:
+        if (self._folder / CANCEL).exists():
+            raise CancelError
+        self._frames += 1
+        if found.faces and self._frames <= FRAMES_KEPT:
+            _write_frame(self._folder / f"frame-{found.frame.index}.jpg", found.frame.image)
+        self._say({"event": "running", "frames": self._frames, "faces": self._faces})
+
+    def crops(self, _path: str, crops: Sequence[Crop], scores: Sequence[FaceScore]) -> None:
+        for crop, score in zip(crops, scores, strict=True):
+            ok, png = cv2.imencode(".png", np.ascontiguousarray(crop.pixels[..., ::-1]))
+            if not ok:
+                raise InputError("a face could not be written")
+            (self._folder / f"face-{self._faces}.png").write_bytes(png.tobytes())
+            self._say(
+                {
+                    "event": "face",
+                    "n": self._faces,
+                    "index": crop.index,
+                    "time": round(crop.time, 3),
+                    "person": crop.person,
+                    "fake_probability": round(score.fake_probability, 6),
+                }
+            )
+            self._faces += 1
+
+    def close(self) -> None:
+        self._events.close()
+
+    def _say(self, event: dict[str, Any]) -> None:
+        self._events.write(json.dumps(event) + "\n")
+        self._events.flush()
+
+
+def _write_frame(path: Path, image: np.ndarray) -> None:
+    height, width = image.shape[:2]
+    factor = FRAME_SIDE / max(height, width)
+    if factor < 1:
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    ok, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    if ok:
+        path.write_bytes(jpeg.tobytes())
