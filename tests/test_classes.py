@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from mesovid.dataset.layouts import gather
 from mesovid.dataset.manifest import read_dataset
 from mesovid.dataset.sources import Options
 from mesovid.errors import DatasetError
+from mesovid.names import shown
 
 # what a file's name begins with is its label
 RIGHT = {
@@ -123,6 +126,23 @@ def lies_in(file: str, folder: str) -> bool:
     if folder.endswith("."):
         return place == folder.rstrip("/.")
     return f"{place}/".startswith(f"{folder}/")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["not fake", "it's", "$HOME", "caf\udce9", "a\nb", "\x1b[31mred", "back\\slash'\u202e", "=x=", "-x"],
+)
+def test_a_hint_can_be_pasted_into_a_shell(tmp_path: Path, name: str) -> None:
+    root = write_files(tmp_path, ["real/1.png", f"{name}/2.png"])
+    with pytest.raises(DatasetError) as error:
+        read_dataset(root)
+    said = re.search(r"(--label .*=fake) \(", shown(str(error.value)))
+    assert said
+    line = "printf '%s\\0' " + said[1].split(" or ")[-1]
+    words = subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout.split(b"\0")
+    assert words[0] == b"--label"
+    options = Options(labels=parse_labels((os.fsdecode(words[1]),)))
+    assert {crop.label for crop in read_dataset(root, options).crops} == {"real", "fake"}
 
 
 @pytest.mark.parametrize(("files", "hints"), UNKNOWN.values(), ids=UNKNOWN)

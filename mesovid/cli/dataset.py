@@ -10,6 +10,7 @@ import click
 
 from mesovid.cli.options import class_options
 from mesovid.files import check_output
+from mesovid.names import shown
 
 if TYPE_CHECKING:
     from mesovid.dataset.sources import Options
@@ -91,7 +92,7 @@ def merge(datasets: tuple[str, ...], output: str) -> None:
     merged, leaks = join(datasets, output)
     click.echo(table(merged.crops))
     for leak in leaks[:SHOWN]:
-        click.echo(f"note: leak between splits: {leak}")
+        click.echo(shown(f"note: leak between splits: {leak}"))
     if len(leaks) > SHOWN:
         click.echo(f"note: and {len(leaks) - SHOWN} leaks more; see `mesovid dataset check {output}`")
 
@@ -113,6 +114,6 @@ def _echo(findings: Any, all_: bool) -> None:
     for kind, own in by_kind.items():
         click.echo(f"{kind}: {len(own)} ({ERRORS.get(kind) or WARNINGS[kind]})")
         for finding in own if all_ else own[:SHOWN]:
-            click.echo(f"  {finding.name}" + (f" ({finding.detail})" if finding.detail else ""))
+            click.echo(shown(f"  {finding.name}" + (f" ({finding.detail})" if finding.detail else "")))
         if not all_ and len(own) > SHOWN:
             click.echo(f"  and {len(own) - SHOWN} more")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesovid.cli.options import class_options
+from mesovid.cli.process import say
 from mesovid.errors import DatasetError, SettingsError
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def command(
         )
     failed = [copy for copy in copies if copy.error]
     for copy in failed:
-        click.echo(f"mesovid: {copy.video}: {copy.error}", err=True)
+        say(f"{copy.video}: {copy.error}")
     for problem in gathered.problems:
-        click.echo(f"mesovid: {problem.name}: {problem.why}", err=True)
+        say(f"{problem.name}: {problem.why}")
     sys.exit(int(bool(failed or gathered.problems)))
 
 

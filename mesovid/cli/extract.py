@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesovid.cli.options import GEOMETRY_HELP, class_options, geometry_of, settings_options
-from mesovid.cli.process import ended_by
+from mesovid.cli.process import ended_by, say
 from mesovid.dataset.layouts import AUTO, LAYOUTS
+from mesovid.names import shown
 from mesovid.settings import ExtractSettings, FaceSettings, RuntimeSettings, SampleSettings
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def command(
     if sheet is not None:
         write_sheet(extraction.dataset, sheet)
     for failure in extraction.failures if quiet else ():
-        click.echo(f"mesovid: {failure.name}: {failure.why}", err=True)
+        say(f"{failure.name}: {failure.why}")
     sys.exit(int(bool(extraction.failures)))
 
 
@@ -134,11 +135,11 @@ def _summarize(extraction: Extraction, progress: _Progress) -> None:
     if text := losses(extraction.results, extraction.problems):
         click.echo(text)
     for note in extraction.notes:
-        click.echo(f"note: {note}")
+        click.echo(shown(f"note: {note}"))
     if extraction.leaks:
-        shown = "; ".join(map(str, extraction.leaks[:3]))
+        first = "; ".join(map(str, extraction.leaks[:3]))
         click.echo(
-            f"note: these splits share what they should not, in {len(extraction.leaks)} places: {shown}"
+            f"note: these splits share what they should not, in {len(extraction.leaks)} places: {shown(first)}"
         )
     if progress.crops:
         rate = progress.crops / max(progress.seconds, 1e-9)

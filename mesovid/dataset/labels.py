@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 
 from mesovid.errors import DatasetError
+from mesovid.names import shown
 
 REAL, FAKE = "real", "fake"
 SKIP = "skip"  # given by hand alone: what is called so is left out
@@ -102,6 +103,8 @@ def _words(name: object) -> str:
 def hint(name: str, *, leave_out: bool = False) -> str:
     """What to say on the command line of a name whose label nobody can tell."""
     given = shlex.quote(name)
+    if shown(name) != name:  # as shells write characters that cannot be shown, or bytes that are none
+        given = "$'" + shown(name.replace("\\", "\\\\").replace("'", "\\'")) + "'"
     leaving_out = " (=skip leaves it out)" if leave_out else ""
     return f"--label {given}=real or --label {given}=fake{leaving_out}"
 

@@ -13,6 +13,7 @@ from mesovid.dataset.journal import VIDEOS
 from mesovid.dataset.manifest import CARD, CropEntry, Dataset, counts, write_atomically
 from mesovid.dataset.sources import Problem
 from mesovid.errors import DatasetError, InputError
+from mesovid.names import shown
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.report.table import Table, text_table
@@ -85,7 +86,7 @@ def _listing(heading: str, entries: Sequence[Problem]) -> list[str]:
         return []
     by_reason: dict[str, list[str]] = {}
     for entry in entries:
-        by_reason.setdefault(entry.why, []).append(entry.name)
+        by_reason.setdefault(shown(entry.why), []).append(shown(entry.name))
     lines = [f"{heading}: {len(entries)}"]
     for why, names in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
