@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 
 import numpy as np
+import numpy.typing as npt
 
-from mesovid.cascade import Cascade
+from mesovid.cascade import ALL_ROLLS, CERTAIN, UPRIGHT, Cascade, roll_of
 from mesovid.cuts import CutDetector
+from mesovid.opencv import cv2
 from mesovid.people import overlap
 from mesovid.records import Box, Face, Frame, FrameFaces, Pixels
 from mesovid.settings import FaceSettings, RuntimeSettings
@@ -16,9 +18,12 @@ from mesovid.settings import FaceSettings, RuntimeSettings
 Faces = tuple[Face, ...]
 
 SAME_FACE_OVERLAP = 0.4  # over the union, of one face in two frames between which it may be interpolated
-TURNS = (0, 1, 3)  # quarters anticlockwise: upright, and both ways of a camera on its side
-TURNED_CONFIDENCE = 0.95  # of a face that is taken for proof that a clip lies on its side
-TURNED_FRAMES = 2  # of a batch without a face that are tried on their sides
+LOOKED_AROUND = 2  # frames of a batch, at most, in which faces are looked for at every roll
+AROUND_AGAIN = 4  # batches 1, 4, 16 ... are, those with a new shot, and all until there is a face
+ROLL_STEP = 45.0  # degrees between the rolls that are looked at
+NEAR_ROLL = 30.0  # degrees to both sides of a roll in which faces are found well
+
+_ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 class FaceFinder:
@@ -30,7 +35,7 @@ class FaceFinder:
 
     def find(self, images: Sequence[Pixels]) -> list[Faces]:
         """The faces of each image, most confident first. Every image passes the whole cascade; they may differ in size."""
-        return [self._chosen(faces) for faces in self._cascade.detect(images)]
+        return [self._chosen(faces) for faces in self._cascade.detect(images, ALL_ROLLS)]
 
     def follow(self, frames: Iterable[Frame], batch_size: int) -> Iterator[FrameFaces]:
         """The faces of each frame of one video, in order: those of `find`, with less work.
@@ -38,8 +43,10 @@ class FaceFinder:
         Frames are taken `batch_size` at a time. The whole cascade sees the ends of each batch and of each shot, and every
         `redetect`-th frame. Between two of those that show the same faces, they are interpolated, and O-Net alone confirms and
         refines them; where the faces differ, the frame in the middle is looked at, and so on; and so is every frame in
-        which a face was not confirmed. A clip that lies on its side is found out and turned; boxes and landmarks are always those
-        of the frame as it came.
+        which a face was not confirmed. Now and then a frame is searched for faces at every roll; the
+        rolls that are found so are looked at in all frames from there on, and a clip most of whose
+        faces lie on their side or upside down is turned as a whole. Boxes and landmarks are always
+        those of the frame as it came.
         """
         clip = _Clip(self._cascade, self.settings.redetect)
         stream = iter(frames)
@@ -68,20 +75,18 @@ class _Clip:
         self._cuts = CutDetector()
         self._last: Faces = ()  # of the last frame of the batch before, turned
         self._shape: tuple[int, ...] = ()  # of that frame
-        self._turn = 0  # quarters anticlockwise that make this clip upright
-        self._settled = False  # whether a face has been found, so that the turn is right
-        self._empty_batches = 0
+        self._turn = 0  # quarters anticlockwise that make most of this clip's faces upright
+        self._rolls: tuple[float, ...] = UPRIGHT  # to look for faces at, in the turned clip
+        self._settled = False  # whether a face has been found
+        self._batches = 0
+        self._next_around = 0  # batch in which to look at every roll
 
     def follow(self, images: Sequence[Pixels]) -> tuple[list[Faces], list[bool]]:
         """Faces of the next frames of the clip, and which of them begin a new shot."""
         cuts = [self._cuts.is_cut(image) for image in images]
         breaks = self._breaks(images, cuts)
         keys = _key_frames(breaks, self._redetect)
-        found = self._detect(images, keys)
-        if not any(found.values()) and self._try_other_turns([images[key] for key in keys]):
-            self._last = ()
-            found = self._detect(images, keys)
-        self._settled |= any(found.values())
+        found = self._detect_keys(images, keys, new_shot=any(breaks))
         if not breaks[0]:
             found[-1] = self._last
         self._fill(images, found)
@@ -98,9 +103,47 @@ class _Clip:
         self._shape = shapes[-1]
         return [cut or before != after for cut, (before, after) in zip(cuts, pairwise(shapes), strict=True)]
 
+    def _detect_keys(self, images: Sequence[Pixels], keys: Sequence[int], new_shot: bool) -> dict[int, Faces]:
+        """The whole cascade over the key frames; some of them are searched at every roll."""
+        self._batches += 1
+        due = new_shot or not self._settled or self._batches >= self._next_around
+        sight = self._cascade.look([_turned(images[key], self._turn) for key in keys], self._rolls, due)
+        faces = self._cascade.faces(sight)
+        if due:
+            self._next_around = self._batches * AROUND_AGAIN
+            doubtful = _most_doubtful(sight.certainty())
+            around = self._cascade.faces(self._cascade.look_around(sight.of_images(doubtful)))
+            self._settled |= any(around)
+            if self._learn_rolls([face for each in around for face in each]):
+                return self._detect(images, keys)
+            for i, each in zip(doubtful, around, strict=True):
+                faces[i] = each
+        self._settled |= any(faces)
+        return dict(zip(keys, faces, strict=True))
+
+    def _learn_rolls(self, faces: Sequence[Face]) -> bool:
+        """Turn the clip as most faces are turned; whether that or the rolls to look at changed."""
+        if not faces:
+            return False
+        rolls = roll_of(np.stack([face.landmarks for face in faces]))
+        quarters, counts = np.unique(np.round(rolls / 90).astype(int) % 4, return_counts=True)
+        most = quarters[counts == counts.max()]
+        turn = 0 if 0 in most else int(most[0])
+        known = {(roll - 90 * turn) % 360 for roll in self._rolls} | {0.0}
+        for roll in (rolls - 90 * turn).tolist():
+            if min(abs((roll - other + 180) % 360 - 180) for other in known) > NEAR_ROLL:
+                known.add(round(roll / ROLL_STEP) * ROLL_STEP % 360)
+        before = self._rolls
+        self._rolls = (0.0, *sorted(known - {0.0}))
+        if turn:
+            self._turn = (self._turn + turn) % 4
+            self._last = ()
+        return turn != 0 or self._rolls != before
+
     def _detect(self, images: Sequence[Pixels], numbers: Sequence[int]) -> dict[int, Faces]:
         """The whole cascade over some of the images."""
-        faces = self._cascade.detect([_turned(images[i], self._turn) for i in numbers])
+        turned = [_turned(images[i], self._turn) for i in numbers]
+        faces = self._cascade.detect(turned, self._rolls)
         return dict(zip(numbers, faces, strict=True))
 
     def _fill(self, images: Sequence[Pixels], found: dict[int, Faces]) -> None:
@@ -133,23 +176,6 @@ class _Clip:
         lost = [i for i in numbers if len(found[i]) < len(guesses[i])]
         return found | self._detect(images, lost)
 
-    def _try_other_turns(self, images: Sequence[Pixels]) -> bool:
-        """Whether the frames show faces when they are turned; then all further frames are."""
-        self._empty_batches += 1
-        # a clip that has shown faces is the right way up; asked again ever more rarely, in case that it changes
-        if self._settled and self._empty_batches & (self._empty_batches - 1):
-            return False
-        middle = max(0, (len(images) - TURNED_FRAMES) // 2)
-        few = images[middle : middle + TURNED_FRAMES]
-        for turn in TURNS:
-            if turn == self._turn:
-                continue
-            found = self._cascade.detect([_turned(image, turn) for image in few])
-            if any(face.confidence >= TURNED_CONFIDENCE for faces in found for face in faces):
-                self._turn = turn
-                return True
-        return False
-
 
 def _key_frames(cuts: Sequence[bool], redetect: int) -> list[int]:
     """Frames that pass the whole cascade: both ends of each shot, the last of the batch, and every `redetect`-th between."""
@@ -161,6 +187,12 @@ def _key_frames(cuts: Sequence[bool], redetect: int) -> list[int]:
     for first, last in pairwise(sorted(ends | {-1})):
         keys.update(range(first + redetect, last, redetect))
     return sorted(keys)
+
+
+def _most_doubtful(certainty: npt.NDArray[np.float32]) -> list[int]:
+    """Numbers of the frames to look around in: one, or more where the faces are not certain."""
+    order = certainty.argsort(kind="stable")[:LOOKED_AROUND].tolist()
+    return [i for place, i in enumerate(order) if place == 0 or certainty[i] < CERTAIN]
 
 
 def _same_faces(before: Faces, after: Faces) -> list[tuple[Face, Face]] | None:
@@ -197,7 +229,7 @@ def _area(box: Box) -> float:
 
 
 def _turned(image: Pixels, turn: int) -> Pixels:
-    return np.ascontiguousarray(np.rot90(image, turn)) if turn else image
+    return np.asarray(cv2.rotate(image, _ROTATIONS[turn]), np.uint8) if turn else image
 
 
 def _turned_back(face: Face, turn: int, height: int, width: int) -> Face:
@@ -207,9 +239,12 @@ def _turned_back(face: Face, turn: int, height: int, width: int) -> Face:
     left, top, right, bottom = face.box
     x, y = face.landmarks.T
     if turn == 1:
-        return Face(
-            (width - bottom, left, width - top, right), face.confidence, np.stack([width - 1 - y, x], axis=1)
+        box, points = (width - bottom, left, width - top, right), (width - 1 - y, x)
+    elif turn == 2:
+        box, points = (
+            (width - right, height - bottom, width - left, height - top),
+            (width - 1 - x, height - 1 - y),
         )
-    return Face(
-        (top, height - right, bottom, height - left), face.confidence, np.stack([y, height - 1 - x], axis=1)
-    )
+    else:
+        box, points = (top, height - right, bottom, height - left), (y, height - 1 - x)
+    return Face(box, face.confidence, np.stack(points, axis=1))

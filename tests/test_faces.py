@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesovid.cascade import Cascade, pyramid, squares
+from mesovid.cascade import UPRIGHT, Cascade, Sight, pyramid, squares
 from mesovid.faces import FaceFinder, _key_frames, _turned, _turned_back
 from mesovid.records import Face, Frame, FrameFaces
 from mesovid.settings import FaceSettings, RuntimeSettings
@@ -55,6 +55,12 @@ def follow(finder: FaceFinder, images: Sequence[np.ndarray], batch_size: int = 1
     return list(finder.follow(frames(images), batch_size))
 
 
+def roll(face: Face) -> float:
+    """Degrees clockwise of the line between the eyes."""
+    across, down = face.landmarks[1] - face.landmarks[0]
+    return float(np.degrees(np.arctan2(down, across)))
+
+
 def counts(found: Sequence[FrameFaces]) -> list[int]:
     return [len(each.faces) for each in found]
 
@@ -62,13 +68,15 @@ def counts(found: Sequence[FrameFaces]) -> list[int]:
 def detections(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images pass the whole cascade from here on, call by call."""
     seen: list[int] = []
-    whole = Cascade.detect
+    whole = Cascade.look
 
-    def counted(cascade: Cascade, images: Sequence[np.ndarray]) -> list[tuple[Face, ...]]:
+    def counted(
+        cascade: Cascade, images: Sequence[np.ndarray], rolls: Sequence[float] = UPRIGHT, around: bool = False
+    ) -> Sight:
         seen.append(len(images))
-        return whole(cascade, images)
+        return whole(cascade, images, rolls, around)
 
-    monkeypatch.setattr(Cascade, "detect", counted)
+    monkeypatch.setattr(Cascade, "look", counted)
     return seen
 
 
@@ -149,6 +157,22 @@ class TestFind:
     def test_a_larger_smallest_face_leaves_it_out(self, astronaut: np.ndarray) -> None:
         assert FaceFinder(FaceSettings(min_face=150), CPU).find([astronaut]) == [()]
         assert len(FaceFinder(FaceSettings(min_face=90), CPU).find([astronaut])[0]) == 1
+
+    @pytest.mark.parametrize("angle", [-135, -90, -60, -45, -30, 15, 30, 45, 60, 90, 120, 180])
+    def test_a_face_has_the_same_landmarks_however_it_is_turned(
+        self, finder: FaceFinder, astronaut: np.ndarray, angle: int
+    ) -> None:
+        scene = placed(astronaut, (220, 140), size=400)
+        matrix = cv2.getRotationMatrix2D((320, 240), -angle, 1)
+        turned = cv2.warpAffine(scene, matrix, (640, 480), borderMode=cv2.BORDER_REFLECT)
+        ((face,), (other,)) = finder.find([scene, turned])
+        expected = face.landmarks @ matrix[:, :2].T + matrix[:, 2]
+        width = face.box[2] - face.box[0]
+        assert np.linalg.norm(other.landmarks - expected, axis=1).max() < 0.05 * width
+        left, top, right, bottom = other.box
+        assert (
+            np.hypot((left + right) / 2 - expected[2, 0], (top + bottom) / 2 - expected[2, 1]) < 0.25 * width
+        )
 
     def test_two_faces_and_only_the_largest_of_them(self, finder: FaceFinder, astronaut: np.ndarray) -> None:
         image = placed(astronaut, (30, 40))
@@ -256,20 +280,44 @@ class TestFollow:
         assert counts(found) == [1] * 32
         assert sum(seen) <= 6
 
-    @pytest.mark.parametrize("turn", [1, 3], ids=["anticlockwise", "clockwise"])
-    def test_a_clip_on_its_side_is_turned(self, finder: FaceFinder, astronaut: np.ndarray, turn: int) -> None:
-        upright = [placed(astronaut, (150 + i, 100), size=400) for i in range(10)]
-        side = [np.ascontiguousarray(np.rot90(image, turn)) for image in upright]
-        assert finder.find(side[:1]) == [()]
-        found = follow(finder, [*side, *side])
-        assert counts(found) == [1] * 20
-        ((face,),) = finder.find(upright[:1])
-        (turned,) = found[0].faces
-        left, top, right, bottom = (round(value) for value in face.box)
-        mask = np.zeros(upright[0].shape[:2], np.uint8)
-        mask[top:bottom, left:right] = 1
-        rows, columns = np.nonzero(np.rot90(mask, turn))
-        assert overlap(turned.box, (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)) > 0.95
+    @pytest.mark.parametrize("turn", [1, 2, 3], ids=["anticlockwise", "upside down", "clockwise"])
+    def test_a_turned_clip_shows_the_faces_that_it_shows_upright(
+        self, finder: FaceFinder, astronaut: np.ndarray, turn: int
+    ) -> None:
+        upright = [placed(astronaut, (150 + i, 100), size=400) for i in range(10)] * 2
+        turned = follow(finder, [np.ascontiguousarray(np.rot90(image, turn)) for image in upright])
+        assert counts(turned) == [1] * 20
+        for image, before, after in zip(upright, follow(finder, upright), turned, strict=True):
+            ((face,), (other,)) = before.faces, after.faces
+            back = _turned_back(other, turn, *image.shape[:2])
+            assert overlap(face.box, back.box) > 0.95
+            np.testing.assert_allclose(back.landmarks, face.landmarks, atol=1)
+
+    @pytest.mark.parametrize("batch_size", [5, 16])
+    def test_someone_who_lies_beside_someone_upright_is_found_the_right_way_round(
+        self, finder: FaceFinder, astronaut: np.ndarray, batch_size: int
+    ) -> None:
+        head = placed(astronaut, (0, 0), size=400)[:200, :200]
+        images = []
+        for i in range(20):
+            image = placed(astronaut, (30 + i, 60), size=400)
+            image[200:400, 350 - i : 550 - i] = np.rot90(head)
+            images.append(image)
+        found = follow(finder, images, batch_size)
+        assert counts(found) == [2] * 20
+        for each in found:
+            upright, lying = sorted(each.faces, key=lambda face: face.box[0])
+            assert abs(roll(upright)) < 25
+            assert abs(roll(lying) + 90) < 25
+
+    def test_a_shot_that_is_turned_between_others_is_found(
+        self, finder: FaceFinder, astronaut: np.ndarray
+    ) -> None:
+        upright = [placed(astronaut, (100 + i, 90), size=400) for i in range(5)]
+        side = [np.ascontiguousarray(np.rot90(image[:, :480], 3)) for image in upright]
+        found = follow(finder, [*upright, *side, *upright])
+        assert counts(found) == [1] * 15
+        assert [round(roll(each.faces[0]) / 90) for each in found] == [0] * 5 + [1] * 5 + [0] * 5
 
     def test_a_single_picture_on_its_side_is_turned(self, finder: FaceFinder, astronaut: np.ndarray) -> None:
         assert counts(follow(finder, [np.ascontiguousarray(np.rot90(astronaut))])) == [1]
@@ -321,7 +369,7 @@ class TestLaws:
         assert {i for i, cut in enumerate(cuts) if cut} <= set(keys)
         assert all(b - a <= redetect for a, b in zip([-1, *keys], keys, strict=False))
 
-    @pytest.mark.parametrize("turn", [0, 1, 3])
+    @pytest.mark.parametrize("turn", [0, 1, 2, 3])
     @given(x=st.integers(0, 39), y=st.integers(0, 29))
     def test_a_point_comes_back_from_a_turn(self, turn: int, x: int, y: int) -> None:
         image = np.zeros((30, 40, 3), np.uint8)
