@@ -6,6 +6,7 @@ import codecs
 import os
 import re
 import stat
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -40,6 +41,8 @@ LISTS = (
 )
 XML_START = re.compile(rb"\s*<(\?xml|!--|!doctype)[^>]*>")
 BEGINNING = 4096  # bytes that tell what a file is
+DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+MOST_FRAMES = 1_000_000_000  # a container that says more is wrong
 LONGEST = 1e8  # seconds; a container that says more is wrong
 MOST_PIXELS = 2**27  # of a frame; 16K has 133 million
 NO_MOVING_PICTURE = (
@@ -144,16 +147,45 @@ def video_info(
     """What the container says, with the width and height at which the first picture is shown."""
     width, height = size
     fps = float(stream.average_rate or stream.guessed_rate or 0)
-    duration = None
-    if stream.duration is not None and stream.time_base is not None:
-        duration = float(stream.duration * stream.time_base)
-    elif container.duration is not None:
-        duration = container.duration / av.time_base
+    duration = _end(container, stream) - beginning(container)
     return VideoInfo(
         path=str(path),
         width=width,
         height=height,
         fps=fps if 0 < fps <= 1000 else None,
-        frame_count=stream.frames if 0 < stream.frames < 1e9 else None,
-        duration=duration if duration is not None and 0 < duration < LONGEST else None,
+        frame_count=_frame_count(container, stream),
+        duration=duration if 0 < duration < LONGEST else None,
     )
+
+
+def beginning(container: InputContainer) -> float:
+    """The timestamp, in seconds, that players show as 0:00: where the first of picture and sound begins."""
+    return (container.start_time or 0) / av.time_base
+
+
+def _end(container: InputContainer, stream: VideoStream) -> float:
+    """The timestamp, in seconds, at which the container says that its video ends; 0 when it does not."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+    if "matroska" in container.format.name:  # counts from 0, wherever the first frame is
+        end = (container.duration or 0) / av.time_base
+        if clock := DURATION_TAG.fullmatch(stream.metadata.get("DURATION", "")):
+            end = sum(float(part) * unit for part, unit in zip(clock.groups(), (3600, 60, 1), strict=True))
+        if end > beginning(container):
+            return end
+    if container.duration is None:
+        return 0
+    return container.duration / av.time_base + beginning(container)
+
+
+def _frame_count(container: InputContainer, stream: VideoStream) -> int | None:
+    """How many frames the container says that its video shows."""
+    count = stream.frames
+    if not 0 < count < MOST_FRAMES:
+        return None
+    rate = stream.average_rate or Fraction(0)
+    shown = float((stream.duration or 0) * (stream.time_base or 0) * rate)
+    if "mov" in container.format.name and len(stream.index_entries) and abs(shown - count) > 0.5:
+        # an edit list may hide some; asking every entry takes a microsecond each
+        count = sum(not entry.is_discard for entry in stream.index_entries)
+    return count

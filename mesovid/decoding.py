@@ -20,7 +20,15 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from mesovid.container import MOST_PIXELS, describe, open_container, video_info, video_stream, video_streams
+from mesovid.container import (
+    MOST_PIXELS,
+    beginning,
+    describe,
+    open_container,
+    video_info,
+    video_stream,
+    video_streams,
+)
 from mesovid.display import Display
 from mesovid.errors import InputError
 from mesovid.records import Frame, Pixels, VideoInfo
@@ -202,12 +210,15 @@ class Video:
         return self._timeline
 
     def _times(self, timeline: Timeline) -> tuple[Times, float]:
-        """When each frame appears, in seconds from the first one, and when the last one disappears."""
+        """When each frame appears, in seconds from the beginning of the file, and when the last one disappears."""
         rate = self._stream.guessed_rate or self._stream.average_rate or Fraction(25)
         if timeline.timestamps is None:
             return np.arange(timeline.count) / float(rate), timeline.count / float(rate)
         tick = float(self._stream.time_base or 1)
-        times: Times = np.multiply(timeline.timestamps - timeline.timestamps[:1], tick, dtype=np.float64)
+        first = round(beginning(self._container) / tick)
+        if len(timeline.timestamps):
+            first = min(first, int(timeline.timestamps[0]))
+        times: Times = np.multiply(timeline.timestamps - first, tick, dtype=np.float64)
         last = float(times[-1]) if len(times) else 0.0
         return times, last + (timeline.last_duration * tick or 1 / float(rate))
 

@@ -16,6 +16,8 @@ Times = npt.NDArray[np.float64]  # seconds
 ROUNDING = 1e-6  # seconds; a frame this much before a wanted time still counts as in time
 LONG_GAP = 10.0  # seconds between wanted frames, from which a key frame near by will do
 NEAR_BY = 0.1  # of the gap
+HOLE = 5.0  # seconds without a new frame that may be a hole in a recording...
+HOLE_STEPS = 10  # ...where they are as many times the usual step
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ def _on_display(times: Times, start: float, end: float, keys: Integers, count: i
     count = min(count, available)
     if not count:
         return np.empty(0, np.int64)
+    times, start, end = _without_holes(times, start, end)
     gap = (end - start) / count
     middles: Times = start + (np.arange(count, dtype=np.float64) + 0.5) * gap
     chosen = np.clip(np.searchsorted(times, middles + ROUNDING, side="right") - 1, 0, available - 1)
@@ -121,6 +124,22 @@ def _on_display(times: Times, start: float, end: float, keys: Integers, count: i
     steps = np.arange(count)
     chosen = np.maximum.accumulate(chosen - steps) + steps
     return np.minimum(chosen, available - count + steps).astype(np.int64)
+
+
+def _without_holes(times: Times, start: float, end: float) -> tuple[Times, float, float]:
+    """Times, start and end on a clock that stands still where a recording has a hole, and before its first frame.
+
+    Parts with a pause between them then get the frames that their own length asks for. Without a hole all stays as it is.
+    """
+    steps = np.diff(times, append=max(end, float(times[-1])))
+    usual = float(np.median(steps))
+    longest = max(HOLE, HOLE_STEPS * usual)
+    if times[0] - start > longest:
+        start = float(times[0])
+    if steps.max() <= longest:
+        return times, start, end
+    ends = times[0] + np.cumsum(np.where(steps > longest, usual, steps))
+    return np.concatenate([times[:1], ends[:-1]]), start, float(ends[-1])
 
 
 def _nearest(values: Times, wanted: Times) -> npt.NDArray[np.intp]:

@@ -262,3 +262,103 @@ def test_frames_too_large_to_hold_are_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match="frames of 12000x12000 px are too large"):
         probe(path)
+
+
+# --- when
+
+
+def with_sound(path: Path, late: float, *, codec: str, sound: str) -> Path:
+    """80 frames at 25 a second that begin `late` seconds after 5 s of sound."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        track = output.add_stream(sound, rate=48000)
+        for index in range(80):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 3 * index, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = index + round(25 * late), Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        for index in range(240):
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+            )
+            silence.rate, silence.pts = 48000, 1024 * index
+            output.mux(track.encode(silence))
+        output.mux(track.encode(None))
+    return path
+
+
+KINDS = {
+    "mp4": ("mpeg4", "aac"),
+    "mkv": ("mpeg4", "aac"),
+    "webm": ("libvpx", "libopus"),
+    "ts": ("mpeg2video", "mp2"),
+}
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("late", [0, 5])
+def test_times_are_those_of_players(tmp_path: Path, suffix: str, late: int) -> None:
+    """A picture that comes after its sound is first seen then, not at 0:00."""
+    codec, sound = KINDS[suffix]
+    path = with_sound(tmp_path / f"clip.{suffix}", late, codec=codec, sound=sound)
+    frames, warnings = frames_of(path, frames=1000)
+    assert [frame.time for frame in frames] == pytest.approx(
+        [late + index / 25 for index in range(80)], abs=0.03
+    )
+    assert probe(path).duration == pytest.approx(late + 3.2, abs=0.06)
+    assert not warnings
+    with sample(path, SampleSettings(start=late + 1.0, frames=1000)) as sampling:
+        assert [frame.index for frame in sampling] == pytest.approx(list(range(25, 80)), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("webm", "libvpx"), ("mkv", "mpeg4"), ("mp4", "mpeg4"), ("ts", "mpeg2video")]
+)
+def test_what_starts_late_as_a_whole_starts_at_0(tmp_path: Path, suffix: str, codec: str) -> None:
+    """As a browser's recording from which the beginning was cut leaves it."""
+    path = clip(tmp_path / f"clip.{suffix}", first=60 * 25, frames=80, codec=codec)
+    frames, warnings = frames_of(path, frames=1000)
+    assert [frame.time for frame in frames] == pytest.approx([index / 25 for index in range(80)], abs=0.002)
+    assert probe(path).duration == pytest.approx(3.2, abs=0.01)
+    assert not warnings
+
+
+def test_joined_parts_of_a_recording_are_all_looked_at(tmp_path: Path) -> None:
+    parts = [
+        clip(tmp_path / f"{first}.ts", first=first * 25, frames=80, codec="mpeg2video") for first in (0, 600)
+    ]
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames, _ = frames_of(path, frames=32)
+    assert len(frames) == 32
+    assert 12 <= sum(frame.time < 300 for frame in frames) <= 20
+
+
+def test_a_hole_in_a_file_takes_no_samples(tmp_path: Path) -> None:
+    path = tmp_path / "hole.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in [*range(80), *range(80 + 600 * 25, 160 + 600 * 25)]:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 60, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    frames, _ = frames_of(path, frames=32)
+    assert len(frames) == 32
+    assert 12 <= sum(frame.time < 300 for frame in frames) <= 20
+
+
+def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path: Path) -> None:
+    whole, cut = clip(tmp_path / "whole.mp4", frames=30), tmp_path / "cut.mp4"
+    with av.open(str(whole)) as source, av.open(str(cut), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None and packet.pts is not None:
+                packet.pts -= int(7 / 25 / packet.time_base)
+                packet.dts -= int(7 / 25 / packet.time_base)
+                packet.stream = stream
+                output.mux(packet)
+    assert probe(whole).frame_count == len(frames_of(whole, frames=100)[0]) == 30
+    assert probe(cut).frame_count == len(frames_of(cut, frames=100)[0]) == 23

@@ -79,7 +79,42 @@ def test_far_apart_a_key_frame_near_by_is_taken(count: int, key_gap: int, second
 
 def test_a_frame_that_stays_long_does_not_cost_samples() -> None:
     times = np.array([0.0, 0.1, 0.2, 0.3, 9.0, 9.1])  # a slide stands for 8.7 s
-    assert choose(times, 9.2, NO_KEYS, SampleSettings(frames=4)).tolist() == [2, 3, 4, 5]
+    assert choose(times, 9.2, NO_KEYS, SampleSettings(frames=4)).tolist() == [0, 2, 3, 5]
+
+
+@given(
+    st.lists(st.integers(20, 200), min_size=2, max_size=4),
+    st.lists(st.floats(5.1, 5000), min_size=4, max_size=4),
+    st.integers(4, 12),
+)
+def test_parts_get_frames_by_their_length_whatever_lies_between(
+    lengths: list[int], holes: list[float], each: int
+) -> None:
+    steps = np.concatenate(
+        [[*[0.04] * (length - 1), hole] for length, hole in zip(lengths, holes, strict=False)]
+    )
+    times, _ = times_of(steps.tolist())
+    settings = SampleSettings(frames=each * len(lengths))
+    chosen = choose(times, float(times[-1]) + 0.04, NO_KEYS, settings)
+    parts = np.searchsorted(np.cumsum(lengths), chosen, side="right")
+    expected = np.array(lengths) / sum(lengths) * len(chosen)
+    assert np.all(np.abs(np.bincount(parts, minlength=len(lengths)) - expected) <= 1)
+
+
+@given(st.integers(2, 300), st.integers(1, 40), st.floats(5.1, 5000))
+def test_time_before_the_first_frame_takes_no_samples(frames: int, count: int, late: float) -> None:
+    times = np.arange(frames) / 25
+    settings = SampleSettings(frames=count)
+    chosen = choose(times + late, late + frames / 25, NO_KEYS, settings)
+    # rounding may take a neighbour
+    assert np.all(np.abs(chosen - choose(times, frames / 25, NO_KEYS, settings)) <= 1)
+
+
+def test_a_slow_recording_has_no_holes() -> None:
+    """A frame each half minute is a time lapse; the one hole in it still is one."""
+    times = np.concatenate([np.arange(60) * 30.0, 60 * 30.0 + 100_000 + np.arange(60) * 30.0])
+    chosen = choose(times, float(times[-1]) + 30, NO_KEYS, SampleSettings(frames=12))
+    assert np.count_nonzero(chosen < 60) in (6, 7)
 
 
 @pytest.mark.parametrize("settings", [SampleSettings(start=5), SampleSettings(start=0.42, end=0.44)])
