@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import cv2
@@ -123,6 +125,36 @@ def test_a_linked_class_elsewhere_is_told_until_it_is_followed(tmp_path: Path, m
         assert followed.exit_code == 0, (command, followed.output, followed.exception)
     dataset = read_dataset(root, Options(follow_links=True))
     assert [crop.file for crop in dataset.crops] == ["fake/3.png", "real/1.png", "real/2.png"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels"),
+    [
+        (["real", "spoof"], ["spoof=fake"]),
+        (["real/1.png", "real/2.png", "spoof/3.png"], ["spoof=fake"]),
+        ([""], ["spoof=fake"]),
+        (["real", "spoof"], ["real=fake", "spoof=real"]),
+    ],
+)
+def test_predict_takes_labels_by_hand_for_any_input(
+    tmp_path: Path, model: Path, inputs: list[str], labels: list[str]
+) -> None:
+    root = write_files(tmp_path / "set", ["real/1.png", "real/2.png", "spoof/3.png"], picture)
+    words = [word for label in labels for word in ("--label", label)]
+    faces = [str(root / name) for name in inputs]
+    result = CliRunner().invoke(cli, ["predict", str(model), *faces, *words, "--format", "csv"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    truth = {Path(row["path"]).name: row["truth"] for row in csv.DictReader(io.StringIO(result.stdout))}
+    turned = labels[0] == "real=fake"
+    assert truth == {
+        "1.png": "fake" if turned else "real",
+        "2.png": "fake" if turned else "real",
+        "3.png": "real" if turned else "fake",
+    }
+    everything = CliRunner().invoke(
+        cli, ["predict", str(model), *faces, "--label", "fake", "--format", "csv"]
+    )
+    assert everything.stdout.count(",fake,\n") == 3
 
 
 def test_predict_takes_a_datasets_labels_from_its_class_folders(tmp_path: Path, model: Path) -> None:

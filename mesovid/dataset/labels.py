@@ -66,7 +66,7 @@ def label_of(name: object, extra: Mapping[str, str] | None = None) -> str | None
     for real, DFDC writes 1 for fake.
     """
     for known, label in (extra or {}).items():
-        if is_called(name, known):
+        if known and is_called(name, known):
             return label
     word = plain(name)
     if word in REAL_NAMES:

@@ -12,7 +12,7 @@ from pathlib import Path
 from sklearn import metrics as sk
 
 from mesovid.dataset.classes import Classes
-from mesovid.dataset.labels import FAKE, REAL, SKIP, hint, is_called, label_of
+from mesovid.dataset.labels import EVERYTHING, FAKE, REAL, SKIP, hint, is_called, label_of
 from mesovid.dataset.manifest import CARD, read_card
 from mesovid.dataset.sources import Options, Problem, refuse_unused, told
 from mesovid.errors import InputError, SettingsError
@@ -71,8 +71,7 @@ def find_faces(
                 else _by_folders(path, files, options, problems, used)
             )
         elif os.path.exists(path):
-            label = label_of(path.parent.name, options.labels)
-            used |= {given for given in options.labels if given and is_called(path.parent.name, given)}
+            label = _by_name(path.absolute().parent, options, used)
             found += [(path, label)] if label != SKIP else []
         else:
             raise InputError(f"no file or folder {path}")
@@ -89,7 +88,8 @@ def _by_folders(
     folders = {file: classes.at(place) for file, place in places.items()}
     used |= classes.used
     if not any(folder.label for folder in folders.values()):
-        return [(root / file, label_of(root.resolve().name, options.labels)) for file in files]
+        label = _by_name(Path(os.path.abspath(root)), options, used)
+        return [(root / file, label) for file in files if label != SKIP]
     unknown = Counter(folder.folder for folder in folders.values() if folder.label is None)
     for folder, count in sorted(unknown.items()):
         why = f"{count} {'face' if count == 1 else 'faces'} of unknown label, in no report"
@@ -129,6 +129,15 @@ def report(predictions: Sequence[Prediction], threshold: float) -> str | None:
     text = sk.classification_report(truth, called, labels=[REAL, FAKE], digits=3, zero_division=0)
     area = sk.roc_auc_score([t == FAKE for t in truth], [p.fake_probability for p in known])
     return f"{text.rstrip()}\n\n{'AUC':>12}{area:43.3f}"
+
+
+def _by_name(folder: Path, options: Options, used: set[str]) -> str | None:
+    """The label that a folder's own name means, or that everything is to have."""
+    if EVERYTHING in options.labels:
+        used.add(EVERYTHING)
+        return options.labels[EVERYTHING]
+    used |= {given for given in options.labels if is_called(folder.name, given)}
+    return label_of(folder.name, options.labels)
 
 
 def _of_dataset(file: Path, dataset: Path) -> str | None:
