@@ -74,6 +74,11 @@ class Video:
         # of the garbage collector, which hardly runs in a program of few and large objects
         self._packets = iter(())
 
+    @property
+    def doubt(self) -> str | None:
+        """Why the frames given so far do not look as they should; None when they do."""
+        return self._display.doubt
+
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]:
         """The chosen frames; notes in `warnings` what could not be read."""
         warnings += self._other_streams()

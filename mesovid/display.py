@@ -1,4 +1,4 @@
-"""Decoded pictures as a player shows them: the right way round, with square pixels, in RGB."""
+"""Decoded pictures as a player shows them: the right way round, with square pixels, progressive, in SDR, in RGB."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import numpy.typing as npt
 from av.filter import Graph
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from mesovid import tones
 from mesovid.errors import InputError
+from mesovid.fields import Separator, woven
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
 
+RGB = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # (height, width, 3)
 Orientation = tuple[
     bool, bool, bool
 ]  # rows become columns; then left and right change sides; then top and bottom
 
+FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 EXIF = 31  # AV_FRAME_DATA_EXIF
 AS_STORED = (False, False, False)
 MATRICES = frozenset(
     [0, 1, 2, 4, 5, 6, 7, 9]
 )  # of Y'CbCr to RGB, by their numbers in H.273, that swscale knows
-UNSPECIFIED = 2
+UNSPECIFIED, YCGCO, BT2020, BT2020_CONSTANT = 2, 8, 9, 10
+STRANGE_MATRICES = range(BT2020_CONSTANT, 18)  # defined, but of colours that are rarely stored so
 LEAST_ASPECT, MOST_ASPECT = Fraction(1, 4), Fraction(4)  # of pixels; anamorphic video has 1:2 to 35:12
 NEARLY_SQUARE = Fraction(1, 100)  # from 1: resampling would cost more detail than it would put right
 SIZES_NAMED = 4
@@ -40,8 +46,12 @@ class Display:
     def __init__(self, first: VideoFrame) -> None:
         self._orientation = orientation(first) or AS_STORED
         self._reformatter = VideoReformatter()
+        self._separator = Separator()
+        self._tone_maps: dict[tuple[int, int], tones.ToneMap] = {}  # by transfer characteristic and primaries
         self._sizes: list[tuple[int, int]] = []  # width, height of the pictures shown; each change once
         self._absurd: Fraction | None = None  # a pixel aspect that was not believed
+        self._combed = 0  # pictures of two fields that differ
+        self.doubt: str | None = None  # why the pictures cannot be relied on
 
     def size(self, picture: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
         """Width and height of a picture on display; `aspect` is the width of its pixels over their height."""
@@ -52,7 +62,7 @@ class Display:
     def image(self, picture: VideoFrame, aspect: Fraction | None) -> Pixels:
         """The picture upright, (height, width, 3) RGB. InputError when its pixel format is not known here."""
         try:
-            image = self._rgb(picture)
+            image = self._in_sdr(picture)
         except av.FFmpegError as error:
             raise InputError(f"pictures stored as {picture.format.name} cannot be shown") from error
         if aspect and not LEAST_ASPECT <= aspect <= MOST_ASPECT:
@@ -69,7 +79,7 @@ class Display:
     def forget(self) -> None:
         """Begin anew with what `warnings` tells."""
         self._sizes.clear()
-        self._absurd = None
+        self._absurd, self._combed, self.doubt = None, 0, None
 
     def warnings(self) -> Iterator[str]:
         """What was odd about the pictures shown so far, a sentence each."""
@@ -77,16 +87,69 @@ class Display:
             sizes = [f"{width}x{height}" for width, height in self._sizes[:SIZES_NAMED]]
             more = ["and so on"] * (len(self._sizes) > SIZES_NAMED)
             yield f"the video changes its size: {', '.join(sizes + more)}"
+        for transfer, _ in self._tone_maps:
+            if transfer in tones.TRANSFERS:
+                yield f"the video is in {tones.TRANSFERS[transfer][0]}; its tones are mapped to SDR, as players do"
+        if self._combed:
+            yield f"{self._combed} frames are interlaced: what moves in them is shown by one of their two fields"
+        if self.doubt is not None:
+            yield self.doubt
         if self._absurd is not None:
             ratio = f"{self._absurd.numerator}:{self._absurd.denominator}"
             yield f"the video says that its pixels are {ratio} wide; they are taken for square ones"
 
-    def _rgb(self, picture: VideoFrame) -> Pixels:
-        """The picture as stored."""
-        if picture.colorspace not in MATRICES:
-            picture.colorspace = UNSPECIFIED
-        rgb = self._reformatter.reformat(picture, picture.width, picture.height, "rgb24", threads=1)
-        return np.asarray(rgb.to_ndarray(), np.uint8)
+    def _in_sdr(self, picture: VideoFrame) -> Pixels:
+        """The picture as stored, but for its tones."""
+        key = picture.color_trc, picture.color_primaries
+        # of CIE XYZ FFmpeg makes sRGB on its own
+        if not tones.wanted(*key) or picture.format.name.startswith("xyz"):
+            return np.asarray(self._progressive(picture, "rgb24"), np.uint8)
+        if key not in self._tone_maps:
+            self._tone_maps[key] = tones.ToneMap(*key)
+        return self._tone_maps[key](np.asarray(self._progressive(picture, "rgb48le"), np.uint16))
+
+    def _progressive(self, picture: VideoFrame, pixels: str) -> RGB:
+        if not picture.interlaced_frame:
+            return self._rgb(picture, pixels)
+        if picture.height % 4:  # no two fields of 4:2:0
+            whole = self._rgb(picture, pixels)
+            upper, lower = whole[0::2], whole[1::2]
+        else:
+            upper, lower = (self._rgb(field, pixels) for field in self._separator(picture))
+        image, combed = woven(upper, lower)
+        self._combed += combed
+        return image
+
+    def _rgb(self, picture: VideoFrame, pixels: str) -> RGB:
+        """The picture in RGB of 8 or 16 bits."""
+        matrix = picture.colorspace
+        if matrix not in MATRICES:
+            picture.colorspace = BT2020 if matrix == BT2020_CONSTANT else UNSPECIFIED
+            if matrix == YCGCO and not picture.format.is_rgb:
+                return self._of_ycgco(picture, pixels)
+            if matrix in STRANGE_MATRICES and not picture.format.is_rgb:
+                self.doubt = (
+                    f"its colours are stored by matrix {matrix} of H.273, which mesovid cannot convert"
+                )
+        rgb = self._reformatter.reformat(picture, picture.width, picture.height, pixels, threads=1)
+        array = rgb.to_ndarray()
+        return np.asarray(array, np.uint8) if pixels == "rgb24" else np.asarray(array, np.uint16)
+
+    def _of_ycgco(self, picture: VideoFrame, pixels: str) -> RGB:
+        """What swscale cannot do: luma, green and orange differences, as screen recorders store them."""
+        full = picture.color_range
+        planes = self._reformatter.reformat(
+            picture, format="yuv444p16le", src_color_range=full, dst_color_range=full, threads=1
+        ).to_ndarray(channel_last=True)
+        values = planes.astype(np.float32) - (0, 32768, 32768)
+        if full != FULL_RANGE:
+            values = (values - (4096, 0, 0)) * np.float32(65535 / 256) / (219, 224, 224)
+        luma, green, orange = np.moveaxis(values, 2, 0)
+        image = np.stack([luma - green + orange, luma + green, luma - green - orange], axis=2)
+        image = np.clip(image, 0, 65535)
+        if pixels == "rgb24":
+            return np.asarray(np.rint(image / 257), np.uint8)
+        return np.asarray(np.rint(image), np.uint16)
 
 
 def orientation(picture: VideoFrame) -> Orientation | None:

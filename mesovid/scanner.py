@@ -19,7 +19,7 @@ from mesovid.models.classifier import Classifier, load_model
 from mesovid.people import PeopleLinker
 from mesovid.records import Crop, FaceScore, Frame, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, Geometry, RuntimeSettings, SampleSettings, ScanSettings
-from mesovid.verdict import Rule, judge
+from mesovid.verdict import Rule, doubted, judge
 from mesovid.video import Sampling, prefetch, sample
 
 DEFAULT_MODEL: str = ScanSettings().model
@@ -98,6 +98,7 @@ def scan_video(
                 on_crops(str(path), batch, new)
     model = classifier.ref
     judgement = judge(scores, rule_of(classifier.card, options.scan, is_picture(path)))
+    verdict = judgement.verdict if sampling.doubt is None else doubted(judgement.verdict, sampling.doubt)
     if options.scan.threshold is not None:
         model = replace(model, threshold=options.scan.threshold)
     return Scan(
@@ -108,7 +109,7 @@ def scan_video(
         scores=tuple(scores),
         people=judgement.people,
         segments=judgement.segments,
-        verdict=judgement.verdict,
+        verdict=verdict,
         seconds=watch.seconds | {"total": time.perf_counter() - began},
         warnings=tuple(sampling.warnings),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -56,6 +56,13 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
     else:
         verdict = _verdict(scores, people, rule)
     return Judgement(verdict, people, _segments(scores, rule))
+
+
+def doubted(verdict: Verdict, doubt: str) -> Verdict:
+    """The verdict on a video whose frames cannot be relied on: `doubt` says why."""
+    if verdict.label is None:
+        return verdict
+    return replace(verdict, label="uncertain", reason=f"{doubt}, so that its score means little")
 
 
 def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> Verdict:

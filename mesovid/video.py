@@ -52,6 +52,11 @@ class Sampling:
         self.info = self._source.info
         self.warnings = []
 
+    @property
+    def doubt(self) -> str | None:
+        """Once the iteration has ended: why no verdict can rest on the frames, or None."""
+        return self._source.doubt
+
     def __enter__(self) -> Self:
         return self
 
@@ -117,6 +122,9 @@ class _Source(Protocol):
 
     info: VideoInfo
 
+    @property
+    def doubt(self) -> str | None: ...
+
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]: ...
 
     def close(self) -> None: ...
@@ -124,6 +132,8 @@ class _Source(Protocol):
 
 class _Picture:
     """A still picture as a video of one frame."""
+
+    doubt = None
 
     def __init__(self, path: Path) -> None:
         self._image = read_picture(path)
