@@ -65,6 +65,7 @@ def woven(upper: Rows, lower: Rows) -> tuple[Rows, bool]:
     ]  # the upper field's row under each of the lower's
     above = upper[: len(lower)]
     differs = _differs(above, below, lower)
+    differs[len(upper) - 1 :] = False  # there is no row below
     if differs.mean() < COMBED:
         return whole, False
     weight = cv2.dilate(differs.astype(np.float32), np.ones(SPREAD[::-1], np.uint8))

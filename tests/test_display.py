@@ -295,3 +295,47 @@ def test_each_picture_has_its_own_pixel_aspect(tmp_path: Path) -> None:
     frames, warnings = shown(path)
     assert [frame.image.shape[1] for frame in frames] == [128] * 5 + [192] * 5
     assert warnings == ["the video changes its size: 128x64, 192x64"]
+
+
+# --- colours
+
+
+def of_matrix(path: Path, planes: np.ndarray, matrix: int, value_range: int) -> Path:
+    """A clip of one picture, of which the Y', Cb and Cr are given as they are (height, width, 3)."""
+    with av.open(str(path), "w") as output:
+        options = {"x264-params": "qp=0:log-level=none"}
+        stream = output.add_stream("libx264", rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = *planes.shape[:2], "yuv444p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = matrix, value_range
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(planes.transpose(2, 0, 1)), format="yuv444p")
+        frame.colorspace, frame.color_range = matrix, value_range
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("value_range", [1, 2], ids=["limited", "full"])
+def test_the_colours_of_screen_recorders(tmp_path: Path, value_range: int) -> None:
+    """YCgCo, by the formulas of H.273, which swscale does not know."""
+    rgb = np.array([[200, 150, 120], [30, 90, 40], [255, 255, 255], [60, 60, 160]], float).repeat(16, 0)[None]
+    red, green, blue = np.moveaxis(rgb.repeat(64, 0), 2, 0) / 255
+    luma, cg, co = green / 2 + (red + blue) / 4, green / 2 - (red + blue) / 4, (red - blue) / 2
+    planes = [16 + 219 * luma, 128 + 224 * cg, 128 + 224 * co]
+    if value_range == 2:
+        planes = [255 * luma, 128 + 255 * cg, 128 + 255 * co]
+    values = np.rint(np.stack(planes, axis=2)).clip(0, 255).astype(np.uint8)
+    (frame,), warnings = shown(of_matrix(tmp_path / "clip.mp4", values, 8, value_range))
+    assert not warnings
+    np.testing.assert_allclose(frame.image[0], rgb[0], atol=3)
+
+
+def test_colours_that_cannot_be_converted_leave_a_doubt(tmp_path: Path) -> None:
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    doubts = {}
+    for matrix in (1, 3, 10, 14):
+        with sample(of_matrix(tmp_path / "clip.mp4", grey, matrix, 1), ALL) as sampling:
+            (frame,) = sampling
+        assert np.abs(frame.image.astype(int) - 130).max() < 3
+        doubts[matrix] = sampling.doubt
+        assert sampling.warnings == ([sampling.doubt] if sampling.doubt else [])
+    assert [matrix for matrix, doubt in doubts.items() if doubt] == [10, 14]

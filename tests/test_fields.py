@@ -86,7 +86,11 @@ def test_fields_are_every_other_row_with_its_colour(pixels: str) -> None:
         rows = np.zeros((target.height, target.line_size), np.uint8)
         for parity, source in enumerate(sources):
             values = np.frombuffer(source, np.uint8).reshape(source.height, source.line_size)
-            rows[parity::2] = values[:, : target.line_size] if values.shape[1] >= target.line_size else np.pad(values, ((0, 0), (0, target.line_size - values.shape[1])))
+            rows[parity::2] = (
+                values[:, : target.line_size]
+                if values.shape[1] >= target.line_size
+                else np.pad(values, ((0, 0), (0, target.line_size - values.shape[1])))
+            )
         target.update(rows.tobytes())
     for field, colour in zip(separator(frame), ((200, 40, 40), (40, 40, 200)), strict=True):
         image = field.to_ndarray(format="rgb24")

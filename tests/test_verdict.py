@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesovid.records import Face, FaceScore
-from mesovid.verdict import AGGREGATES, Rule, aggregate, judge
+from mesovid.verdict import AGGREGATES, Rule, aggregate, doubted, judge
 
 RULE = Rule(threshold=0.5, band=(0.4, 0.6))
 FACE = Face((0, 0, 50, 50), 0.99, np.zeros((5, 2), np.float32))
@@ -31,6 +31,19 @@ def test_one_person_is_judged_by_the_mean(values: tuple[float, ...], label: str)
     verdict = judge(scores(*values), RULE).verdict
     assert (verdict.status, verdict.label) == ("ok", label)
     assert verdict.fake_probability == pytest.approx(np.mean(values))
+
+
+def test_frames_that_cannot_be_relied_on_are_uncertain() -> None:
+    sure = judge(scores(0.9, 0.9, 0.9), RULE).verdict
+    verdict = doubted(sure, "its colours are stored strangely")
+    assert (verdict.status, verdict.label, verdict.fake_probability) == (
+        "ok",
+        "uncertain",
+        sure.fake_probability,
+    )
+    assert verdict.reason == "its colours are stored strangely, so that its score means little"
+    none = judge([], RULE).verdict
+    assert doubted(none, "its colours are stored strangely") == none
 
 
 def test_one_fake_among_real_people_is_not_diluted() -> None:
