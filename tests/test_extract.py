@@ -192,7 +192,7 @@ def test_interrupted_it_stops_at_once_and_says_how_to_go_on(
 
 
 @pytest.mark.parametrize(
-    "leftover", [".manifest.jsonl.123.tmp", ".extract/stage-7/1.png", ".extract/.plan.json.9.tmp"]
+    "leftover", [".mesovid-12ab34cd.jsonl", ".extract/stage-7/1.png", ".extract/.mesovid-12ab34cd.json"]
 )
 def test_leftovers_of_a_kill_go_away(tmp_path: Path, clip: ClipWriter, leftover: str) -> None:
     root = write_files(tmp_path / "set", ["real/a.png"], clip)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections import Counter
@@ -19,6 +18,7 @@ from mesovid.dataset.manifest import CropEntry
 from mesovid.dataset.sources import Source, is_key
 from mesovid.errors import InputError, MesovidError
 from mesovid.faces import FaceFinder
+from mesovid.files import FULL_DISK
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.people import PeopleLinker
@@ -31,7 +31,6 @@ PICTURES = 32  # pictures that make up one job
 BORDER = 0.5  # of a picture's longer side: grey around a picture in which no face was found, for faces cropped tightly
 GREY = (128, 128, 128)
 THUMBNAIL = 32  # px, side at which near-duplicates are compared
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Status = Literal["ok", "skipped", "failed"]  # skipped: looked at, and no crop was fit
 Shot = int

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mesovid.dataset.cutter import FULL_DISK, PICTURES, CutSettings, Cutter, Job, Result, failed
+from mesovid.dataset.cutter import PICTURES, CutSettings, Cutter, Job, Result, failed
 from mesovid.dataset.journal import WORK, Journal, plan_of, write_results
 from mesovid.dataset.labels import FAKE, REAL
 from mesovid.dataset.layouts import Gathered
@@ -19,6 +19,7 @@ from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset, write_car
 from mesovid.dataset.sources import Problem, Source
 from mesovid.dataset.splits import OWN_SPLITS, Leak, assign, leaks, parse_ratio
 from mesovid.errors import DatasetError
+from mesovid.files import FULL_DISK
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.pool import Crash, run

@@ -27,10 +27,10 @@ from mesovid.dataset.manifest import (
     read_card,
     read_manifest,
     to_line,
-    write_atomically,
 )
 from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError
+from mesovid.files import remove_leftovers, write_whole
 
 WORK = ".extract"
 VIDEOS = "videos.jsonl"  # a line a video: what became of it
@@ -65,11 +65,10 @@ class Journal:
         self._take_lock()
         for stage in self.work.glob("stage-*"):
             shutil.rmtree(stage, ignore_errors=True)
-        for folder in (self.root, self.work):  # what a kill left in the middle of `write_atomically`
-            for temporary in folder.glob(".*.tmp"):
-                temporary.unlink(missing_ok=True)
+        for folder in (self.root, self.work):  # what a kill left in the middle of `write_whole`
+            remove_leftovers(folder)
         if not (self.work / "plan.json").is_file():
-            write_atomically(self.work / "plan.json", json.dumps(plan, indent=1).encode())
+            write_whole(self.work / "plan.json", json.dumps(plan, indent=1).encode())
         journal = self.work / "journal.jsonl"
         for line in _whole_lines(journal):
             for values in json.loads(line):
@@ -129,7 +128,7 @@ def write_results(root: Path, results: Iterable[Result]) -> None:
     for result in sorted(results, key=lambda result: result.video):
         values = _to_json(result) | {"crops": len(result.crops)}
         lines.append(json.dumps(values, ensure_ascii=False) + "\n")
-    write_atomically(root / VIDEOS, "".join(lines).encode(errors=ESCAPE))
+    write_whole(root / VIDEOS, "".join(lines).encode(errors=ESCAPE))
 
 
 def read_results(root: Path) -> dict[str, Result]:

@@ -21,6 +21,7 @@ from mesovid.dataset import class_folders, tables
 from mesovid.dataset.labels import FAKE, REAL
 from mesovid.dataset.sources import NotThisLayoutError, Options, Problem, Source, is_key, refuse_unused, told
 from mesovid.errors import DatasetError, SettingsError
+from mesovid.files import write_whole
 from mesovid.media import PICTURE_SUFFIXES, is_picture
 from mesovid.records import Box
 from mesovid.settings import Geometry
@@ -148,7 +149,7 @@ def digest(dataset: Dataset) -> str:
 def write_manifest(root: Path, crops: Iterable[CropEntry]) -> None:
     """Write `manifest.jsonl`, sorted by file, in one step."""
     lines = [to_line(crop) + "\n" for crop in sorted(crops, key=lambda crop: crop.file)]
-    write_atomically(root / MANIFEST, "".join(lines).encode(errors=ESCAPE))
+    write_whole(root / MANIFEST, "".join(lines).encode(errors=ESCAPE))
 
 
 def write_card(
@@ -169,9 +170,7 @@ def write_card(
         "counts": counts(crops),
         **further,
     }
-    write_atomically(
-        root / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(errors=ESCAPE)
-    )
+    write_whole(root / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(errors=ESCAPE))
 
 
 def read_card(root: Path) -> dict[str, Any]:
@@ -311,13 +310,3 @@ def _bare_crop(source: Source, file: str, frame: int) -> CropEntry:
         original=source.original,
         group=source.group,
     )
-
-
-def write_atomically(file: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whenever the process dies."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)

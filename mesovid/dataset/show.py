@@ -10,9 +10,10 @@ import numpy as np
 
 from mesovid.dataset.cutter import Result
 from mesovid.dataset.journal import VIDEOS
-from mesovid.dataset.manifest import CARD, CropEntry, Dataset, counts, write_atomically
+from mesovid.dataset.manifest import CARD, CropEntry, Dataset, counts
 from mesovid.dataset.sources import Problem
 from mesovid.errors import DatasetError, InputError
+from mesovid.files import write_whole
 from mesovid.names import shown
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
@@ -75,7 +76,7 @@ def write_sheet(dataset: Dataset, file: str | Path, columns: int = 10, rows_each
     sheet = cv2.cvtColor(contact_sheet(dataset, columns, rows_each), cv2.COLOR_RGB2BGR)
     ok, content = cv2.imencode(".png", sheet)
     try:
-        write_atomically(Path(file), content.tobytes() if ok else b"")
+        write_whole(Path(file), content.tobytes() if ok else b"")
     except OSError as error:
         raise DatasetError(f"cannot write {file}: {error.strerror}") from error
 

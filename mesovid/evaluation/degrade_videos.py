@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mesovid.dataset.manifest import write_atomically
 from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError, InputError, SettingsError
 from mesovid.evaluation.degrade import KINDS, Degradation, import_av, parse
+from mesovid.files import write_whole
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.pool import Crash, run
@@ -164,7 +164,7 @@ def _mark(folder: Path, damage: str) -> None:
             f"{folder} is not empty and holds no copies made by mesovid degrade; name a new folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(mark, json.dumps({"damage": damage}).encode())
+    write_whole(mark, json.dumps({"damage": damage}).encode())
 
 
 def _write_manifest(folder: Path, sources: Sequence[Source]) -> None:
@@ -174,4 +174,4 @@ def _write_manifest(folder: Path, sources: Sequence[Source]) -> None:
     for source in sources:
         about = {name: getattr(source, name) or "" for name in _COLUMNS[1:]}
         writer.writerow({"file": f"{source.video}.mp4", **about})
-    write_atomically(folder / "manifest.csv", stream.getvalue().encode(errors="surrogateescape"))
+    write_whole(folder / "manifest.csv", stream.getvalue().encode(errors="surrogateescape"))

@@ -10,12 +10,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mesovid.dataset.manifest import write_atomically
 from mesovid.errors import InputError
 from mesovid.evaluation.evaluate import ALL_FAKES, Evaluation
 from mesovid.evaluation.metrics import Difference, Estimate
 from mesovid.evaluation.results import to_json
 from mesovid.evaluation.tables import UNKNOWN, difference, estimate
+from mesovid.files import write_whole
 from mesovid.report.table import Table, markdown_table
 
 SCHEMA = 1
@@ -51,8 +51,8 @@ def add(file: Path, title: str, evaluation: Evaluation) -> None:
             entries.append(new)
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"schema": SCHEMA, "entries": entries}, indent=1, ensure_ascii=False)
-    write_atomically(data, (text + "\n").encode())
-    write_atomically(file, to_markdown(entries, data.name).encode())
+    write_whole(data, (text + "\n").encode())
+    write_whole(file, to_markdown(entries, data.name).encode())
 
 
 def to_markdown(entries: list[Entry], data: str) -> str:
