@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -89,9 +89,7 @@ class Video:
             raise InputError(f"{self._path}: no frame {_part(settings)}; the video lasts {duration:.2f} s")
         if timeline.timestamps is None:
             warnings.append("the stream has no usable timestamps; times assume a constant frame rate")
-            pictures = self._in_order(chosen)
-        else:
-            pictures = self._by_time(timeline, timeline.timestamps, chosen)
+        pictures = self._pictures(timeline, chosen)
         self._display.forget()
         given = repaired = self._errors = 0
         for index, picture in pictures:
@@ -104,6 +102,20 @@ class Video:
             )
         warnings += self._display.warnings()
         warnings += _shortcomings(self.info, duration, given, len(chosen), self._errors, repaired)
+
+    def frames_at(self, indices: Sequence[int]) -> Iterator[Frame]:
+        """The frames with these numbers, in ascending order, but for those that are not there or cannot be decoded."""
+        timeline = self._read_timeline()
+        times, _ = self._times(timeline)
+        wanted = sorted({index for index in indices if 0 <= index < len(times)})
+        for index, picture in self._pictures(timeline, np.array(wanted, np.int64)):
+            if index in wanted:  # in place of a damaged one its next comes
+                yield Frame(index, float(times[index]), self._image(picture))
+
+    def _pictures(self, timeline: Timeline, chosen: Integers) -> Iterator[tuple[int, VideoFrame]]:
+        if timeline.timestamps is None:
+            return self._in_order(chosen)
+        return self._by_time(timeline, timeline.timestamps, chosen)
 
     def _image(self, picture: VideoFrame) -> Pixels:
         try:

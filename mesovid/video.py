@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -32,6 +33,17 @@ def sample(path: str | Path, settings: SampleSettings) -> Sampling:
     fewer, each comes once. A picture is a video of one frame.
     """
     return Sampling(Path(path), settings)
+
+
+def frames_at(path: str | Path, indices: Sequence[int]) -> Iterator[Frame]:
+    """The frames of a video with these numbers, as `sample` counts them, but for those that are not there; 0 is a picture's.
+
+    Ascending, each once; no more is decoded than they need. InputError when the file cannot be read.
+    """
+    place = Path(path)
+    check_file(place)
+    with closing(_Picture(place) if is_picture(place) else Video(place)) as source:
+        yield from source.frames_at(indices)
 
 
 class Sampling:
@@ -142,6 +154,10 @@ class _Picture:
 
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]:
         yield Frame(0, 0.0, self._image)
+
+    def frames_at(self, indices: Sequence[int]) -> Iterator[Frame]:
+        if 0 in indices:
+            yield Frame(0, 0.0, self._image)
 
     def close(self) -> None:
         pass

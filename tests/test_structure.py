@@ -23,7 +23,7 @@ LAYERS = (
     ("faces", "models", "report"),
     ("dataset", "recipes", "scanner"),
     ("evaluation", "explain"),
-    ("training", "batch"),
+    ("training", "batch", "evidence"),
     ("serve",),
     ("cli",),
 )

@@ -1,0 +1,145 @@
+"""The faces that a page shows: the most and the least suspicious of each person, kept during a scan or cut out anew later."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mesovid.align import align
+from mesovid.errors import InputError
+from mesovid.opencv import cv2
+from mesovid.people import side
+from mesovid.records import Crop, FaceScore, Pixels, Scan
+from mesovid.report.facts import ShownFace
+from mesovid.report.maps import overlay
+from mesovid.report.page import FACE, MOST_LANES
+from mesovid.settings import Geometry
+from mesovid.video import frames_at
+
+MOST, LEAST = 4, 2  # suspicious faces of each person that are shown
+KEPT_PEOPLE = 2 * MOST_LANES  # people whose faces are kept in memory while a clip is scanned, 1.2 MB each
+QUALITY = 85  # of a JPEG
+SAME_TIME = 0.002  # s; a recorded time is rounded to 0.001
+
+Item = TypeVar("Item")
+# from a crop to cells (rows, columns) that add up to its logit; above 0 speaks for fake
+Splitter = Callable[[Pixels], npt.NDArray[np.float64] | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CutFace:
+    """A scored face with the pixels that were judged."""
+
+    score: FaceScore
+    pixels: Pixels  # (size, size, 3) RGB
+
+
+class FaceKeeper:
+    """Sees the faces of a scan go by (`on_crops`) and keeps those worth showing, however long the clip is."""
+
+    def __init__(self, smallest_face: float | None = None) -> None:
+        self._smallest_face = smallest_face or 0.0  # px; whose faces are smaller are shown after the others
+        self._path = ""
+        self._people: dict[int, _Kept[CutFace]] = {}
+
+    def __call__(self, path: str, crops: Sequence[Crop], scores: Sequence[FaceScore]) -> None:
+        if path != self._path:
+            self._path, self._people = path, {}
+        for crop, score in zip(crops, scores, strict=True):
+            self._people.setdefault(score.person, _Kept()).add(score, CutFace(score, crop.pixels))
+        if len(self._people) > KEPT_PEOPLE:
+            self._people = dict(_ranked(self._people, self._smallest_face)[:MOST_LANES])
+
+    def take(self, path: str) -> list[CutFace]:
+        """The faces of the clip that was scanned last, which are let go; none of any other clip."""
+        people = self._people if path == self._path else {}
+        self._path, self._people = "", {}
+        return [
+            face for _, kept in _ranked(people, self._smallest_face)[:MOST_LANES] for face in kept.items()
+        ]
+
+
+class _Kept(Generic[Item]):
+    """What stands for one person's faces: the most and the least suspicious."""
+
+    def __init__(self) -> None:
+        self._most: list[tuple[float, int, Item]] = []  # heaps: first the one to let go next
+        self._least: list[tuple[float, int, Item]] = []
+        self._count = 0
+        self._total = 0.0  # of the scores
+        self._sides = 0.0  # px, total
+
+    def add(self, score: FaceScore, item: Item) -> None:
+        value = score.fake_probability
+        self._count += 1
+        self._total += value
+        self._sides += side(score.face.box)
+        for heap, size, key in ((self._most, MOST, value), (self._least, LEAST, -value)):
+            entry = (
+                key,
+                -self._count,
+                item,
+            )  # of equal ones the earlier stays; counts differ, items are not compared
+            if len(heap) < size:
+                heapq.heappush(heap, entry)
+            else:
+                heapq.heappushpop(heap, entry)
+
+    def rank(self, smallest_face: float) -> tuple[bool, bool, float]:
+        """Who is more worth showing: those seen more than a few times, those large enough, the more suspicious."""
+        count = self._count
+        return count > LEAST, self._sides / count >= smallest_face, self._total / count
+
+    def items(self) -> list[Item]:
+        """Each once."""
+        return list({number: item for _, number, item in (*self._most, *self._least)}.values())
+
+
+def _ranked(people: Mapping[int, _Kept[Item]], smallest_face: float) -> list[tuple[int, _Kept[Item]]]:
+    return sorted(people.items(), key=lambda person: person[1].rank(smallest_face), reverse=True)
+
+
+def cut_anew(scan: Scan, geometry: Geometry, smallest_face: float | None = None) -> list[CutFace]:
+    """The faces of a recorded scan that are worth showing, from the clip, of which only their frames are decoded.
+
+    InputError when the clip is not there, cannot be read or is another one by now.
+    """
+    people: dict[int, _Kept[FaceScore]] = {}
+    for score in scan.scores:
+        people.setdefault(score.person, _Kept()).add(score, score)
+    wanted: dict[int, list[FaceScore]] = {}
+    for _, kept in _ranked(people, smallest_face or 0.0)[:MOST_LANES]:
+        for score in kept.items():
+            wanted.setdefault(score.index, []).append(score)
+    found = []
+    size = scan.video.height, scan.video.width
+    for frame in frames_at(scan.video.path, sorted(wanted)):
+        for score in wanted[frame.index]:
+            if frame.image.shape[:2] != size or abs(frame.time - score.time) > SAME_TIME:
+                raise InputError(f"{scan.video.path}: not the file that was scanned: sizes or times differ")
+            found.append(CutFace(score, align(frame.image, score.face.landmarks, geometry)))
+    return found
+
+
+def show(faces: Sequence[CutFace], split: Splitter | None = None) -> dict[int, tuple[ShownFace, ...]]:
+    """Pictures of faces by person; with `split`, what speaks for fake and for real over them, all on one scale."""
+    cells = [split(face.pixels) for face in faces] if split is not None else [None] * len(faces)
+    largest = max((float(np.abs(values).max()) for values in cells if values is not None), default=0.0)
+    made: dict[int, list[ShownFace]] = {}
+    for face, values in zip(faces, cells, strict=True):
+        map_jpeg = None if values is None else _jpeg(overlay(face.pixels, values, largest))
+        made.setdefault(face.score.person, []).append(ShownFace(face.score, _jpeg(face.pixels), map_jpeg))
+    return {person: tuple(shown) for person, shown in made.items()}
+
+
+def _jpeg(pixels: Pixels) -> bytes:
+    small = cv2.resize(pixels, (FACE, FACE), interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    )
+    return bytes(data)

@@ -1,0 +1,175 @@
+"""Writes the pages of results: one for each video, and an index where there are several."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mesovid import __version__
+from mesovid.errors import InputError, ModelError
+from mesovid.evidence.faces import CutFace, FaceKeeper, cut_anew, show
+from mesovid.evidence.facts import clip_facts, model_facts, versions
+from mesovid.files import reported, write_whole
+from mesovid.models.card import ModelCard, available, find_card, read_card
+from mesovid.records import Failure, Pixels, Scan
+from mesovid.report.facts import Evidence, ModelFacts
+from mesovid.report.index import Row, index_page, row
+from mesovid.report.page import failure_page, video_page
+from mesovid.settings import Geometry
+
+if TYPE_CHECKING:
+    from mesovid.explain.explainer import Explainer
+
+INDEX = "index.html"
+PAGE_SUFFIXES = (".html", ".htm")
+LONGEST_NAME = 40  # characters of a page's file name that come from its video's
+MAPS = (
+    "Under each face: how its score came about. Yellow with a plus speaks for fake, blue with a minus for real, the stronger "
+    "the more; the cells add up to the score before calibration, and all faces of this page share one scale. It shows what "
+    "the model did, not where a fake is."
+)
+Result = Scan | Failure
+
+
+class Pages:
+    """Writes a page a result to a place: to a file of that name for a single result, else to a folder beside it.
+
+    `place` is a page (`x.html`; for several results it becomes the index, with the pages in `x-pages/`) or a folder, which
+    gets `index.html` and `pages/`. `models` are those whose cards and networks may be asked, besides the shipped ones, as for
+    `load_model`. `scanning` says that the results are made right now, with `keeper` looking on; else faces are cut out anew,
+    where the clips are still there. Each page is there whole or not at all; the index comes last, with `close`. OutputError when one cannot be
+    written.
+    """
+
+    def __init__(
+        self,
+        place: str | Path,
+        *,
+        single: bool,
+        models: Iterable[str | Path] = (),
+        scanning: bool = False,
+    ) -> None:
+        self._place = Path(place)
+        self._models = _Models(models)
+        self.keeper = FaceKeeper(
+            self._models.smallest_face
+        )  # to see the faces of a scan, when the results are new
+        self._scanning = scanning
+        is_page = self._place.suffix.lower() in PAGE_SUFFIXES
+        self._single = single and is_page
+        self.index = self._place if is_page else self._place / INDEX
+        self._folder = f"{self._place.stem}-pages" if is_page else "pages"
+        self._rows: list[Row] = []
+        self._judges: dict[str, tuple[str, Evidence]] = {}  # by sha256: name, and what its card says
+        self._made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+    def add(self, result: Result) -> None:
+        """Write the page of one result."""
+        page = self._page(result)
+        if self._single:
+            _write(self.index, page)
+            return
+        path = result.path if isinstance(result, Failure) else result.video.path
+        name = f"{self._folder}/{len(self._rows) + 1:04}-{_file_name(path)}.html"
+        _write(self.index.parent / name, page)
+        self._rows.append(row(result, name))
+
+    def close(self) -> None:
+        """Write the index, where there is to be one."""
+        if not self._single:
+            _write(self.index, index_page(self._rows, list(self._judges.values())))
+
+    def _page(self, result: Result) -> str:
+        if isinstance(result, Failure):
+            return failure_page(result, Evidence(made=self._made))
+        facts = self._models.facts(result)
+        self._judges.setdefault(
+            result.model.sha256, (result.model.name, Evidence(model=facts, made=self._made))
+        )
+        faces, why = self._found(result, facts)
+        split = self._models.splitter(result) if faces else None
+        return video_page(
+            result,
+            Evidence(
+                model=facts,
+                clip=clip_facts(result.video.path),
+                faces=show(faces, split),
+                no_faces=why,
+                maps=MAPS if split is not None else "",
+                versions=versions() if self._scanning else "",
+                made=f"{self._made}, mesovid {__version__}",
+            ),
+        )
+
+    def _found(self, scan: Scan, facts: ModelFacts | None) -> tuple[list[CutFace], str]:
+        try:
+            if self._scanning:
+                return self.keeper.take(scan.video.path), ""
+            return cut_anew(scan, self._models.geometry(scan), facts.smallest_face if facts else None), ""
+        except InputError as error:
+            return [], f"There are no pictures of the faces: {error}."
+
+
+class _Models:
+    """The cards of models, found by the weights that a scan names, and the networks behind them."""
+
+    def __init__(self, models: Iterable[str | Path]) -> None:
+        self._cards: dict[str, tuple[ModelCard, str | Path]] = {}  # by sha256 of the weights
+        self._explainers: dict[str, Explainer | None] = {}
+        own = [(read_card(model), find_card(model)) for model in models]
+        self.smallest_face = own[0][0].smallest_face if own else None  # px, of the model that scans
+        shipped: list[tuple[ModelCard, str | Path]] = [(card, card.name) for card in available()]
+        for card, place in (*shipped, *own):
+            self._cards |= dict.fromkeys(card.sha256.values(), (card, place))
+
+    def facts(self, scan: Scan) -> ModelFacts | None:
+        found = self._cards.get(scan.model.sha256)
+        return model_facts(found[0]) if found else None
+
+    def geometry(self, scan: Scan) -> Geometry:
+        found = self._cards.get(scan.model.sha256)
+        return found[0].geometry if found else Geometry()
+
+    def splitter(self, scan: Scan) -> Callable[[Pixels], npt.NDArray[np.float64] | None] | None:
+        """What splits the logit of a face into cells; None where the model is not there or does not split."""
+        sha256 = scan.model.sha256
+        if sha256 not in self._explainers:
+            self._explainers[sha256] = self._explainer(sha256)
+        explainer = self._explainers[sha256]
+        if explainer is None:
+            return None
+
+        def cells(pixels: Pixels) -> npt.NDArray[np.float64] | None:
+            found = explainer.split(pixels)
+            return found.cells if found is not None else None
+
+        return cells
+
+    def _explainer(self, sha256: str) -> Explainer | None:
+        from mesovid.explain.explainer import Explainer
+
+        if sha256 not in self._cards:
+            return None
+        try:
+            explainer = Explainer(self._cards[sha256][1])
+        except ModelError:
+            return None
+        return explainer if explainer.splits else None
+
+
+def _file_name(path: str) -> str:
+    """A file name that every system and address takes, still telling of its video."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", PurePath(path).stem)[:LONGEST_NAME].strip("._-")
+    return stem or "video"
+
+
+def _write(path: Path, page: str) -> None:
+    with reported(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, page.encode("utf-8"))
