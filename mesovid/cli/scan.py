@@ -18,8 +18,10 @@ from mesovid.files import Lines, check_output, reported, whole
 from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
 
 if TYPE_CHECKING:
+    from mesovid.evidence.pages import Pages
     from mesovid.records import Failure, Scan
     from mesovid.report import Writer
+    from mesovid.scanner import OnCrops
 
 FAKE_FOUND = 3  # exit status with --fail-on fake
 KINDS_SHOWN = 8  # kinds of files and linked folders that are named as passed over
@@ -52,6 +54,12 @@ class DashedFiles(click.Command):
     metavar="DIR",
     help="Keep the aligned faces as PNG files.",
 )
+@click.option(
+    "--report",
+    type=click.Path(),
+    metavar="PAGE.html|DIR",
+    help="Write a page that shows a person why; of several inputs an index, with a page each.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the time that each stage took.")
 @settings_options(ScanSettings, complete={"model": complete_models})
@@ -66,6 +74,7 @@ def command(
     output: str | None,
     fail_on: str | None,
     save_faces: str | None,
+    report: str | None,
     quiet: bool,
     verbose: bool,
     **settings: Any,
@@ -88,9 +97,12 @@ def command(
     paths = find_inputs(
         inputs, lists, follow_links=follow_links, on_skip=lambda *path_why: skipped.append(path_why)
     )
+    named = [path if isinstance(path, str) else path.path for path in paths]
     if output is not None and output not in STDOUT:
-        named = [path if isinstance(path, str) else path.path for path in paths]
         check_output(output, [*lists, *named])
+    pages = _pages(report, len(paths) == 1, settings["scan_settings"].model)
+    if pages is not None:
+        check_output(pages.index, [*lists, *named, *([output] if output else [])], parents=True)
     scanner = Scanner(
         settings["scan_settings"].model,
         scan_settings=settings["scan_settings"],
@@ -98,14 +110,25 @@ def command(
         face_settings=settings["face_settings"],
         runtime_settings=settings["runtime_settings"],
     )
-    saver = _saver(save_faces)
+    watchers: list[OnCrops] = [saver] if (saver := _saver(save_faces)) is not None else []
+    if pages is not None:
+        watchers.append(pages.keeper)
+
+    def on_crops(*seen: Any) -> None:
+        for watcher in watchers:
+            watcher(*seen)
+
     stop: KeyboardInterrupt | None = None
     with _Results(format_, output, len(paths), quiet, verbose) as out:
         try:
-            for result in scan_all(paths, scanner, saver):
+            for result in scan_all(paths, scanner, on_crops if watchers else None):
                 out.add(result)
+                if pages is not None:
+                    pages.add(result)
         except KeyboardInterrupt as signal:  # what is done is written to its end
             stop = signal
+    if pages is not None:
+        pages.close()
     if stop is not None:
         raise ended_by(stop, f"{out.done} of {len(paths)} inputs were scanned") from stop
     out.summarize(skipped)
@@ -212,6 +235,15 @@ def _passed_over(skipped: Sequence[tuple[str, str]]) -> str:
     if len(links) > KINDS_SHOWN:
         parts.append(f"{len(links) - KINDS_SHOWN} links more")
     return f"passed over in folders: {', '.join(parts)}"
+
+
+def _pages(place: str | None, single: bool, model: str) -> Pages | None:
+    """Writes the pages of --report."""
+    if place is None:
+        return None
+    from mesovid.evidence.pages import Pages
+
+    return Pages(place, single=single, models=[model], scanning=True)
 
 
 def _saver(folder: str | None) -> Any:

@@ -75,7 +75,7 @@ class _Kept(Generic[Item]):
         self._sides = 0.0  # px, total
 
     def add(self, score: FaceScore, item: Item) -> None:
-        value = score.fake_probability
+        value = round(score.fake_probability, 6)  # as it is recorded: later the same faces are chosen
         self._count += 1
         self._total += value
         self._sides += side(score.face.box)
@@ -117,12 +117,20 @@ def cut_anew(scan: Scan, geometry: Geometry, smallest_face: float | None = None)
         for score in kept.items():
             wanted.setdefault(score.index, []).append(score)
     found = []
-    size = scan.video.height, scan.video.width
+    sizes = set()
     for frame in frames_at(scan.video.path, sorted(wanted)):
+        sizes.add((frame.image.shape[1], frame.image.shape[0]))
         for score in wanted[frame.index]:
-            if frame.image.shape[:2] != size or abs(frame.time - score.time) > SAME_TIME:
-                raise InputError(f"{scan.video.path}: not the file that was scanned: sizes or times differ")
+            if abs(frame.time - score.time) > SAME_TIME:
+                raise InputError(
+                    f"{scan.video.path}: not the file that was scanned: its frames have other times"
+                )
             found.append(CutFace(score, align(frame.image, score.face.landmarks, geometry)))
+    if sizes and (scan.video.width, scan.video.height) not in sizes:  # a video may change its size
+        width, height = sizes.pop()
+        raise InputError(
+            f"{scan.video.path}: not the file that was scanned: this one has {width} x {height} px"
+        )
     return found
 
 
@@ -132,8 +140,9 @@ def show(faces: Sequence[CutFace], split: Splitter | None = None) -> dict[int, t
     largest = max((float(np.abs(values).max()) for values in cells if values is not None), default=0.0)
     made: dict[int, list[ShownFace]] = {}
     for face, values in zip(faces, cells, strict=True):
-        map_jpeg = None if values is None else _jpeg(overlay(face.pixels, values, largest))
-        made.setdefault(face.score.person, []).append(ShownFace(face.score, _jpeg(face.pixels), map_jpeg))
+        small = np.asarray(cv2.resize(face.pixels, (FACE, FACE), interpolation=cv2.INTER_AREA), np.uint8)
+        map_jpeg = None if values is None else _jpeg(overlay(small, values, largest))
+        made.setdefault(face.score.person, []).append(ShownFace(face.score, _jpeg(small), map_jpeg))
     return {person: tuple(shown) for person, shown in made.items()}
 
 

@@ -15,7 +15,7 @@ from mesovid.report.look import MARKS, WORDS, document, escaped, facts, name, pi
 from mesovid.report.text import clock
 from mesovid.verdict import LIKE_THE_LARGEST
 
-MOST_LANES = 12  # people with a timeline or faces; the table lists all
+MOST_LANES = 8  # people with a timeline or faces; the table lists all
 MOST_ROWS = 60  # of a table of people or segments
 MOST_NUMBERS = 400  # faces in the table of numbers
 FEW_FACES = 8  # fewer: chance decides much
@@ -357,7 +357,9 @@ def _faces(scan: Scan, evidence: Evidence, band: tuple[float, float] | None) -> 
     for person in _worst(scan, evidence.model):
         shown = evidence.faces.get(person.id)
         if shown:
-            ordered = sorted(shown, key=lambda face: -face.score.fake_probability)
+            ordered = sorted(
+                shown, key=lambda face: (-round(face.score.fake_probability, 6), face.score.time)
+            )
             items = "".join(_face(face, scan.model.threshold, band) for face in ordered)
             strips.append(f'<h3>{_person(person, silent)}</h3><ul class="faces">{items}</ul>')
     hidden = len(scan.people) - len(strips)

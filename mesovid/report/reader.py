@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -43,7 +44,7 @@ def from_json(value: Any) -> Result:
         )
     try:
         if value["status"] == "error":
-            return Failure(_text(value["path"]), _text(value["error"]))
+            return Failure(_path(value), _text(value["error"]))
         return _scan(value)
     except KeyError as error:
         raise InputError(f"not the whole result of a scan: {error} is missing") from error
@@ -97,7 +98,7 @@ def _scan(value: Mapping[str, Any]) -> Scan:
     members = tuple(_text(name) for name in value["model"].get("members", ()))
     return Scan(
         video=VideoInfo(
-            path=_text(value["path"]),
+            path=_path(value),
             width=int(video["width"]),
             height=int(video["height"]),
             fps=_number(video["fps"]),
@@ -168,6 +169,13 @@ def _score(frame: Mapping[str, Any], face: Mapping[str, Any], members: Sequence[
         fake_probability=_probability(face["fake_probability"]),
         members=_said(face, members),
     )
+
+
+def _path(value: Mapping[str, Any]) -> str:
+    """The path as it is on the disk, whether it is text or not."""
+    if "path_bytes" in value:
+        return os.fsdecode(bytes.fromhex(_text(value["path_bytes"])))
+    return _text(value["path"])
 
 
 def _probability(value: Any) -> float:
