@@ -186,6 +186,25 @@ class ScanSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainSettings(Settings):
+    """What is shown of a model and of the faces that it judged."""
+
+    model: str = setting("meso4", "Model name, or path to a model or run folder.", metavar="NAME|PATH")
+    show: int = setting(
+        4, "Faces to explain: half of them the most suspicious, half the least.", at_least=1, at_most=100
+    )
+    cells: int = setting(8, "Cells a side that are covered one by one.", at_least=2, at_most=32)
+    fill: Literal["mean", "blur"] = setting(
+        "blur", "What covers a cell: the crop's mean colour, or the crop blurred.", choices=("mean", "blur")
+    )
+    stage: Literal["raw", "activated", "pooled", "normalised"] = setting(
+        "activated",
+        "Which maps of a layer are shown; of a layer without them, the raw ones.",
+        choices=("raw", "activated", "pooled", "normalised"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings(Settings):
     """How the graph of a classifier is built. Travels with its weights."""
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "Measure models on datasets.",
     "predict": "Score faces that are already cropped.",
     "degrade": "Write damaged copies of videos, to see what a detector withstands.",
+    "explain": "Show why faces get their scores, and what a network makes of them.",
     "models": "List, show and import models.",
     "serve": "Serve a page and an API on this computer.",
     "run": "Run a recipe: several commands from one file.",

@@ -8,7 +8,7 @@ and yellow are told apart by the colour-blind.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,11 @@ STRONGEST = 0.85  # how much of the face the strongest cell hides
 MARKED = 0.5  # of the largest: cells from here on bear a sign
 GAP = 4  # px between the tiles of a sheet
 MARGIN = 18  # px above a tile, for its name
-BACKGROUND = (24, 26, 30)
+HEAD = 28  # px, the line with title and scale
+BAR = 96  # px, of the scale
+LEAST_WIDTH = 400  # px, so that title and scale have room
+LETTERS = 0.4
+BACKGROUND, INK = (24, 26, 30), (225, 225, 225)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -81,26 +85,73 @@ def contrast(values: Numbers) -> float:
 
 
 def sheet(
-    maps: Numbers, largest: float, *, names: Sequence[str] | None = None, tile: int = 128, columns: int = 8
+    maps: Numbers,
+    largest: float,
+    *,
+    title: str = "",
+    names: Sequence[str] | None = None,
+    crossed: Collection[int] = (),
+    tile: int = 128,
+    columns: int = 4,
 ) -> Pixels:
     """Maps `(n, rows, columns)` side by side on one common scale, each with its name above.
 
-    Numbers of which none is below 0 are drawn from dark to bright, others by their sign. Small maps
-    are shown in whole pixels, larger ones averaged.
+    Numbers of which none is below 0 are drawn from dark to bright, others by their sign; a title comes with a bar that shows
+    the scale and where 0 is. Small maps are shown in whole pixels, larger ones averaged; `crossed` ones are struck out.
     """
-    paint = signed if (maps < 0).any() else positive
-    top = MARGIN if names is not None else 0
+    is_signed = bool((maps < 0).any())
+    paint = signed if is_signed else positive
+    above = MARGIN if names is not None else 0
     columns = max(min(columns, len(maps)), 1)
     rows = math.ceil(len(maps) / columns)
-    made = np.empty((rows * (tile + top + GAP) + GAP, columns * (tile + GAP) + GAP, 3), np.uint8)
-    made[:] = BACKGROUND
+    width = max(columns * (tile + GAP) + GAP, LEAST_WIDTH if title else 0)
+    head = _head(title, largest, is_signed, width) if title else np.empty((0, width, 3), np.uint8)
+    body = np.empty((rows * (tile + above + GAP) + GAP, width, 3), np.uint8)
+    body[:] = BACKGROUND
     for number, values in enumerate(maps):
         row, column = divmod(number, columns)
-        y, x = GAP + row * (tile + top + GAP) + top, GAP + column * (tile + GAP)
-        made[y : y + tile, x : x + tile] = paint(_sized(values, tile), largest)
+        y, x = GAP + row * (tile + above + GAP) + above, GAP + column * (tile + GAP)
+        body[y : y + tile, x : x + tile] = paint(_sized(values, tile), largest)
+        if number in crossed:
+            cv2.line(body, (x, y), (x + tile - 1, y + tile - 1), INK, 1, cv2.LINE_AA)
         if names is not None:
-            cv2.putText(made, names[number], (x, y - 5), _FONT, 0.38, (225, 225, 225), 1, cv2.LINE_AA)
+            _write(body, names[number], (x, y - 5))
+    return np.vstack([head, body])
+
+
+def table(values: Numbers, largest: float, *, title: str, cell: int) -> Pixels:
+    """A matrix of signed numbers as one picture, `cell` px a number."""
+    painted = signed(values, largest).repeat(cell, axis=0).repeat(cell, axis=1)
+    framed = cv2.copyMakeBorder(painted, GAP, GAP, GAP, GAP, cv2.BORDER_CONSTANT, value=BACKGROUND)
+    missing = max(LEAST_WIDTH - framed.shape[1], 0)
+    framed = cv2.copyMakeBorder(framed, 0, 0, 0, missing, cv2.BORDER_CONSTANT, value=BACKGROUND)
+    return np.vstack([_head(title, largest, True, framed.shape[1]), framed])
+
+
+def _head(title: str, largest: float, is_signed: bool, width: int) -> Pixels:
+    """A line with the title, and at its right the scale."""
+    made = np.empty((HEAD, width, 3), np.uint8)
+    made[:] = BACKGROUND
+    low, high = (f"-{largest:.3g}", f"+{largest:.3g}") if is_signed else ("0", f"{largest:.3g}")
+    right = width - GAP - _width(high)
+    left = right - 6 - BAR
+    values = np.linspace(-largest if is_signed else 0, largest, BAR)[None].repeat(10, axis=0)
+    made[9:19, left : left + BAR] = (signed if is_signed else positive)(values, largest)
+    if is_signed:
+        cv2.line(made, (left + BAR // 2, 6), (left + BAR // 2, 21), INK, 1)
+        _write(made, "0", (left + BAR // 2 + 3, 9 + 9), colour=BACKGROUND)
+    _write(made, high, (right, 18))
+    _write(made, low, (left - 6 - _width(low), 18))
+    _write(made, title, (GAP, 18))
     return made
+
+
+def _write(picture: Pixels, text: str, place: tuple[int, int], colour: tuple[int, ...] = ()) -> None:
+    cv2.putText(picture, text, place, _FONT, LETTERS, colour or INK, 1, cv2.LINE_AA)
+
+
+def _width(text: str) -> int:
+    return int(cv2.getTextSize(text, _FONT, LETTERS, 1)[0][0])
 
 
 def _sized(values: Numbers, side: int) -> Numbers:
