@@ -165,7 +165,7 @@ class TestCommand:
         ("prepare", "says"),
         [
             (lambda out: (out.mkdir(), (out / "x").touch()), "is not empty; name a new folder"),
-            (lambda out: out.touch(), "is a file; name a new folder"),
+            (lambda out: out.touch(), "is no folder; name a new one"),
             (lambda out: out.parent.joinpath("file").touch(), "cannot write"),
         ],
         ids=["full", "file", "below-a-file"],
@@ -235,7 +235,9 @@ def test_faces_that_are_too_small_come_last() -> None:
 
 class TestFaithfulness:
     def test_a_trial_covers_what_a_map_names(self, face: np.ndarray) -> None:
-        """The covers that occlusion names are its own operation: they must move the answer more than most."""
+        """The covers that occlusion names are its own operation: they must move the answer more
+        than most.
+        """
         explainer = Explainer("meso4", CPU)
         found = trial(explainer, face, np.random.default_rng(0))
         assert set(found.named) == {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesovid.cli.options import complete_models, settings_options
+from mesovid.cli.process import say
 from mesovid.settings import ExplainSettings, FaceSettings, RuntimeSettings, SampleSettings
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 def command(inputs: tuple[str, ...], output: str, crops: bool, **settings: Any) -> None:
     """Show why faces get their scores, and what a network makes of them.
 
-    INPUT is a video, a picture, or a folder that is searched through. Of all faces in it, the most and the least suspicious are
-    explained: what the score hangs on, how the sum came about, and the maps of every layer. DIR/index.html shows it all; pictures
-    and numbers lie beside it.
+    INPUT is a video, a picture, or a folder that is searched through. Of all faces in it, the most
+    and the least suspicious are explained: what the score hangs on, how the sum came about, and the
+    maps of every layer. DIR/index.html shows it all; pictures and numbers lie beside it.
 
     \b
     Exit status: 0 all looked at, 1 some input failed or no face was found, 2 wrong usage.
@@ -47,12 +48,10 @@ def command(inputs: tuple[str, ...], output: str, crops: bool, **settings: Any) 
     paths = find_inputs(inputs)
     failures = _look_at_crops(paths, explainer, found) if crops else _scan(paths, found, settings)
     for failure in failures:
-        click.echo(f"mesovid: {failure}", err=True)
+        say(failure)
     if not found.seen:
         if not failures:
-            click.echo(
-                f"mesovid: no face found in {', '.join(inputs)}; nothing to explain{_hint(crops)}", err=True
-            )
+            say(f"no face found in {', '.join(inputs)}; nothing to explain{_hint(crops)}")
         sys.exit(1)
     page = write_explanation(folder, explainer, found.chosen(), found.sample(), chosen, failures)
     click.echo(page)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mesovid.errors import InputError
+from mesovid.errors import SettingsError
 from mesovid.explain.explainer import Explainer
 from mesovid.explain.faithfulness import figures_of
 from mesovid.explain.page import Drawn, FacePart, Page, to_html
 from mesovid.explain.telling import TellingFace
+from mesovid.files import PREFIX, reported
+from mesovid.names import as_text, shown, with_bytes
 from mesovid.opencv import cv2
 from mesovid.records import Activation, Firing, Layer, Occlusion, Pixels, Split, Stage
 from mesovid.report.maps import contrast, overlay, sheet, table
@@ -53,8 +55,8 @@ def write_explanation(
 ) -> Path:
     """Write `index.html`, `explanation.json`, pictures and numbers, and give the page's path.
 
-    `sample` are the faces that say which filters are dead. The folder must not exist or be empty; it appears when all is
-    written. InputError when it cannot be written.
+    `sample` are the faces that say which filters are dead. The folder must not exist or be empty;
+    it appears when all is written. OutputError when it cannot be written.
     """
     firing = explainer.firing(sample)
     explained = [
@@ -78,8 +80,7 @@ def write_explanation(
             failures=tuple(failures),
         )
         _json(work / "explanation.json", _plain(explainer, explained, firing, settings, failures))
-        # names may hold bytes that are no UTF-8
-        (work / "index.html").write_bytes(to_html(page).encode("utf-8", "replace"))
+        (work / "index.html").write_text(to_html(page), encoding="utf-8")
     return folder / "index.html"
 
 
@@ -136,7 +137,9 @@ def _scales(explainer: Explainer, explained: Sequence[Explained], stage: Stage) 
 
 
 def _activations(explainer: Explainer, crop: Pixels, stage: Stage) -> Iterable[Activation]:
-    """Each layer at the stage that is asked for, or as its operator gave it, one layer at a time: MesoLite's take 61 MB."""
+    """Each layer at the stage that is asked for, or as its operator gave it, one layer at a time:
+    MesoLite's take 61 MB.
+    """
     for layer in explainer.layers:
         if layer.name != "face":
             yield from explainer.activations(
@@ -147,7 +150,9 @@ def _activations(explainer: Explainer, crop: Pixels, stage: Stage) -> Iterable[A
 def _layer(
     place: Path, layer: Layer, stage: Stage, maps: Numbers, largest: float, dead: Sequence[int]
 ) -> Drawn:
-    """The sheet of a layer's maps: all in a file, and for the page as many as fit, the strongest first to stay."""
+    """The sheet of a layer's maps: all in a file, and for the page as many as fit, the strongest
+    first to stay.
+    """
     title = f"{layer.name} {stage}"
     _png(place / f"{layer.name}.png", _sheet(maps, largest, title, range(len(maps)), dead))
     shown = range(len(maps))
@@ -210,7 +215,9 @@ def _filters(place: Path, explainer: Explainer) -> Iterator[Drawn]:
 
 
 def _filter_sheet(layer: Layer, weights: Numbers) -> Pixels:
-    """A row a filter, a column an input; filters that read one map, or one pixel of each, are packed closer."""
+    """A row a filter, a column an input; filters that read one map, or one pixel of each, are
+    packed closer.
+    """
     largest = contrast(weights)
     filters, inputs, rows, columns = weights.shape
     if rows * columns == 1:
@@ -239,17 +246,21 @@ def _plain(
         "model": asdict(explainer.ref),
         "settings": settings.to_dict(),
         "faces": [
-            {
-                "path": each.face.path,
-                "time": each.face.time,
-                "person": each.face.person,
-                "box": None if each.face.box is None else [round(float(value), 2) for value in each.face.box],
-                "fake_probability": each.face.fake_probability,
-                "logit": each.occlusion.logit,
-                "occlusion": {"fill": each.occlusion.fill, "cells": each.occlusion.cells.tolist()},
-                "split": None if each.split is None else _split(each.split),
-                "folder": f"face-{number}",
-            }
+            with_bytes(
+                {
+                    "path": each.face.path,
+                    "time": each.face.time,
+                    "person": each.face.person,
+                    "box": None
+                    if each.face.box is None
+                    else [round(float(value), 2) for value in each.face.box],
+                    "fake_probability": each.face.fake_probability,
+                    "logit": each.occlusion.logit,
+                    "occlusion": {"fill": each.occlusion.fill, "cells": each.occlusion.cells.tolist()},
+                    "split": None if each.split is None else _split(each.split),
+                    "folder": f"face-{number}",
+                }
+            )
             for number, each in enumerate(explained, 1)
         ],
         "layers": [_layer_json(layer, dead.get(layer.name)) for layer in explainer.layers],
@@ -277,8 +288,8 @@ def _layer_json(layer: Layer, dead: Sequence[int] | None) -> dict[str, Any]:
 
 
 def _json(path: Path, value: dict[str, Any]) -> None:
-    # ASCII: a name may hold bytes that are no UTF-8
-    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(as_text(value), indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _png(path: Path, pixels: Pixels) -> None:
@@ -298,30 +309,22 @@ def _encoded(kind: str, pixels: Pixels, options: list[int]) -> bytes:
 def _appearing(folder: Path) -> Iterator[Path]:
     """A work folder that becomes `folder` at the end; on failure it vanishes."""
     check_folder(folder)
-    work = None
-    try:
+    with reported(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", dir=folder.parent))
-        yield work
-        work.chmod(0o777 & ~_umask())
-        os.replace(work, folder)  # takes the place of an empty folder
-    except OSError as error:
-        raise InputError(f"cannot write {folder} ({error.strerror or error})") from error
-    finally:
-        if work is not None:
+        work = folder.parent / f"{PREFIX}{secrets.token_hex(4)}"
+        work.mkdir()
+        try:
+            yield work
+            os.replace(work, folder)  # takes the place of an empty folder
+        finally:
             shutil.rmtree(work, ignore_errors=True)
 
 
 def check_folder(folder: Path) -> None:
-    """InputError unless `folder` is new or an empty folder."""
+    """SettingsError unless `folder` is new or an empty folder."""
+    name = shown(str(folder))
     if folder.is_dir():
         if any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty; name a new folder for the explanation")
+            raise SettingsError(f"{name} is not empty; name a new folder for the explanation")
     elif folder.exists() or folder.is_symlink():
-        raise InputError(f"{folder} is a file; name a new folder for the explanation")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        raise SettingsError(f"{name} is no folder; name a new one for the explanation")

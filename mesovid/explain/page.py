@@ -1,4 +1,6 @@
-"""The page of an explanation: one HTML file that needs nothing else. No network, no script, pictures inside."""
+"""The page of an explanation: one HTML file that needs nothing else. No network, no script,
+pictures inside.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from mesovid.explain.faithfulness import Faithfulness
 from mesovid.explain.occlude import CELLS
 from mesovid.explain.telling import TellingFace
 from mesovid.models.card import ModelCard
+from mesovid.names import shown
 from mesovid.records import Firing, Layer, ModelRef, Occlusion, Split
 from mesovid.report.maps import ANCHORS
 from mesovid.report.text import clock
@@ -202,7 +205,9 @@ def _reading(page: Page) -> str:
 
 
 def _trust(page: Page, method: str, cells: int) -> str:
-    """The measured faithfulness of a map, by the cover that it was not made with where there is one."""
+    """The measured faithfulness of a map, by the cover that it was not made with where there is
+    one.
+    """
     other = {"occlusion mean": "blur", "occlusion blur": "mean"}.get(method, "mean")
     figure = page.figures.get((method, other))
     if figure is None or cells != CELLS:
@@ -425,13 +430,5 @@ def _data(picture: bytes) -> str:
 
 
 def _text(text: str) -> str:
-    """A text from outside: nothing in it is markup, and what cannot be seen or printed is shown by its code."""
-    return html.escape("".join(map(_visible, text)))
-
-
-def _visible(character: str) -> str:
-    if character.isprintable():
-        return character
-    if 0xDC80 <= ord(character) <= 0xDCFF:  # a byte of a name that is no UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return f"\\u{ord(character):04x}"
+    """A text from outside: nothing in it is markup, and what cannot be seen is shown by its code."""
+    return html.escape(shown(text))

@@ -21,7 +21,9 @@ SAMPLE = 32  # faces that say which filters are dead
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TellingFace:
-    """A face to explain, and where it is from. What a face that was given as a crop does not know is None."""
+    """A face to explain, and where it is from. What a face that was given as a crop does not know
+    is None.
+    """
 
     path: str
     pixels: Pixels  # (size, size, 3)
@@ -37,7 +39,9 @@ class TellingFace:
 
 
 def read_face(path: str, explainer: Explainer) -> TellingFace:
-    """A picture that is a face already, brought to the model's size. InputError for what is no square picture."""
+    """A picture that is a face already, brought to the model's size. InputError for what is no
+    square picture.
+    """
     if not is_picture(path):
         raise InputError(f"{path} is no picture; faces that are already cut come as pictures")
     try:
@@ -56,7 +60,8 @@ def read_face(path: str, explainer: Explainer) -> TellingFace:
 
 
 class Gathering:
-    """Watches a scan (`on_crops`) and keeps the faces with the highest and the lowest P(fake), and a sample of all.
+    """Watches a scan (`on_crops`) and keeps the faces with the highest and the lowest P(fake), and
+    a sample of all.
 
     Faces too small for the model are taken only where there are no others: their scores say little.
     """
@@ -95,7 +100,9 @@ class Gathering:
         return np.stack(self._sample) if self._sample else np.zeros((0, 1, 1, 3), np.uint8)
 
     def _ends(self, faces: list[TellingFace]) -> list[TellingFace]:
-        """Of faces, the half with the highest scores and the half with the lowest; the odd one is high."""
+        """Of faces, the half with the highest scores and the half with the lowest; the odd one is
+        high.
+        """
         ordered = sorted(faces, key=lambda face: -face.fake_probability)
         if len(ordered) <= self._most:
             return ordered

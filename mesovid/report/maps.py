@@ -96,8 +96,9 @@ def sheet(
 ) -> Pixels:
     """Maps `(n, rows, columns)` side by side on one common scale, each with its name above.
 
-    Numbers of which none is below 0 are drawn from dark to bright, others by their sign; a title comes with a bar that shows
-    the scale and where 0 is. Small maps are shown in whole pixels, larger ones averaged; `crossed` ones are struck out.
+    Numbers of which none is below 0 are drawn from dark to bright, others by their sign; a title
+    comes with a bar that shows the scale and where 0 is. Small maps are shown in whole pixels,
+    larger ones averaged; `crossed` ones are struck out.
     """
     is_signed = bool((maps < 0).any())
     paint = signed if is_signed else positive
