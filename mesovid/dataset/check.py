@@ -112,7 +112,7 @@ def _places(dataset: Dataset) -> Iterator[Finding]:
     """
     listed = find_table(dataset.root) is not None
     for crop in dataset.crops:
-        if not dataset.path(crop).is_file():
+        if not os.path.isfile(dataset.path(crop)):
             yield Finding("missing file", crop.file)
         folders = crop.file.split("/")[:-1]
         if crop.split is not None and folders and folders[0] != crop.split:

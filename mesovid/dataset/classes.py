@@ -35,6 +35,28 @@ class _Mark:
     method: bool = False  # it names a manipulation, and so may hold reals as well as fakes
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A folder that a label is given to by hand."""
+
+    text: str  # as it was written
+    parts: Place  # names in which its path ends
+    whole: bool  # they are all of its path
+
+    @classmethod
+    def of(cls, text: str) -> _Given:
+        first, *rest = text.replace(os.sep, "/").rstrip("/").split("/")
+        parts = (first, *rest) if first != HERE or not rest else tuple(rest)
+        return cls(text, take_split(parts)[1] if len(parts) > 1 else parts, first == HERE)
+
+    def is_end_of(self, way: Place) -> bool:
+        if len(self.parts) > len(way) or (self.whole and len(self.parts) < len(way)):
+            return False
+        return all(
+            is_called(name, part) for name, part in zip(way[-len(self.parts) :], self.parts, strict=True)
+        )
+
+
 @dataclass(slots=True)
 class Classes:
     """The meaning of all folders of one collection.
@@ -47,13 +69,15 @@ class Classes:
 
     labels: Mapping[str, str]
     used: set[str] = field(default_factory=set)  # keys of `labels` that some folder has
+    _by_hand: tuple[_Given, ...] = ()
+    _known_marks: dict[Place, list[_Mark]] = field(default_factory=dict)  # of the ways asked for so far
     _holds_classes: set[Place] = field(default_factory=set)  # folders with a class folder below
     _above: set[Place] = field(default_factory=set)  # folders with any marked folder below
 
     @classmethod
     def of(cls, root: Path, places: Iterable[Place], labels: Mapping[str, str]) -> Classes:
         """The classes of the folders `places` of a collection. DatasetError that names both of two that contradict."""
-        classes = cls(labels)
+        classes = cls(labels, _by_hand=tuple(_Given.of(text) for text in labels if text != EVERYTHING))
         known = {place: take_split(place)[1] for place in places}
         for names in known.values():
             for mark in classes._marks(names):
@@ -84,12 +108,19 @@ class Classes:
 
     def _marks(self, names: Place) -> list[_Mark]:
         """From the outermost in. Of those given by hand the innermost counts, and nothing further out than that."""
-        for depth in range(len(names), -1, -1):
+        if names not in self._known_marks:
+            self._known_marks[names] = self._found_marks(names)
+        return self._known_marks[names]
+
+    def _found_marks(self, names: Place) -> list[_Mark]:
+        for depth in range(len(names), -1, -1) if self._by_hand else ():
             ways = [(*names, HERE), names] if depth == len(names) else [names[:depth]]
             for way in ways:
-                if (given := _by_hand(way, self.labels)) is not None:
-                    self.used.add(given)
-                    mark = _Mark(depth, self.labels[given], by_hand=True)
+                fitting = [given for given in self._by_hand if given.is_end_of(way)]
+                if fitting:
+                    text = max(fitting, key=lambda given: len(given.parts)).text
+                    self.used.add(text)
+                    mark = _Mark(depth, self.labels[text], by_hand=True)
                     return [mark] if mark.label == SKIP else [mark, *self._known(names, depth)]
         return self._known(names, 0)
 
@@ -131,22 +162,6 @@ def with_split(place: Place, depth: int) -> str:
     """The path of the folder that so many names lead to, its split folder included."""
     length = next(n for n in range(len(place) + 1) if len(take_split(place[:n])[1]) == depth)
     return "/".join(place[:length])
-
-
-def _by_hand(way: Place, labels: Mapping[str, str]) -> str | None:
-    """The key of `labels` in which a folder's path ends; of several the longest."""
-    fitting = [given for given in labels if given != EVERYTHING and _ends_in(way, given)]
-    return max(fitting, key=lambda given: given.count("/"), default=None)
-
-
-def _ends_in(way: Place, given: str) -> bool:
-    whole, *rest = given.replace(os.sep, "/").rstrip("/").split("/")
-    parts = (whole, *rest) if whole != HERE or not rest else tuple(rest)
-    if len(parts) > 1:
-        parts = take_split(parts)[1]
-    if len(parts) > len(way) or (whole == HERE and len(parts) < len(way)):
-        return False
-    return all(is_called(name, part) for name, part in zip(way[-len(parts) :], parts, strict=True))
 
 
 def _shared(ways: list[Place]) -> Place:

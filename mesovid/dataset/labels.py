@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Mapping
@@ -91,11 +92,13 @@ def split_of(name: object) -> str | None:
     return SPLITS.get(str(name).strip().lower())
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def plain(name: object) -> str:
     """`name` in lower case, words joined by one underscore, without a class number in front: `0_real`, `1-Fake`."""
     return re.sub(r"^[01]_(?=\D)", "", _words(name))
 
 
+@functools.lru_cache(maxsize=1 << 16)  # collections have many folders of few names
 def _words(name: object) -> str:
     return re.sub(r"[\s_\-]+", "_", str(name).strip().lower()).strip("_")
 
