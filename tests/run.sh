@@ -6,10 +6,10 @@ cd "$(dirname "$0")/.."
 
 libraries=$(ldconfig -p) # OpenCV loads these three; a pipe into `grep -q` may fail by SIGPIPE
 if ! [[ $libraries == *libGL.so.1* && $libraries == *libglib-2.0.so.0* && $libraries == *libxcb.so.1* ]] ||
-    ! python3 -c "import ensurepip" 2>/dev/null; then
+    ! python3 -c "import ensurepip" 2>/dev/null || ! command -v chromium >/dev/null; then
     sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
     $sudo apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0 libxcb1 python3-venv
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0 libxcb1 python3-venv chromium
 fi
 
 venv=${1:-$(mktemp -d)/venv}

@@ -18,7 +18,8 @@ SORT = """
 "use strict";
 const table = document.querySelector("table.sortable"), body = table.tBodies[0];
 const key = (row, i) => row.cells[i].dataset.k ?? row.cells[i].textContent.trim();
-const order = new Intl.Collator("en", { numeric: true }).compare;
+const words = new Intl.Collator("en", { numeric: true }).compare;
+const order = (a, b) => a - b || (isNaN(a - b) ? words(a, b) : 0);
 const heads = [...table.tHead.rows[0].cells];
 heads.forEach((head, i) => {
   const button = document.createElement("button");

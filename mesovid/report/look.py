@@ -36,8 +36,8 @@ CSS = f"""
 html {{ -webkit-text-size-adjust: 100%; }}
 body {{ margin: 0; background: {BACK}; color: {INK};
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }}
-main {{ max-width: 1080px; margin: 0 auto; padding: 28px 20px 56px; }}
-h1 {{ font-size: 24px; line-height: 1.25; font-weight: 650; margin: 0 0 6px; overflow-wrap: anywhere; }}
+main {{ max-width: 1080px; margin: 0 auto; padding: 28px 20px 56px; overflow-wrap: anywhere; }}
+h1 {{ font-size: 24px; line-height: 1.25; font-weight: 650; margin: 0 0 6px; }}
 h2 {{ font-size: 18px; font-weight: 650; margin: 0 0 12px; }}
 h3 {{ font-size: 15px; font-weight: 650; margin: 20px 0 6px; }}
 p {{ margin: 0 0 8px; }}
@@ -47,7 +47,6 @@ ul.said {{ margin: 0; padding-left: 20px; }} ul.said li {{ margin: 0 0 6px; }}
 a {{ color: {REAL_TEXT}; }}
 :focus-visible {{ outline: 3px solid {REAL}; outline-offset: 2px; }}
 .soft, footer, figcaption {{ color: {SOFT}; font-size: 14px; }}
-.name, td, dd {{ overflow-wrap: anywhere; }}
 .verdict {{ border-left: 8px solid {UNSURE_TEXT}; }}
 .verdict.fake {{ border-left-color: {FAKE}; }} .verdict.real {{ border-left-color: {REAL}; }}
 .answer {{ font-size: 30px; line-height: 1.2; font-weight: 700; margin: 0 0 8px; }}
@@ -78,19 +77,19 @@ table {{ border-collapse: collapse; width: 100%; font-size: 15px; font-variant-n
 caption {{ text-align: left; color: {SOFT}; font-size: 14px; padding-bottom: 6px; }}
 th {{ text-align: left; font-weight: 600; color: {SOFT}; font-size: 14px; vertical-align: bottom; }}
 th, td {{ padding: 6px 14px 6px 0; border-bottom: 1px solid {LINE}; }}
-tbody th {{ color: {INK}; font-weight: 400; font-size: 15px; }}
+tbody th {{ overflow-wrap: anywhere; color: {INK}; font-weight: 400; font-size: 15px; }}
 td, tbody th {{ vertical-align: top; }} .sortable td:first-child {{ width: 62%; }}
 th:last-child, td:last-child {{ padding-right: 0; }}
 tbody tr:last-child > * {{ border-bottom: 0; }}
 td.n, th.n {{ text-align: right; }}
 td small, th small {{ display: block; color: {SOFT}; font-size: 13px; }}
-.word {{ white-space: nowrap; font-weight: 600; }}
+.word, th {{ overflow-wrap: normal; }} .word {{ white-space: nowrap; font-weight: 600; }}
 th button {{ font: inherit; color: inherit; background: none; border: 0; padding: 4px 0; cursor: pointer; text-align: inherit; }}
 th button::after {{ content: " ↕"; }} th[aria-sort=ascending] button::after {{ content: " ↑"; }}
 th[aria-sort=descending] button::after {{ content: " ↓"; }}
 dl {{ display: grid; grid-template-columns: minmax(110px, max-content) minmax(0, 1fr); gap: 4px 18px; margin: 0; font-size: 15px; }}
 dt {{ color: {SOFT}; }} dd {{ margin: 0; }}
-code {{ font: 13px/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }}
+code {{ font: 13px/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }}
 summary {{ cursor: pointer; padding: 4px 0; }}
 footer {{ margin-top: 20px; }}
 @media (max-width: 640px) {{

@@ -65,7 +65,7 @@ def failure_page(failure: Failure, evidence: Evidence) -> str:
     title = PurePath(failure.path).name or failure.path
     body = (
         f"<h1>Were faces faked in {name(title)}?</h1>"
-        f'<section class="verdict"><p class="answer t-none">Could not be scanned</p><p class="reason name">'
+        f'<section class="verdict"><h2 class="answer t-none">Could not be scanned</h2><p class="reason name">'
         f"{escaped(failure.error)}</p><p>This says nothing of what the file shows.</p></section>"
         f'<p class="soft">{escaped(evidence.made)}</p>'
     )
@@ -132,7 +132,7 @@ def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | N
     else:
         rates = f"<p>How often {escaped(scan.model.name)} is wrong is not known here: no measured error rates of it were found.</p>"
     return (
-        f'<section class="verdict {label or ""}"><p class="answer t-{label or "none"}">{MARKS[label]} {escaped(words)}</p>'
+        f'<section class="verdict {label or ""}"><h2 class="answer t-{label or "none"}">{MARKS[label]} {escaped(words)}</h2>'
         f"<p>{escaped(_ANSWERS[label])}</p>"
         f'<p class="reason">{escaped(scan.verdict.reason)}</p>{drawing}{rates}'
         "<p>A verdict is a hint, not a proof. Do not act on it alone.</p></section>"
@@ -439,7 +439,7 @@ def rates_section(model: ModelFacts | None, model_name: str) -> str:
         return "<section><h2>How often the model is wrong</h2><p>The model's card holds no measured error rates.</p></section>"
     more = ""
     if damaged:
-        more = f"<details><summary>The same videos made worse</summary>{_rates_table(damaged)}</details>"
+        more = f"<details><summary>The same videos made worse</summary>{_rates_table(damaged, 'Answers to 100 videos made worse')}</details>"
     rule = (
         f'<p class="soft">Threshold and undecided band were chosen {escaped(model.rule)}.</p>'
         if model.rule
@@ -447,11 +447,11 @@ def rates_section(model: ModelFacts | None, model_name: str) -> str:
     )
     return (
         "<section><h2>How often the model is wrong</h2><p>Counted on videos of which the truth is known, in brackets the 95 % "
-        f"interval. Other kinds of fakes and other cameras may give worse numbers.</p>{_rates_table(plain)}{more}{rule}</section>"
+        f"interval. Other kinds of fakes and other cameras may give worse numbers.</p>{_rates_table(plain, 'Answers to 100 videos')}{more}{rule}</section>"
     )
 
 
-def _rates_table(rates: Sequence[ErrorRates]) -> str:
+def _rates_table(rates: Sequence[ErrorRates], caption: str) -> str:
     rows = [
         f"<tr><th scope=row>{escaped(each.data)}<small> {_measured(each)}</small></th>"
         + "".join(
@@ -477,7 +477,7 @@ def _rates_table(rates: Sequence[ErrorRates]) -> str:
             "Fake: taken for real",
         )
     )
-    return _table("Answers to 100 videos", f"<th scope=col>Videos</th>{head}", rows)
+    return _table(caption, f"<th scope=col>Videos</th>{head}", rows)
 
 
 def _measured(rates: ErrorRates) -> str:
