@@ -150,4 +150,4 @@ def _read_list(name: str) -> list[str]:
     except ValueError as error:
         raise InputError(f"{name}: cannot read the list of inputs: {error}") from error
     # what stands in a list by hand may be indented; a name may begin and end with spaces, too
-    return [item if os.path.lexists(item) else item.strip() for item in named]
+    return [item if os.path.lexists(item) else item.strip(" \t") for item in named]

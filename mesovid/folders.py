@@ -29,7 +29,7 @@ def walk(
     waiting = [_Folder("", (os.path.realpath(root),), 0)]
     while waiting:
         folder = waiting.pop()
-        path = os.path.join(root, folder.name)
+        path = os.path.join(root, folder.name) if folder.name else os.fspath(root)
         try:
             with os.scandir(path) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
