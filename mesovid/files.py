@@ -183,6 +183,18 @@ def check_output(
         raise SettingsError(f"cannot write {name}: {getattr(error, 'strerror', None) or error}") from error
 
 
+def check_copies(places: Iterable[str | Path], sources: Iterable[str | Path]) -> None:
+    """SettingsError where one of several files to be written is, or is linked to, one that is read."""
+    for place in places:
+        there = _status(place)
+        for source in sources if there is not None else ():
+            if _is(source, there):  # type: ignore[arg-type]  # narrowed above
+                raise SettingsError(
+                    f"{shown(str(place))} would take the place of the input {shown(str(source))};"
+                    " give another name or folder"
+                )
+
+
 def _check_suffix(place: Path, name: str, kind: Kind) -> None:
     suffix = place.suffix.lower()
     media = suffix in VIDEO_SUFFIXES or suffix in PICTURE_SUFFIXES

@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mesovid.cli import cli
-from mesovid.errors import ModelError
+from mesovid.errors import ModelError, SettingsError
 from mesovid.models.card import available
 
 
 def run(*words: str | Path) -> Result:
     result = CliRunner().invoke(cli, ["models", *map(str, words)])
-    if isinstance(result.exception, ModelError):
+    if isinstance(result.exception, (ModelError, SettingsError)):
         raise result.exception
     return result
 
@@ -117,3 +117,36 @@ def test_completion_prints_a_script(shell: str) -> None:
     result = CliRunner().invoke(cli, ["completion", shell])
     assert result.exit_code == 0
     assert "_MESOVID_COMPLETE" in result.output
+
+
+def test_an_import_never_takes_the_place_of_its_file(tmp_path: Path) -> None:
+    from mesovid.assets import trained_models
+
+    file = tmp_path / "mine.keras"
+    file.write_bytes((trained_models() / "meso4.keras").read_bytes())
+    (tmp_path / "linked.keras").hardlink_to(file)
+    for name in ("mine", "linked"):
+        words = ("import", file, "--architecture", "meso4", "--output", "fake", "--to", tmp_path)
+        with pytest.raises(SettingsError, match=r"would take the place of the input .*mine\.keras"):
+            run(*words, "--name", name)
+    with pytest.raises(ModelError, match="cannot have the name 'up/mine'"):
+        run(*words, "--name", "up/mine")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["linked.keras", "mine.keras"]
+
+
+def test_a_model_is_published_whole_or_not_at_all(tmp_path: Path) -> None:
+    """The disk is full after the first file: the model that was there before stays."""
+    import resource
+
+    from mesovid.models.classifier import load_model
+
+    run("publish", "meso4", "--to", tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, before[1]))
+    try:
+        with pytest.raises(ModelError, match=r"cannot write the model meso4 to .*File too large"):
+            run("publish", "meso4", "--to", tmp_path, "--summary", "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert load_model(tmp_path).card.summary != "new"
+    assert len(list(tmp_path.iterdir())) == 3

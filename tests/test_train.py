@@ -148,7 +148,7 @@ def test_a_run_ends_with_a_model_that_judges(run: Path, dataset: Dataset) -> Non
     assert np.isfinite(model(crops)).all()
     there = {path.name for path in run.iterdir()}
     assert {"run.json", "history.csv", "curves.png", "samples.png", "best.keras", "last.keras"} <= there
-    assert not [name for name in there if "partial" in name]
+    assert not [name for name in there if name.startswith(".mesovid-")]
     assert json.loads((run / "run.json").read_text())["status"] == "finished"
 
 
@@ -393,7 +393,9 @@ def test_a_full_disk_stops_the_run_resumable(
     monkeypatch.setattr(
         Path,
         "open",
-        lambda path, *args, **kw: FullDisk(path, "w") if "partial" in path.name else usual(path, *args, **kw),
+        lambda path, *args, **kw: (
+            FullDisk(path, "w") if path.name.startswith(".mesovid-") else usual(path, *args, **kw)
+        ),
     )
     before = checkpoint.load(folder)
     assert before is not None

@@ -15,7 +15,7 @@ import numpy as np
 from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError, InputError, SettingsError
 from mesovid.evaluation.degrade import KINDS, Degradation, import_av, parse
-from mesovid.files import write_whole
+from mesovid.files import whole, write_whole
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.pool import Crash, run
@@ -72,29 +72,28 @@ def degrade_video(source: Path, target: Path, degradations: Sequence[Degradation
     """Write a damaged copy as H.264 in MP4, without sound, whole or not at all. InputError when the video cannot be read."""
     av = import_av()
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.part.mp4")
     options = {"crf": f"{NEARLY_LOSSLESS}", "preset": "ultrafast", "threads": "1"}
     if degradations[-1].kind == "h264":
         options |= {"crf": f"{degradations[-1].amount:g}", "preset": "medium"}
-    try:
-        with sample(source, SampleSettings(every=1)) as frames, av.open(str(temporary), "w") as container:
-            rate = Fraction(frames.info.fps or 25).limit_denominator(1001)
-            stream = container.add_stream("libx264", rate=rate, options=options)
-            stream.width, stream.height = frames.info.width // 2 * 2, frames.info.height // 2 * 2
-            stream.pix_fmt = "yuv420p"
-            stream.time_base = stream.codec_context.time_base = _CLOCK
-            for number, frame in enumerate(frames):
-                image = _damaged(frame, degradations)
-                if not number:  # damage may have made it smaller
-                    stream.height, stream.width = image.shape[:2]
-                image = _fitted(image, stream.width, stream.height)
-                picture = av.VideoFrame.from_ndarray(image, format="rgb24")
-                picture.pts, picture.time_base = round(frame.time / _CLOCK), _CLOCK
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode(None))
-        temporary.rename(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        whole(target) as partial,
+        sample(source, SampleSettings(every=1)) as frames,
+        av.open(str(partial), "w") as container,
+    ):
+        rate = Fraction(frames.info.fps or 25).limit_denominator(1001)
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height = frames.info.width // 2 * 2, frames.info.height // 2 * 2
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = _CLOCK
+        for number, frame in enumerate(frames):
+            image = _damaged(frame, degradations)
+            if not number:  # damage may have made it smaller
+                stream.height, stream.width = image.shape[:2]
+            image = _fitted(image, stream.width, stream.height)
+            picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+            picture.pts, picture.time_base = round(frame.time / _CLOCK), _CLOCK
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
 
 
 def _damaged(frame: Frame, degradations: Sequence[Degradation]) -> np.ndarray:

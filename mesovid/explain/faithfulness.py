@@ -20,6 +20,7 @@ from mesovid.assets import trained_models
 from mesovid.errors import ModelError
 from mesovid.explain.explainer import Explainer
 from mesovid.explain.occlude import CELLS, FILLS, Cell, covered, fill_of
+from mesovid.files import write_whole
 from mesovid.records import Pixels
 
 Numbers = npt.NDArray[np.float64]
@@ -95,7 +96,7 @@ def keep(model_sha256: str, figures: list[Faithfulness], path: Path) -> None:
     """Add the figures of a network to a file, or put them in the place of its earlier ones."""
     values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     values[model_sha256] = [asdict(each) for each in figures]
-    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(values, indent=1) + "\n").encode())
 
 
 def _maps(explainer: Explainer, crop: Pixels) -> dict[str, Numbers]:

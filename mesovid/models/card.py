@@ -6,11 +6,12 @@ trained on, and runs with `runtime="tensorflow"`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from mesovid.assets import trained_models
 from mesovid.errors import MesovidError, ModelError
+from mesovid.files import whole_together, write_whole
 from mesovid.models.inputs import sigmoid
 from mesovid.settings import (
     COLOURS,
@@ -177,7 +179,25 @@ class ModelCard:
     def write(self, folder: Path) -> None:
         """Write `<name>.json`."""
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
-        (folder / f"{self.name}.json").write_text(text + "\n", encoding="utf-8")
+        write_whole(folder / f"{self.name}.json", (text + "\n").encode())
+
+
+@contextlib.contextmanager
+def model_files(folder: Path, name: str, suffixes: Sequence[str] = SUFFIXES) -> Iterator[Path]:
+    """A work folder for a model's files, which move to `folder` at the end, the card last; on failure it vanishes.
+
+    A card without its weights would be a broken model. ModelError when they cannot be written.
+    """
+    if not name or Path(name).name != name:
+        raise ModelError(
+            f"a model cannot have the name {name!r}; it must be that of a file, without a folder"
+        )
+    names = sorted((f"{name}{suffix}" for suffix in suffixes), key=lambda each: each.endswith(".json"))
+    try:
+        with whole_together(folder, names) as work:
+            yield work
+    except OSError as error:
+        raise ModelError(f"cannot write the model {name} to {folder} ({error.strerror or error})") from error
 
 
 def available() -> list[ModelCard]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -14,8 +11,9 @@ import numpy.typing as npt
 
 from mesovid.backend import import_tensorflow
 from mesovid.errors import MesovidError, ModelError
+from mesovid.files import check_copies
 from mesovid.models.architectures import build
-from mesovid.models.card import ModelCard, sha256_of
+from mesovid.models.card import SUFFIXES, ModelCard, model_files, sha256_of
 from mesovid.models.classifier import load_model
 from mesovid.models.weights import load_weights
 from mesovid.records import Pixels
@@ -42,7 +40,7 @@ def write_model(
     ModelError when they disagree or cannot be written.
     """
     folder = Path(folder)
-    with _writing(folder, card.name) as work:
+    with model_files(folder, card.name) as work:
         plain = save_keras(model, card, work / f"{card.name}.keras")
         onnx.save(convert(plain), work / f"{card.name}.onnx")
         card = replace(
@@ -74,10 +72,12 @@ def import_model(
     """Take weights that were trained elsewhere and write them as a model of mesovid.
 
     `output` says which class the network's output is the probability of; the geometry is the paper's when none is given.
-    Raises ModelError when the file is missing, damaged, or of another network.
+    Raises ModelError when the file is missing, damaged, or of another network, and SettingsError when a file of the model would
+    take its place.
     """
     file = Path(file)
     geometry = geometry or Geometry()
+    check_copies((Path(folder) / f"{name or file.stem}{suffix}" for suffix in SUFFIXES), [file])
     network = NetworkSettings(activation=activation)
     model = build(architecture, network, size=geometry.size)
     load_weights(model, file)
@@ -107,24 +107,6 @@ def save_keras(model: keras.Model, card: ModelCard, path: Path) -> keras.Model:
     plain.set_weights(model.get_weights())
     plain.save(path)
     return plain
-
-
-@contextlib.contextmanager
-def _writing(folder: Path, name: str) -> Iterator[Path]:
-    """A work folder whose files of that name move to `folder` at the end, the card last; on failure it vanishes."""
-    work = folder / f".{name}.partial"
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        yield work
-        for suffix in (".keras", ".onnx", ".json"):
-            os.replace(work / f"{name}{suffix}", folder / f"{name}{suffix}")
-    except OSError as error:
-        raise ModelError(f"cannot write the model {name} to {folder} ({error.strerror or error})") from error
-    finally:
-        for left in work.glob("*"):
-            left.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            work.rmdir()
 
 
 def _difference(card: Path, crops: Pixels) -> float:

@@ -5,8 +5,6 @@ Nothing in the file is run before it is known to be one graph of standard operat
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import AttributeProto, GraphProto, TensorProto
 
 from mesovid.errors import ModelError
-from mesovid.models.card import FOREIGN, ModelCard, sha256_of
+from mesovid.models.card import FOREIGN, ModelCard, model_files, sha256_of
 from mesovid.models.classifier import load_model
 from mesovid.records import Pixels
 from mesovid.settings import Channels, Colour, Geometry, Layout, RuntimeSettings, Scores
@@ -81,7 +79,7 @@ def import_onnx(
         licence="that of the imported network",
         limits="Trained elsewhere; never measured or calibrated by mesovid.",
     ).checked()
-    with _beside(Path(folder), card.name) as work:
+    with model_files(Path(folder), card.name, (".json", ".onnx")) as work:
         (work / f"{card.name}.onnx").write_bytes(file.read_bytes())
         card.write(work)
         _try(work / f"{card.name}.json")
@@ -222,16 +220,3 @@ def _try(card: Path) -> None:
             f"{card.stem} scores a face differently alone ({again[0]:.3f}) and beside others ({scored[0]:.3f});"
             " export it for inference (model.eval()), without batch statistics"
         )
-
-
-@contextlib.contextmanager
-def _beside(folder: Path, name: str) -> Iterator[Path]:
-    """A work folder whose two files move to `folder` at the end, the card last; on failure nothing is left."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as work:
-            yield Path(work)
-            for suffix in (".onnx", ".json"):
-                (Path(work) / f"{name}{suffix}").replace(folder / f"{name}{suffix}")
-    except OSError as error:
-        raise ModelError(f"cannot write the model {name} to {folder} ({error.strerror or error})") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mesovid.errors import ModelError
-from mesovid.models.card import SUFFIXES, Figure, ModelCard, find_card, read_card
+from mesovid.models.card import SUFFIXES, Figure, ModelCard, find_card, model_files, read_card
 
 PROTOCOL = "mesovid evaluate; bootstrap over videos"
 
@@ -37,15 +37,12 @@ def publish(
     card = replace(card, **{key: value for key, value in words.items() if value is not None})
     if scoreboard is not None:
         card = replace(card, figures=_merged(card.figures, _figures(Path(scoreboard), card)))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for suffix in SUFFIXES:
-            old, new = source.with_suffix(suffix), folder / f"{card.name}{suffix}"
-            if suffix != ".json" and old.resolve() != new.resolve():
-                shutil.copyfile(old, new)
-        card.write(folder)  # last: a card without its weights would be a broken model
-    except OSError as error:
-        raise ModelError(f"cannot publish {card.name} to {folder}: {error.strerror or error}") from error
+    kept = [suffix for suffix in SUFFIXES if source.with_suffix(suffix).is_file()]
+    with model_files(folder, card.name, kept) as work:
+        for suffix in kept:
+            if suffix != ".json":
+                shutil.copyfile(source.with_suffix(suffix), work / f"{card.name}{suffix}")
+        card.write(work)
     return card
 
 

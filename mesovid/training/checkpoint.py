@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mesovid.errors import TrainingError
+from mesovid.files import whole
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -59,14 +60,13 @@ def save(state: State, folder: Path) -> None:
         f"{part}_{number}": array for part, values in parts.items() for number, array in enumerate(values)
     }
     about = {"history": [asdict(epoch) for epoch in state.history], "best": state.best}
-    partial = folder / f"{FILE}.partial"
-    with partial.open("wb") as file:
-        np.savez(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
-    if (folder / FILE).exists():
-        os.replace(folder / FILE, folder / PREVIOUS)
-    os.replace(partial, folder / FILE)
+    with whole(folder / FILE) as partial:
+        with partial.open("wb") as file:
+            np.savez(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        if (folder / FILE).exists():
+            os.replace(folder / FILE, folder / PREVIOUS)
 
 
 def load(folder: Path) -> State | None:

@@ -20,6 +20,7 @@ import numpy as np
 from mesovid.backend import import_tensorflow
 from mesovid.dataset.manifest import Dataset, read_datasets
 from mesovid.errors import TrainingError
+from mesovid.files import whole
 from mesovid.models.architectures import build, check_architecture
 from mesovid.models.card import ModelCard, find_card, read_card
 from mesovid.models.classifier import load_model
@@ -48,7 +49,6 @@ from mesovid.training.run_folder import (  # noqa: E402
     LAST,
     Plan,
     RunFolder,
-    replacing,
     writing,
 )
 from mesovid.training.sampler import Sampler  # noqa: E402
@@ -183,7 +183,7 @@ class _Run:
         with writing(self._job.folder):
             checkpoint.save(State(tuple(self._history), self._best, *self._trainer.state()), self._job.folder)
             self._folder.write_history(self._history)
-            with replacing(self._job.folder / CURVES) as partial:
+            with whole(self._job.folder / CURVES) as partial:
                 curves.draw(self._history, self._best, partial)
         self._log(line)
         self._reporter.say(_sentence(line, self._job.train.epochs, better))
@@ -272,7 +272,7 @@ class _Run:
             geometry=self._halves.geometry,
         )
         for name in (LAST, BEST) if better else (LAST,):
-            with replacing(self._job.folder / name) as partial:
+            with whole(self._job.folder / name) as partial:
                 save_keras(self._trainer.model, card, partial)
 
     def _restore(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import errno
 import json
 import os
 import platform
@@ -18,6 +17,7 @@ from typing import Any
 
 from mesovid import __version__
 from mesovid.errors import TrainingError
+from mesovid.files import FULL_DISK, whole
 from mesovid.training.checkpoint import Epoch
 
 RUN = "run.json"
@@ -78,7 +78,7 @@ class RunFolder:
         """Rewrite `history.csv`."""
         names = [field.name for field in dataclasses.fields(Epoch)]
         with (
-            replacing(self.path / HISTORY) as partial,
+            whole(self.path / HISTORY) as partial,
             partial.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.DictWriter(file, names)
@@ -104,7 +104,7 @@ class RunFolder:
         return dict(about)
 
     def _write(self) -> None:
-        with replacing(self.path / RUN) as partial:
+        with whole(self.path / RUN) as partial:
             partial.write_text(json.dumps(self._about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -114,22 +114,11 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL_DISK:
             raise TrainingError(
                 f"the disk of {folder} is full; make room and run the same command again: it goes on where it stopped"
             ) from error
         raise TrainingError(f"cannot write to {folder} ({error.strerror or error})") from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path beside it to write to, which takes its place when all went well."""
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def environment() -> dict[str, Any]:
