@@ -1,4 +1,5 @@
-"""What lies in a folder. Everything that takes a folder of videos or pictures walks through it in the same way."""
+"""What lies in a folder. Everything that takes a folder of videos or pictures walks through it in
+the same way."""
 
 from __future__ import annotations
 
@@ -19,12 +20,14 @@ def walk(
     follow_links: bool = False,
     on_skip: OnSkip = lambda _path, _why: None,
 ) -> Iterator[str]:
-    """The files below a folder, relative to it with forward slashes: those of a folder by name, then its folders'.
+    """The files below a folder, relative to it with forward slashes: those of a folder by name,
+    then its folders'.
 
-    `suffixes` (lower case, with their dot) leaves out others. Hidden names are passed over: they begin with a dot, as do the
-    `._clip.mp4` that macOS puts beside each file on a foreign disk. A linked folder is followed where it leads to a place
-    inside of `root`, and elsewhere with `follow_links` alone. `on_skip` hears of links that are not followed, of folders that
-    cannot be read and of what is no regular file.
+    `suffixes` (lower case, with their dot) leaves out others. Hidden names are passed over: they
+    begin with a dot, as do the `._clip.mp4` that macOS puts beside each file on a foreign disk. A
+    linked folder is followed where it leads to a place inside of `root`, and elsewhere with
+    `follow_links` alone. `on_skip` hears of links that are not followed, of folders that cannot be
+    read and of what is no regular file.
     """
     waiting = [_Folder("", (os.path.realpath(root),), 0)]
     while waiting:

@@ -16,14 +16,17 @@ _MARKS = (
 
 
 def read_text(file: str | Path) -> str:
-    """The text of a file. OSError when it cannot be read, UnicodeDecodeError when it is cut off amid UTF-16 or UTF-32."""
+    """The text of a file. OSError when it cannot be read, UnicodeDecodeError when it is cut off
+    amid UTF-16 or UTF-32."""
     return decode(Path(file).read_bytes())
 
 
 def decode(content: bytes) -> str:
-    """Text in UTF-8, or in the encoding that its byte order mark says; without one, UTF-16 where every other byte is 0.
+    """Text in UTF-8, or in the encoding that its byte order mark says; without one, UTF-16 where
+    every other byte is 0.
 
-    Other bytes are kept as Python keeps them in file names (surrogateescape), because names may be in any encoding.
+    Other bytes are kept as Python keeps them in file names (surrogateescape), because names may be
+    in any encoding.
     """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
@@ -38,9 +41,11 @@ def decode(content: bytes) -> str:
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a text, or what lies between its NULs (`find -print0`) where it has some; without empty ones.
+    """The lines of a text, or what lies between its NULs (`find -print0`) where it has some;
+    without empty ones.
 
-    Only line feeds and carriage returns end a line: a name may hold U+2028, at which `str.splitlines` parts, too.
+    Only line feeds and carriage returns end a line: a name may hold U+2028, at which
+    `str.splitlines` parts, too.
     """
     parts = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return [part for part in parts if part.strip()]

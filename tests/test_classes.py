@@ -1,4 +1,5 @@
-"""What folders mean: the innermost name counts, contradictions are errors, and every hint mends what it is printed for."""
+"""What folders mean: the innermost name counts, contradictions are errors, and every hint mends
+what it is printed for."""
 
 from __future__ import annotations
 

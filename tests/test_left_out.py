@@ -1,4 +1,5 @@
-"""Ready-made crops of which a part belongs to no class: every command says so and fails, and its hint mends it."""
+"""Ready-made crops of which a part belongs to no class: every command says so and fails, and its
+hint mends it."""
 
 from __future__ import annotations
 

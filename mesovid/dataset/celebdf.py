@@ -27,7 +27,8 @@ class Name:
 
 
 def read(root: Path, _options: Options) -> Collection:
-    """The three folders, wherever a `videos/` level lies; the official list makes `test`, the rest is `train`."""
+    """The three folders, wherever a `videos/` level lies; the official list makes `test`, the rest
+    is `train`."""
     if not any(_folder(root, name) for name in FOLDERS):
         raise NotThisLayoutError(f"no folder {', '.join(FOLDERS)}")
     sources: dict[str, Source] = {}
@@ -71,13 +72,15 @@ def parse(stem: str) -> Name | None:
 
 
 def _folder(root: Path, name: str) -> Path | None:
-    """Where the videos of one class lie: with a `videos` level below the class, above it, or without."""
+    """Where the videos of one class lie: with a `videos` level below the class, above it, or
+    without."""
     places = (root / name / "videos", root / "videos" / name, root / name)
     return next((place for place in places if listed(place, VIDEO_SUFFIXES)), None)
 
 
 def _apply_test_list(root: Path, sources: dict[str, Source], problems: list[Problem]) -> tuple[str, ...]:
-    """Set the official split in `sources`; what the list says wrongly goes to `problems`. Returns notes."""
+    """Set the official split in `sources`; what the list says wrongly goes to `problems`. Returns
+    notes."""
     file = root / TEST_LIST
     if not os.path.isfile(file):
         return (f"{root} has no {TEST_LIST}, so that the official split is unknown",)

@@ -106,7 +106,8 @@ def _lines(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _places(dataset: Dataset) -> Iterator[Finding]:
-    """Manifest against folders: the first folder that names a split, the first that is a class by name.
+    """Manifest against folders: the first folder that names a split, the first that is a class by
+    name.
 
     Where the folders alone give the labels there is nothing to compare.
     """
@@ -215,7 +216,8 @@ def _read(file: Path) -> _Picture:
 
 
 def png_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height of a PNG file that is whole, by its checksums (ISO/IEC 15948, 5.3); None for a damaged one.
+    """Width and height of a PNG file that is whole, by its checksums (ISO/IEC 15948, 5.3); None for
+    a damaged one.
 
     Tells as much as decoding in a ninth of the time (0.2 ms instead of 1.9 for a crop of 256 px).
     """

@@ -1,4 +1,5 @@
-"""Class folders that anybody may have made: `[split/]<class>/...` or `<class>/[split/]...`, videos or pictures."""
+"""Class folders that anybody may have made: `[split/]<class>/...` or `<class>/[split/]...`, videos
+or pictures."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class Found:
 
 
 def read(root: Path, options: Options) -> Collection:
-    """All videos and pictures whose folders name a known class; other folders with such files are problems."""
+    """All videos and pictures whose folders name a known class; other folders with such files are
+    problems."""
     name = root.resolve().name
     found = find(root, MEDIA, options)
     if not found.sources:
@@ -60,12 +62,14 @@ def read(root: Path, options: Options) -> Collection:
 
 
 def find(root: Path, suffixes: frozenset[str], options: Options) -> Found:
-    """The sources below `root` with one of the suffixes, and all else that looks like a part of the collection.
+    """The sources below `root` with one of the suffixes, and all else that looks like a part of the
+    collection.
 
-    A picture's video is its folder below the class folder or, for pictures that lie in the class folder itself, its name
-    without the frame number. Such a video is also a group, named without the split: it must not lie in two splits. Problems are
-    folders of unknown label, videos where pictures are wanted, class folders without a file that can be read, folders that
-    cannot be read and linked ones that are not followed. DatasetError for folders that contradict each other.
+    A picture's video is its folder below the class folder or, for pictures that lie in the class
+    folder itself, its name without the frame number. Such a video is also a group, named without
+    the split: it must not lie in two splits. Problems are folders of unknown label, videos where
+    pictures are wanted, class folders without a file that can be read, folders that cannot be read
+    and linked ones that are not followed. DatasetError for folders that contradict each other.
     """
     problems: list[Problem] = []
     files = walk(
@@ -143,10 +147,12 @@ def _suffix(name: str) -> str:
 
 
 def video_names(files: Sequence[str], label: str) -> list[str]:
-    """Which video each picture of one folder belongs to: its stem without the frame number at its end.
+    """Which video each picture of one folder belongs to: its stem without the frame number at its
+    end.
 
-    `044_945_12.png` and `044_945_13.png` are frames of `044_945`. A prefix without digits that most of the folder shares
-    (`face_0001.jpg`, `face_0002.jpg`) numbers pictures, not frames: there each picture stands alone.
+    `044_945_12.png` and `044_945_13.png` are frames of `044_945`. A prefix without digits that most
+    of the folder shares (`face_0001.jpg`, `face_0002.jpg`) numbers pictures, not frames: there each
+    picture stands alone.
     """
     stems = [Path(file).stem for file in files]
     prefixes = [re.sub(r"[_\-. ]+(frame|f)?\d+$", "", stem, flags=re.IGNORECASE) for stem in stems]
@@ -161,7 +167,8 @@ def video_names(files: Sequence[str], label: str) -> list[str]:
 
 
 def _names_video(stem: str, label: str) -> bool:
-    """Whether a number at the end is a video's, not a frame's: the fake `044_945.png` is a picture of `044_945`."""
+    """Whether a number at the end is a video's, not a frame's: the fake `044_945.png` is a picture
+    of `044_945`."""
     name = ffpp.parse(stem) or celebdf.parse(stem)
     return name is not None and (name.source is not None) == (label == FAKE)
 
@@ -192,7 +199,8 @@ def _videos(place: Place, here: Class, files: list[str]) -> list[tuple[str, str,
 
 
 def _link_by_name(sources: list[Source]) -> list[Source]:
-    """Fill in identities and originals where fakes are named as in FaceForensics++ or Celeb-DF and the originals are there."""
+    """Fill in identities and originals where fakes are named as in FaceForensics++ or Celeb-DF and
+    the originals are there."""
     reals = {Path(source.video).name: source.video for source in sources if source.label == REAL}
     linked = []
     for source in sources:

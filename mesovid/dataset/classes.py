@@ -61,10 +61,11 @@ class _Given:
 class Classes:
     """The meaning of all folders of one collection.
 
-    The innermost name that means a label counts. A folder that holds class folders is no label for what lies beside them. A
-    name that contradicts one further out is an error, unless the outer one names a manipulation: `Deepfakes/real` holds reals.
-    `labels` are given by hand (see `parse_labels`) and win over the known names: each is the end of a folder's path, or all of
-    it after `./`, with `/.` behind it for what lies in the folder directly.
+    The innermost name that means a label counts. A folder that holds class folders is no label for
+    what lies beside them. A name that contradicts one further out is an error, unless the outer one
+    names a manipulation: `Deepfakes/real` holds reals. `labels` are given by hand (see
+    `parse_labels`) and win over the known names: each is the end of a folder's path, or all of it
+    after `./`, with `/.` behind it for what lies in the folder directly.
     """
 
     labels: Mapping[str, str]
@@ -76,7 +77,8 @@ class Classes:
 
     @classmethod
     def of(cls, root: Path, places: Iterable[Place], labels: Mapping[str, str]) -> Classes:
-        """The classes of the folders `places` of a collection. DatasetError that names both of two that contradict."""
+        """The classes of the folders `places` of a collection. DatasetError that names both of two
+        that contradict."""
         classes = cls(labels, _by_hand=tuple(_Given.of(text) for text in labels if text != EVERYTHING))
         known = {place: take_split(place)[1] for place in places}
         for names in known.values():
@@ -107,7 +109,8 @@ class Classes:
         return Class(None, (*names, HERE) if depth is None else names[:depth], split, names)
 
     def _marks(self, names: Place) -> list[_Mark]:
-        """From the outermost in. Of those given by hand the innermost counts, and nothing further out than that."""
+        """From the outermost in. Of those given by hand the innermost counts, and nothing further
+        out than that."""
         if names not in self._known_marks:
             self._known_marks[names] = self._found_marks(names)
         return self._known_marks[names]

@@ -1,4 +1,5 @@
-"""Cuts the aligned faces out of one video or set of pictures: scan without its classifier. Runs in worker processes."""
+"""Cuts the aligned faces out of one video or set of pictures: scan without its classifier. Runs in
+worker processes."""
 
 from __future__ import annotations
 
@@ -93,7 +94,8 @@ class _Known:
 
 
 class Cutter:
-    """Keeps the detector loaded. Writes below `root`; `stage` is a folder of its own on the same file system."""
+    """Keeps the detector loaded. Writes below `root`; `stage` is a folder of its own on the same
+    file system."""
 
     def __init__(self, root: Path, stage: Path, settings: CutSettings) -> None:
         self._root = root
@@ -104,7 +106,8 @@ class Cutter:
         self._known: _Known | None = None  # the last original, where fakes want its faces
 
     def cut(self, job: Job) -> list[Result]:
-        """Cut all sources of a job; one that cannot be read is a result, too. Raises DatasetError on a full disk."""
+        """Cut all sources of a job; one that cannot be read is a result, too. Raises DatasetError
+        on a full disk."""
         shutil.rmtree(self._stage, ignore_errors=True)
         self._stage.mkdir(parents=True)
         if is_picture(job.sources[0].files[0]):
@@ -162,7 +165,8 @@ class Cutter:
     # Pictures
 
     def _cut_pictures(self, job: Job) -> list[Result]:
-        """All pictures of a job pass the detector together; those without a face once more with a border."""
+        """All pictures of a job pass the detector together; those without a face once more with a
+        border."""
         frames: dict[str, list[Frame]] = {}
         results: dict[str, Result] = {}
         for source in job.sources:
@@ -186,7 +190,8 @@ class Cutter:
         return [results[source.video] for source in job.sources]
 
     def _borrow(self, job: Job, frames: dict[str, list[Frame]]) -> dict[str, list[tuple[Face, ...]]]:
-        """The faces of the originals of those sources that have one with as many pictures of the same sizes."""
+        """The faces of the originals of those sources that have one with as many pictures of the
+        same sizes."""
         pairs: dict[str, list[Frame]] = {}
         for source, original in zip(job.sources, job.originals, strict=True):
             if original is None or source.video not in frames:
@@ -227,7 +232,8 @@ class Cutter:
         return self._finder.follow(prefetch(sampling, BATCH), BATCH)
 
     def _stage_all(self, source: Source, found: Iterable[FrameFaces]) -> tuple[int, Counter[str], list[_Cut]]:
-        """Write every face's crop to the staging folder, so that a long video does not fill the memory."""
+        """Write every face's crop to the staging folder, so that a long video does not fill the
+        memory."""
         linker = PeopleLinker()
         pictures = is_picture(source.files[0])
         frames = shot = 0
@@ -316,8 +322,8 @@ def choose(cuts: Sequence[_Cut], settings: ExtractSettings) -> tuple[list[_Cut],
 def sharpness(grey: npt.NDArray[np.uint8]) -> float:
     """Variance of the Laplacian of grey values (h, w), after Pech-Pacheco et al. 2000.
 
-    Low for blur, and for darkness. Medians of 256 px crops: 40 on FaceForensics++ c23, 36 on DFDC, 14 on LFW, whose faces are
-    enlarged; below 10 lie 1, 9 and 25 % of them.
+    Low for blur, and for darkness. Medians of 256 px crops: 40 on FaceForensics++ c23, 36 on DFDC,
+    14 on LFW, whose faces are enlarged; below 10 lie 1, 9 and 25 % of them.
     """
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())
 
@@ -348,7 +354,8 @@ def failed(source: Source, reason: str) -> Result:
 
 
 def _reason(error: Exception, *files: Path) -> str:
-    """One line for a person, without the names of the files. A full disk is not the video's fault: it ends the run."""
+    """One line for a person, without the names of the files. A full disk is not the video's fault:
+    it ends the run."""
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         raise error
     if isinstance(error, MesovidError):
@@ -403,7 +410,8 @@ def _main_people(cuts: Sequence[_Cut]) -> set[tuple[Shot, int]]:
 
 
 def _distinct(cuts: Sequence[_Cut], difference: float) -> list[_Cut]:
-    """Those that differ from the last one kept of the same person by a mean of at least so many grey levels."""
+    """Those that differ from the last one kept of the same person by a mean of at least so many
+    grey levels."""
     last: dict[int, npt.NDArray[np.int16]] = {}
     kept = []
     for cut in cuts:
@@ -418,7 +426,8 @@ def _distinct(cuts: Sequence[_Cut], difference: float) -> list[_Cut]:
 
 
 def _borrowed(frame: Frame, known: Sequence[FrameFaces]) -> FrameFaces:
-    """A fake's frame with the faces of its original at that frame, put between two samples of one shot where need be."""
+    """A fake's frame with the faces of its original at that frame, put between two samples of one
+    shot where need be."""
     at = [item.frame.index for item in known]
     after = int(np.searchsorted(at, frame.index))
     if after < len(at) and at[after] == frame.index:

@@ -1,4 +1,5 @@
-"""The DeepFake Detection Challenge (Dolhansky et al. 2020): its training parts, its test set, and the preview set."""
+"""The DeepFake Detection Challenge (Dolhansky et al. 2020): its training parts, its test set, and
+the preview set."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ PARTS = 3  # from so many on, parts are kept whole: they share no original and h
 
 
 def read(root: Path, _options: Options) -> Collection:
-    """What the `metadata.json` of each part, the preview's `dataset.json` or the test set's `labels.csv` list."""
+    """What the `metadata.json` of each part, the preview's `dataset.json` or the test set's
+    `labels.csv` list."""
     problems: list[Problem] = []
     if metadata := _metadata_files(root):
         sources = list(_read_parts(root, metadata, problems))

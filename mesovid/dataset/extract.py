@@ -1,4 +1,5 @@
-"""Turns collections of videos and pictures into a dataset of aligned faces that does not leak between its splits."""
+"""Turns collections of videos and pictures into a dataset of aligned faces that does not leak
+between its splits."""
 
 from __future__ import annotations
 
@@ -58,9 +59,10 @@ def extract(
 ) -> Extraction:
     """Extract all videos of `gathered` into the folder `root`; goes on where a killed run stopped.
 
-    `workers` is the number of processes; 0 works in this one. The outcome does not depend on it, nor on how often the run
-    was stopped. `on_start` hears how many videos there are and how many of them are done. Raises DatasetError for a folder
-    that holds anything else, for a full disk (run again once there is room), and when no crop came out.
+    `workers` is the number of processes; 0 works in this one. The outcome does not depend on it,
+    nor on how often the run was stopped. `on_start` hears how many videos there are and how many of
+    them are done. Raises DatasetError for a folder that holds anything else, for a full disk (run
+    again once there is room), and when no crop came out.
     """
     root = Path(root)
     # one thread a network: the numbers must not depend on the machine's cores, and the workers fill them
@@ -90,7 +92,8 @@ def extract(
 
 
 def split_sources(sources: Sequence[Source], settings: ExtractSettings) -> list[Source]:
-    """The sources, each with its split: the official one unless the settings name shares. Sorted by video."""
+    """The sources, each with its split: the official one unless the settings name shares. Sorted by
+    video."""
     if settings.split is not None:
         sources = [replace(source, split=None) for source in sources]
     ratio = parse_ratio(settings.split or DEFAULT_SPLIT)
@@ -128,7 +131,8 @@ def _split_notes(sources: Sequence[Source], settings: ExtractSettings) -> tuple[
 
 
 def _open_jobs(sources: Sequence[Source], pair: bool, done: Mapping[str, Result]) -> Iterator[Job]:
-    """The jobs with a video that is not done or failed before. Which videos share a job depends on the sources alone."""
+    """The jobs with a video that is not done or failed before. Which videos share a job depends on
+    the sources alone."""
     by_video = {source.video: source for source in sources}
 
     def job(number: int, own: tuple[Source, ...]) -> Job:
@@ -172,7 +176,8 @@ def _run(
 
 
 def _results(jobs: list[Job], root: Path, settings: CutSettings, workers: int) -> Iterator[list[Result]]:
-    """The results of each job, as they come. A job that takes its worker down fails; the others go on."""
+    """The results of each job, as they come. A job that takes its worker down fails; the others go
+    on."""
     try:
         for job, outcome in run(jobs, partial(_cut, root=root, settings=settings), workers):
             if isinstance(outcome, Crash):
@@ -204,7 +209,8 @@ def _complete(
     plan: Mapping[str, Any],
     known: Sequence[Leak],
 ) -> None:
-    """Write the dataset's files. All of it can be done again until the last one, `dataset.json`, is there."""
+    """Write the dataset's files. All of it can be done again until the last one, `dataset.json`, is
+    there."""
     results = list(journal.results.values())
     crops = [crop for result in results for crop in result.crops]
     if settings.extract.balance:
@@ -235,7 +241,8 @@ def _complete(
 
 
 def balance(crops: Sequence[CropEntry], seed: int) -> list[CropEntry]:
-    """As many real as fake crops in each split: the commoner label loses some, evenly over its videos."""
+    """As many real as fake crops in each split: the commoner label loses some, evenly over its
+    videos."""
     cells: dict[tuple[str | None, str], list[CropEntry]] = defaultdict(list)
     for crop in crops:
         cells[crop.split, crop.label].append(crop)

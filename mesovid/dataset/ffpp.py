@@ -1,4 +1,5 @@
-"""FaceForensics++ (Rössler et al. 2019), with its DeepFakeDetection part, in the layout of its download script."""
+"""FaceForensics++ (Rössler et al. 2019), with its DeepFakeDetection part, in the layout of its
+download script."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Name:
 
 
 def read(root: Path, _options: Options) -> Collection:
-    """The videos below `original_sequences` and `manipulated_sequences`, or the folders of frames in their place."""
+    """The videos below `original_sequences` and `manipulated_sequences`, or the folders of frames
+    in their place."""
     if not (root / REALS).is_dir() and not (root / FAKES).is_dir():
         raise NotThisLayoutError(f"no folder {REALS} or {FAKES}")
     sources: list[Source] = []
@@ -57,9 +59,11 @@ def read(root: Path, _options: Options) -> Collection:
 
 
 def parse(stem: str) -> Name | None:
-    """The identities in `033`, `033_097`, `01__exit_phone_room` or `01_02__exit_phone_room__YVGY8LOK`; None for others.
+    """The identities in `033`, `033_097`, `01__exit_phone_room` or
+    `01_02__exit_phone_room__YVGY8LOK`; None for others.
 
-    Each video of the main part shows one person, whose identity is the video's number; actors become `actor01`.
+    Each video of the main part shows one person, whose identity is the video's number; actors
+    become `actor01`.
     """
     if match := re.fullmatch(r"(\d{3})(?:_(\d{3}))?", stem):
         return Name(match[1], match[2], match[1])

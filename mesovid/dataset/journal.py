@@ -1,8 +1,9 @@
 """What an extraction has done so far, kept so that the process may die at any moment.
 
-Below the dataset lies `.extract/` until it is complete: `plan.json` (what was asked for), `journal.jsonl` (a line for each
-job that is done, with its crops) and staging folders. A crop moves to its place whole, and a job's line is written after its
-crops; what a killed run leaves half done is done again, with the same outcome.
+Below the dataset lies `.extract/` until it is complete: `plan.json` (what was asked for),
+`journal.jsonl` (a line for each job that is done, with its crops) and staging folders. A crop moves
+to its place whole, and a job's line is written after its crops; what a killed run leaves half done
+is done again, with the same outcome.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Journal:
     """The results of the jobs that are done. Holds a lock: two runs must not fill one folder."""
 
     def __init__(self, root: Path, plan: Mapping[str, Any]) -> None:
-        """Begin or go on. DatasetError when `root` holds anything but this very extraction, finished or not."""
+        """Begin or go on. DatasetError when `root` holds anything but this very extraction,
+        finished or not."""
         self.root = root
         self.work = root / WORK
         self.results: dict[str, Result] = {}
@@ -114,7 +116,8 @@ class Journal:
 
 
 def plan_of(sources: Iterable[Source], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What identifies an extraction: its settings, and a digest over names, labels and links of its videos."""
+    """What identifies an extraction: its settings, and a digest over names, labels and links of its
+    videos."""
     sha = hashlib.sha256()
     for source in sources:
         values = dataclasses.asdict(source) | {"files": [file.name for file in source.files]}

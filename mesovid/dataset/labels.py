@@ -1,4 +1,5 @@
-"""What class names mean. An explicit table, never the alphabet: `df` sorts before `real`, `fake` too, `original` does not."""
+"""What class names mean. An explicit table, never the alphabet: `df` sorts before `real`, `fake`
+too, `original` does not."""
 
 from __future__ import annotations
 
@@ -63,8 +64,8 @@ SPLITS: Mapping[str, str] = {
 def label_of(name: object, extra: Mapping[str, str] | None = None) -> str | None:
     """The label, `real` or `fake`, that a class name means; None when nobody can tell.
 
-    `extra` maps further names to labels, or to `skip`, and wins over the table. A bare 0 or 1 means nothing: Celeb-DF writes 1
-    for real, DFDC writes 1 for fake.
+    `extra` maps further names to labels, or to `skip`, and wins over the table. A bare 0 or 1 means
+    nothing: Celeb-DF writes 1 for real, DFDC writes 1 for fake.
     """
     for known, label in (extra or {}).items():
         if known and is_called(name, known):
@@ -78,23 +79,27 @@ def label_of(name: object, extra: Mapping[str, str] | None = None) -> str | None
 
 
 def is_called(name: object, given: str) -> bool:
-    """Whether a folder or class has the name that is given by hand: `real` is also called `0_real`, but never `1_real` so."""
+    """Whether a folder or class has the name that is given by hand: `real` is also called `0_real`,
+    but never `1_real` so."""
     return _words(given) in (_words(name), plain(name))
 
 
 def method_of(name: object) -> str | None:
-    """The manipulation that a class name stands for, in its usual spelling; None for a plain `fake`."""
+    """The manipulation that a class name stands for, in its usual spelling; None for a plain
+    `fake`."""
     return METHODS.get(plain(name))
 
 
 def split_of(name: object) -> str | None:
-    """The split that a folder name or field means, `val` and `validation` being `valid`; None for other names."""
+    """The split that a folder name or field means, `val` and `validation` being `valid`; None for
+    other names."""
     return SPLITS.get(str(name).strip().lower())
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def plain(name: object) -> str:
-    """`name` in lower case, words joined by one underscore, without a class number in front: `0_real`, `1-Fake`."""
+    """`name` in lower case, words joined by one underscore, without a class number in front:
+    `0_real`, `1-Fake`."""
     return re.sub(r"^[01]_(?=\D)", "", _words(name))
 
 
@@ -113,7 +118,8 @@ def hint(name: str, *, leave_out: bool = False) -> str:
 
 
 def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
-    """`--label` values as a table: `NAME=real|fake|skip` for a class name, plain `real` or `fake` (key "") for everything.
+    """`--label` values as a table: `NAME=real|fake|skip` for a class name, plain `real` or `fake`
+    (key "") for everything.
 
     Raises DatasetError for another label, and for two labels of one name.
     """

@@ -56,10 +56,11 @@ def gather(
 ) -> Gathered:
     """The videos of one or more collections, sorted by key.
 
-    `options` say what its classes mean, `lists` is a file or folder of official splits; without it, one that
-    lies beside the collection counts. With several collections each key begins with its collection's name. Raises
-    InputError for a path that does not exist, DatasetError for an unknown layout, for folders that contradict each other,
-    for a label that nothing has, and where no video is left.
+    `options` say what its classes mean, `lists` is a file or folder of official splits; without it,
+    one that lies beside the collection counts. With several collections each key begins with its
+    collection's name. Raises InputError for a path that does not exist, DatasetError for an unknown
+    layout, for folders that contradict each other, for a label that nothing has, and where no video
+    is left.
     """
     options = options or Options()
     found = [recognise(Path(path), layout, options) for path in paths]
@@ -99,7 +100,8 @@ def gather(
 
 
 def recognise(root: Path, layout: str, options: Options) -> Collection:
-    """Read a collection in the layout named, or in the first one that fits. DatasetError says why each did not."""
+    """Read a collection in the layout named, or in the first one that fits. DatasetError says why
+    each did not."""
     if not os.path.exists(root):
         raise InputError(f"{root}: no such file or folder")
     names = list(LAYOUTS) if layout == AUTO else [layout]
@@ -121,7 +123,8 @@ def recognise(root: Path, layout: str, options: Options) -> Collection:
 def _walked(root: Path, collection: Collection, options: Options) -> Collection:
     """The collection, with what a reader that looks into certain folders alone cannot tell.
 
-    Such are linked folders that lead elsewhere, folders that cannot be read, and files that are no part of the layout.
+    Such are linked folders that lead elsewhere, folders that cannot be read, and files that are no
+    part of the layout.
     """
     layout = LAYOUTS[collection.layout]
     if not layout.fixed:
@@ -172,7 +175,8 @@ def _leads_out(source: Source) -> Problem | None:
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart. DatasetError when one is given twice or lies in another."""
+    """The shortest ends of the paths that tell them apart. DatasetError when one is given twice or
+    lies in another."""
     parts = [path.resolve().parts for path in paths]
     for i, one in enumerate(parts):
         for j, other in enumerate(parts):

@@ -1,4 +1,5 @@
-"""The dataset on disk: class folders of crops, `manifest.jsonl` with a line a crop, `dataset.json` with what holds for all.
+"""The dataset on disk: class folders of crops, `manifest.jsonl` with a line a crop, `dataset.json`
+with what holds for all.
 
     <root>/<split>/<real|fake>/<video key>/<frame>_<person>.png
 
@@ -38,7 +39,8 @@ Landmarks = tuple[tuple[float, float], ...]  # five (x, y) px: eye, eye, nose, m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropEntry:
-    """One crop of a dataset. Boxes and landmarks are in pixels of the source frame; None where unknown."""
+    """One crop of a dataset. Boxes and landmarks are in pixels of the source frame; None where
+    unknown."""
 
     file: str  # path relative to the dataset's root, with forward slashes
     label: str  # "real" or "fake"
@@ -85,10 +87,12 @@ class Dataset:
 
 
 def read_dataset(path: str | Path, options: Options | None = None, *, whole: bool = True) -> Dataset:
-    """Read a dataset: one of mesovid's, or bare class folders `[split/]<class>/...` whose class names are known.
+    """Read a dataset: one of mesovid's, or bare class folders `[split/]<class>/...` whose class
+    names are known.
 
-    `options` say what classes of others mean. Raises DatasetError when it is neither, when its manifest is damaged, or when it
-    holds no crop; where `whole`, also when some of what lies there belongs to no class, which else goes to `problems`.
+    `options` say what classes of others mean. Raises DatasetError when it is neither, when its
+    manifest is damaged, or when it holds no crop; where `whole`, also when some of what lies there
+    belongs to no class, which else goes to `problems`.
     """
     root = Path(path)
     if root.name in (MANIFEST, CARD) and os.path.isfile(root):
@@ -132,14 +136,16 @@ def read_dataset(path: str | Path, options: Options | None = None, *, whole: boo
 def read_datasets(
     paths: Sequence[str | Path], options: Options | None = None, *, whole: bool = True
 ) -> list[Dataset]:
-    """Several datasets, each as `read_dataset` gives it. DatasetError also for a label given by hand that none of them has."""
+    """Several datasets, each as `read_dataset` gives it. DatasetError also for a label given by
+    hand that none of them has."""
     datasets = [read_dataset(path, options, whole=whole) for path in paths]
     refuse_unused(options or Options(), [dataset.labels_used for dataset in datasets])
     return datasets
 
 
 def digest(dataset: Dataset) -> str:
-    """sha256 over the manifest's lines: equal for equal crops, labels, splits and boxes, wherever the set lies."""
+    """sha256 over the manifest's lines: equal for equal crops, labels, splits and boxes, wherever
+    the set lies."""
     sha = hashlib.sha256()
     for crop in dataset.crops:
         sha.update(to_line(crop).encode(errors=ESCAPE) + b"\n")
@@ -174,7 +180,8 @@ def write_card(
 
 
 def read_card(root: Path) -> dict[str, Any]:
-    """`dataset.json` as it stands; empty when there is none. Raises DatasetError when it is damaged."""
+    """`dataset.json` as it stands; empty when there is none. Raises DatasetError when it is
+    damaged."""
     file = root / CARD
     if not os.path.isfile(file):
         return {}
@@ -277,8 +284,8 @@ def _geometry(root: Path, card: Mapping[str, Any]) -> Geometry | None:
 
 
 def bare_crops(root: Path, options: Options) -> tuple[list[CropEntry], tuple[Problem, ...], frozenset[str]]:
-    """The pictures that a table lists, or those under `[split/]<class>/` or `<class>/[split/]`; also what is left out, and the
-    labels given by hand that something has.
+    """The pictures that a table lists, or those under `[split/]<class>/` or `<class>/[split/]`;
+    also what is left out, and the labels given by hand that something has.
 
     Raises DatasetError for folders that contradict each other.
     """

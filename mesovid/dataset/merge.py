@@ -27,11 +27,13 @@ GLOBAL = frozenset().union(*(layout.people for layout in LAYOUTS.values()))
 
 
 def merge(paths: Sequence[str | Path], root: str | Path) -> tuple[Dataset, tuple[Leak, ...]]:
-    """Join datasets into the new folder `root`; also returns what leaks between splits now that they are one.
+    """Join datasets into the new folder `root`; also returns what leaks between splits now that
+    they are one.
 
-    Videos, files and originals get their set's name in front, so that equal names stay apart. Files are linked where the file
-    system can, else copied. Raises DatasetError for fewer than two sets, unknown or different geometry, a missing file, or a
-    folder that is not empty (an interrupted merge counts as empty: it is begun anew).
+    Videos, files and originals get their set's name in front, so that equal names stay apart. Files
+    are linked where the file system can, else copied. Raises DatasetError for fewer than two sets,
+    unknown or different geometry, a missing file, or a folder that is not empty (an interrupted
+    merge counts as empty: it is begun anew).
     """
     root = Path(root)
     if len(paths) < 2:

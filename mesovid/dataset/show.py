@@ -60,7 +60,8 @@ def losses(results: Iterable[Result], problems: Sequence[Problem] = ()) -> str:
 
 
 def contact_sheet(dataset: Dataset, columns: int = 10, rows_each: int = 2) -> Pixels:
-    """Faces of every split, label and method, evenly picked over the videos, as one picture (h, w, 3) RGB."""
+    """Faces of every split, label and method, evenly picked over the videos, as one picture (h, w,
+    3) RGB."""
     groups: dict[tuple[str, str, str], list[CropEntry]] = {}
     for crop in dataset.crops:
         groups.setdefault((crop.split or "-", crop.label, crop.method or "-"), []).append(crop)

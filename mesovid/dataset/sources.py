@@ -105,13 +105,15 @@ def listed(folder: Path, suffixes: frozenset[str] = MEDIA) -> list[str]:
 
 
 def is_key(text: str) -> bool:
-    """Whether a text can name a video, and so a folder below a dataset's root: a path that leads nowhere else."""
+    """Whether a text can name a video, and so a folder below a dataset's root: a path that leads
+    nowhere else."""
     parts = text.replace(os.sep, "/").split("/")
     return not any(part in ("", ".", "..") or "\0" in part for part in parts) and not Path(text).drive
 
 
 def video_keys(files: Iterable[str]) -> dict[str, str]:
-    """A key for each file: its path without suffix, or with it where two files differ in nothing else."""
+    """A key for each file: its path without suffix, or with it where two files differ in nothing
+    else."""
     files = list(files)
     often = Counter(os.path.splitext(file)[0] for file in files)
     return {file: stem if often[stem := os.path.splitext(file)[0]] == 1 else file for file in files}

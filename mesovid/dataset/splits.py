@@ -67,8 +67,9 @@ def assign(
 ) -> list[Source]:
     """The sources, each with a split.
 
-    A split that a source already has stays. The others follow what they are linked to (see `links`); linked sets with no
-    split at all are dealt out by `ratio`, so that each split gets its share of every label and method.
+    A split that a source already has stays. The others follow what they are linked to (see
+    `links`); linked sets with no split at all are dealt out by `ratio`, so that each split gets its
+    share of every label and method.
     """
     split: dict[str, str] = {source.video: source.split for source in sources if source.split}
     open_sets = []
@@ -85,7 +86,8 @@ def assign(
 
 
 def parse_ratio(text: str) -> tuple[float, float, float]:
-    """Shares of train, valid and test of a text such as `80/10/10`, as fractions. Raises SettingsError."""
+    """Shares of train, valid and test of a text such as `80/10/10`, as fractions. Raises
+    SettingsError."""
     try:
         train, valid, test = map(float, text.split("/"))
     except ValueError as error:
@@ -97,7 +99,8 @@ def parse_ratio(text: str) -> tuple[float, float, float]:
 
 
 def links(item: Linked, *, identities: bool = True) -> set[tuple[str, Hashable]]:
-    """What ties a video to others: itself, its original, its group and, where wanted, the identities in it."""
+    """What ties a video to others: itself, its original, its group and, where wanted, the
+    identities in it."""
     nodes: set[tuple[str, Hashable]] = {("video", item.video)}
     if item.original is not None:
         nodes.add(("video", item.original))
@@ -153,7 +156,8 @@ def leaks(items: Iterable[Linked]) -> list[Leak]:
 
 
 def find_lists(root: Path, *, loose: bool) -> Path | None:
-    """Split files that lie beside a collection: `splits.json` or `splits/`; where `loose`, `train.json` and so on, too."""
+    """Split files that lie beside a collection: `splits.json` or `splits/`; where `loose`,
+    `train.json` and so on, too."""
     for place in (root / "splits.json", root / "splits", *([root] if loose else [])):
         if os.path.isfile(place) or (os.path.isdir(place) and _list_files(place)):
             return place
@@ -163,8 +167,9 @@ def find_lists(root: Path, *, loose: bool) -> Path | None:
 def read_lists(path: Path) -> SplitLists:
     """Split lists from a file, or from a folder with one file a split.
 
-    A file is an object {split: entries}, or the entries of the split that it is named after; an entry is the path of a
-    video, or a pair [a, b] of FaceForensics++ identities. Raises DatasetError for anything else.
+    A file is an object {split: entries}, or the entries of the split that it is named after; an
+    entry is the path of a video, or a pair [a, b] of FaceForensics++ identities. Raises
+    DatasetError for anything else.
     """
     files = _list_files(path) if path.is_dir() else [path]
     if not files:
@@ -190,9 +195,11 @@ def read_lists(path: Path) -> SplitLists:
 def apply_lists(
     sources: Iterable[Source], lists: SplitLists
 ) -> tuple[list[Source], list[Problem], list[str]]:
-    """The sources with the splits of `lists` in place of their own; listed videos that are absent; notes.
+    """The sources with the splits of `lists` in place of their own; listed videos that are absent;
+    notes.
 
-    A pair lists its two originals and the fakes between them. A fake between two pairs gets no split of its own.
+    A pair lists its two originals and the fakes between them. A fake between two pairs gets no
+    split of its own.
     """
     placed = []
     seen = set()
@@ -223,7 +230,8 @@ def apply_lists(
 def _deal(
     sets: list[list[Source]], ratio: tuple[float, float, float], seed: int
 ) -> Iterable[tuple[list[Source], str]]:
-    """Each set with a split: large sets first, each to where it brings the label and method counts nearest to their share."""
+    """Each set with a split: large sets first, each to where it brings the label and method counts
+    nearest to their share."""
     total: Counter[tuple[str, str | None]] = Counter(_stratum(source) for part in sets for source in part)
     shares = [(name, share) for name, share in zip(OWN_SPLITS, ratio, strict=True) if share > 0]
     have: dict[str, Counter[tuple[str, str | None]]] = {name: Counter() for name, _ in shares}
@@ -233,7 +241,8 @@ def _deal(
         own = Counter(_stratum(source) for source in part)
 
         def cost(name: str, share: float, own: Counter[tuple[str, str | None]] = own) -> float:
-            """How much nearer to its share the split gets, negative; summed over strata, each counted by its size."""
+            """How much nearer to its share the split gets, negative; summed over strata, each
+            counted by its size."""
             return sum(
                 (
                     (have[name][key] + n - share * total[key]) ** 2

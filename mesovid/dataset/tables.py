@@ -1,4 +1,5 @@
-"""A collection described by a table of one's own: CSV or TSV with a header line, or JSONL with an object a line."""
+"""A collection described by a table of one's own: CSV or TSV with a header line, or JSONL with an
+object a line."""
 
 from __future__ import annotations
 
@@ -49,8 +50,8 @@ class Row:
 def read(root: Path, options: Options) -> Collection:
     """The files that a table lists; `root` is the table, or the folder of one called `manifest`.
 
-    Paths are relative to the table, absolute, or below the home folder (`~/`). `original` may be given by video, file or bare
-    name.
+    Paths are relative to the table, absolute, or below the home folder (`~/`). `original` may be
+    given by video, file or bare name.
     """
     table = _table(root)
     folder = table.parent
@@ -173,7 +174,8 @@ def _lacks(table: Path, number: int, field: str, values: Mapping[str, object]) -
 
 
 def _key(file: str) -> str:
-    """A video's key from its file: the path without suffix, without what leads out of the collection."""
+    """A video's key from its file: the path without suffix, without what leads out of the
+    collection."""
     stem = os.path.splitext(file)[0]
     if is_key(stem):
         return stem
@@ -233,7 +235,8 @@ def _lines(table: Path) -> list[dict[str, object]]:
 
 
 def cells(text: str) -> list[dict[str, object]]:
-    """The rows of a table whose cells are parted by the character that parts its head line into known names."""
+    """The rows of a table whose cells are parted by the character that parts its head line into
+    known names."""
     text = text.replace("\0", "\n") if "\n" not in text else text
     if declared := re.match(r"sep=(.)\r?\n", text):  # as spreadsheets write it
         text = text[declared.end() :]
