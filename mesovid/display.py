@@ -69,7 +69,8 @@ class Display:
             self._absurd = aspect
         size = _square(picture.width, picture.height, aspect)
         if size != (picture.width, picture.height):
-            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+            method = cv2.INTER_CUBIC if size[0] > picture.width else cv2.INTER_AREA
+            image = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
         image = _oriented(image, orientation(picture) or self._orientation)
         size = image.shape[1], image.shape[0]
         if self._sizes[-1:] != [size]:
@@ -207,9 +208,7 @@ def _oriented(image: Pixels, wanted: Orientation) -> Pixels:
 
 
 def _square(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
-    """The size at which pixels are square. One side grows, so that nothing is lost."""
+    """The size at which pixels are square. Rows stay as they are, so that the height of a face means its resolution."""
     if not aspect or not LEAST_ASPECT <= aspect <= MOST_ASPECT or abs(aspect - 1) < NEARLY_SQUARE:
         return width, height
-    if aspect > 1:
-        return max(round(width * aspect), 1), height
-    return width, max(round(height / aspect), 1)
+    return max(round(width * aspect), 1), height

@@ -218,8 +218,8 @@ def test_each_picture_has_its_own_size(tmp_path: Path, name: str, codec: str) ->
         (Fraction(4, 3), (128, 64)),
         (Fraction(16, 11), (140, 64)),
         (Fraction(2), (192, 64)),
-        (Fraction(1, 2), (96, 128)),
-        (Fraction(10, 11), (96, 70)),
+        (Fraction(1, 2), (48, 64)),
+        (Fraction(10, 11), (87, 64)),
         (Fraction(1), (96, 64)),
         (Fraction(404, 405), (96, 64)),  # resampling would harm more than it would mend
     ],
