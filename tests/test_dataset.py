@@ -289,6 +289,26 @@ def test_leaks_in_folders_of_others_are_found(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("video", "label", "warned"),
+    [
+        ("Deepfakes/real/r1", "fake", True),
+        ("live/spoof/f1", "real", False),
+        ("DFD/original/r1", "fake", True),
+        ("manipulated_sequences/Deepfakes/c23/videos/000_003", "fake", False),
+        ("real/Deepfakes/r1", "real", False),
+        ("set/fake/f1", "real", True),
+    ],
+)
+def test_labels_against_the_names_of_videos_are_told(
+    tmp_path: Path, video: str, label: str, warned: bool
+) -> None:
+    other = crop("train", "fake" if label == "real" else "real", "b")
+    root = write(tmp_path, [crop("train", label, video), other])
+    found = [str(finding) for finding in check_dataset(read_dataset(root)).findings]
+    assert found == ([f"named otherwise: {video} ({label} in the set)"] if warned else [])
+
+
 def test_warnings_do_not_fail_a_check(sound: Path) -> None:
     (sound / "train/real/a/stray.png").write_bytes((sound / SOUND[0].file).read_bytes())
     result = CliRunner().invoke(command, ["check", str(sound)])

@@ -45,6 +45,7 @@ WARNINGS = {
     "unlisted file": "a picture that the manifest does not name",
     "same picture": "one picture more than once in a split",
     "one label": "a split with real or fake crops only",
+    "named otherwise": "the folders of the video say another label than it has",
 }
 
 
@@ -144,6 +145,11 @@ def _labels(crops: Sequence[CropEntry]) -> Iterator[Finding]:
     for video, own in labels.items():
         if len(own) > 1:
             yield Finding("two labels", video)
+            continue
+        words = [name for name in video.split("/")[:-1] if method_of(name) is None]
+        said = [label for name in words if (label := label_of(name))]
+        if said and said[-1] not in own:
+            yield Finding("named otherwise", video, f"{own.pop()} in the set")
 
 
 def _unlisted(dataset: Dataset) -> Iterator[Finding]:
