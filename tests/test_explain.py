@@ -13,7 +13,7 @@ from mesovid.errors import MesovidError, ModelError, SettingsError
 from mesovid.explain.explainer import PARTS, Explainer
 from mesovid.explain.graph import read_graph, with_outputs
 from mesovid.explain.occlude import covered, fill_of
-from mesovid.models.card import PANEL, Member, ModelCard, read_card
+from mesovid.models.card import ModelCard
 from mesovid.models.classifier import load_model
 from mesovid.models.export import write_model
 from mesovid.settings import Geometry, NetworkSettings, RuntimeSettings
@@ -410,16 +410,6 @@ class TestOcclusion:
     ) -> None:
         with pytest.raises(SettingsError, match="it must be"):
             explainers["meso4"].occlusion(face, cells, fill)
-
-
-def test_a_panel_names_its_members(tmp_path: Path) -> None:
-    members = tuple(Member(name, read_card(name).sha256["onnx"]) for name in ("mesolite", "meso4"))
-    geometry = read_card("meso4").geometry
-    ModelCard(name="both", architecture=PANEL, geometry=geometry, members=members).write(tmp_path)
-    with pytest.raises(
-        ModelError, match="both is a panel of several models; explain one of them: mesolite or meso4"
-    ):
-        Explainer(tmp_path, CPU)
 
 
 def test_only_onnx_is_explained() -> None:

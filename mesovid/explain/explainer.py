@@ -24,7 +24,7 @@ from mesovid.explain.graph import Graph, read_graph, with_outputs
 from mesovid.explain.layers import Laid, end_of, layers_of
 from mesovid.explain.occlude import CELLS, FILL, covered, fill_of
 from mesovid.explain.split import Head, head_of, split
-from mesovid.models.card import PANEL, ModelCard, find_card, logit
+from mesovid.models.card import ModelCard, find_card, logit
 from mesovid.models.classifier import FACES_AT_ONCE, load_model
 from mesovid.models.inputs import preparation, sigmoid
 from mesovid.networks import OnnxNetwork, load_onnx
@@ -53,9 +53,6 @@ class Explainer:
             raise ModelError(f"{classifier.card.name} is a panel; look inside one of its models: {names}")
         self.card: ModelCard = classifier.card
         self.ref: ModelRef = classifier.ref
-        if self.card.architecture == PANEL:
-            names = " or ".join(member.name for member in self.card.members)
-            raise ModelError(f"{self.card.name} is a panel of several models; explain one of them: {names}")
         self._path = find_card(model).with_suffix(".onnx")
         self._content = self._path.read_bytes()
         self._graph: Graph = read_graph(self._content)
