@@ -7,14 +7,17 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mesovid.errors import InputError, MesovidError, OutputError
 from mesovid.files import is_text
 from mesovid.folders import OnSkip, walk
 from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from mesovid.pool import Crash, Limits, run
 from mesovid.records import Failure, Scan
-from mesovid.scanner import OnCrops, Scanner
+from mesovid.report.faces import FaceSaver
+from mesovid.scanner import OnCrops, Options, Scanner
 from mesovid.texts import decode, lines
 
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
@@ -44,6 +47,71 @@ def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failu
         return Failure(path, f"{path}: {error.strerror or error}")
     except Exception as error:  # a defect met in one file of an archive must not cost the others
         return Failure(path, f"{path}: unexpected {type(error).__name__}: {error}".replace("\n", " "))
+
+
+@dataclass(frozen=True, slots=True)
+class ScanWork:
+    """Scans in a worker process, which keeps the networks of the last model that it was asked for."""
+
+    options: Options
+    save_faces: str | None = None  # folder
+
+    def __call__(self, path: str) -> Scan | Failure:
+        """The result of one path."""
+        if self not in _loaded:
+            _loaded.clear()
+            _loaded[self] = Scanner(
+                self.options.scan.model,
+                scan_settings=self.options.scan,
+                sample_settings=self.options.sample,
+                face_settings=self.options.faces,
+                runtime_settings=self.options.runtime,
+            )
+        return _scan(path, _loaded[self], FaceSaver(self.save_faces) if self.save_faces else None)
+
+
+_loaded: dict[ScanWork, Scanner] = {}  # of this process
+
+
+def scan_in_processes(
+    paths: Iterable[str | Failure],
+    options: Options,
+    *,
+    workers: int,
+    limits: Limits | None = None,
+    save_faces: str | None = None,
+    in_order: bool = True,
+) -> Iterator[Scan | Failure]:
+    """One result for each path, from `workers` processes: what crashes, hangs or eats memory is a Failure and costs the others
+    nothing.
+
+    In the order of the paths, for which results wait for each other, or as they come. Each network takes one thread unless the
+    options say more. Raises ModelError and SettingsError as a Scanner does.
+    """
+    runtime = replace(options.runtime, threads=options.runtime.threads or 1)
+    work = ScanWork(replace(options, runtime=runtime), save_faces)
+    place: dict[str, int] = {}  # of each path in the order
+    ready: dict[int, Scan | Failure] = {}
+    given = 0
+
+    def jobs() -> Iterator[str]:
+        for number, path in enumerate(paths):
+            if isinstance(path, Failure):
+                ready[number] = path
+            else:
+                place[path] = number
+                yield path
+
+    for path, outcome in run(jobs(), work, workers, limits):
+        ready[place.pop(path)] = (
+            Failure(path, f"{path}: {outcome.reason}") if isinstance(outcome, Crash) else outcome
+        )
+        while ready and (given in ready or not in_order):
+            number = given if in_order else next(iter(ready))
+            yield ready.pop(number)
+            given += 1
+    for number in sorted(ready):
+        yield ready.pop(number)
 
 
 def find_inputs(

@@ -205,6 +205,24 @@ class ExplainSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSettings(Settings):
+    """How many videos are worked through."""
+
+    workers: int | None = setting(
+        None,
+        "Processes that scan; 0 scans in this one. Default: one a core for 8 inputs and more, fewer are scanned in this one.",
+        at_least=0, at_most=1024, metavar="N",
+    )  # fmt: skip
+    timeout: float = setting(
+        3600.0, "Give up a video after so many seconds (with processes).", at_least=0.1, at_most=1e6
+    )
+    memory_limit: int | None = setting(
+        None, "Give up a video that takes its process beyond this, MiB (Linux, with processes).",
+        at_least=64, at_most=10_000_000, metavar="MIB",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings(Settings):
     """How the graph of a classifier is built. Travels with its weights."""
 

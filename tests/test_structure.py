@@ -23,7 +23,7 @@ LAYERS = (
     ("faces", "models", "report"),
     ("dataset", "recipes", "scanner"),
     ("evaluation", "explain"),
-    ("training", "batch", "evidence"),
+    ("training", "batch", "archive", "evidence"),
     ("serve",),
     ("cli",),
 )
