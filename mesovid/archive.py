@@ -24,6 +24,7 @@ from mesovid.report.writers import SCHEMA, to_json
 
 Line = dict[str, Any]
 COPIED_AT_ONCE = 2**22  # bytes
+BEGINNING = b'{"schema": '  # of every line
 FREE = frozenset(["threads"])  # settings that change no result
 
 
@@ -31,16 +32,22 @@ class Archive:
     """A file of results, to be used with `with`: from there on it is this process's alone.
 
     InputError for a file that holds anything else or that another run writes to; SettingsError for results of another model or
-    of other settings. Lines of videos that have changed since, and with `retry` those that failed, are dropped; so are torn ones.
+    of other settings. Lines of videos that have changed since, and with `retry` those that failed, are dropped; so are torn ones. `restart` drops them all.
     """
 
     def __init__(
-        self, path: str | Path, model_sha256: str, settings: Mapping[str, Any], *, retry: bool = False
+        self,
+        path: str | Path,
+        model_sha256: str,
+        settings: Mapping[str, Any],
+        *,
+        retry: bool = False,
+        restart: bool = False,
     ) -> None:
         self.path = Path(path)
         self._sha256 = model_sha256
         self._settings = dict(settings)
-        self._retry = retry
+        self._retry, self._restart = retry, restart
         self._done: dict[str, str | None] = {}  # path -> its verdict, status without one
         self._file = -1
         self._size = 0
@@ -48,9 +55,9 @@ class Archive:
     def __enter__(self) -> Self:
         self._open()
         try:
-            lasting, size = self._read()
+            lasting, size = ([], self._emptied()) if self._restart else self._read()
             kept = sum(end - begin for begin, end in lasting)
-            if kept < size and lasting == [(0, kept)]:  # only a torn end
+            if kept < size and lasting in ([(0, kept)], []):  # only a torn end, or all
                 os.ftruncate(self._file, kept)
             elif kept < size:
                 self._rewrite(lasting)
@@ -126,9 +133,8 @@ class Archive:
                 begin, position = position, position + len(text)
                 line = _parsed(text)
                 if line is None:
-                    if text.endswith(b"\n") and number == 1:
-                        raise InputError(f"{self.path} holds no results of `mesovid scan`; name another file")
-                    continue  # torn by a kill
+                    self._check_torn(text, number)
+                    continue
                 self._check(line)
                 if self._stands(line):  # of two lines of one video the later one counts
                     lasting[_path(line)] = begin, position
@@ -140,6 +146,15 @@ class Archive:
             joined.append((begin, end))
         return joined, position
 
+    def _emptied(self) -> int:
+        """Check that the file holds results, or nothing, before all of it goes; its size."""
+        with open(os.dup(self._file), "rb") as stream:
+            stream.seek(0)
+            first = stream.readline()
+        if first and _parsed(first) is None:
+            self._check_torn(first, 1)
+        return os.fstat(self._file).st_size
+
     def _rewrite(self, parts: list[tuple[int, int]]) -> None:
         """Put a file with only these parts in the place of this one."""
         with whole(self.path) as partial, open(partial, "wb") as target:
@@ -148,6 +163,13 @@ class Archive:
                     target.write(os.pread(self._file, min(COPIED_AT_ONCE, end - start), start))
         os.close(self._file)
         self._open()
+
+    def _check_torn(self, text: bytes, number: int) -> None:
+        """Raise InputError for a line that is no result and does not look like one that a kill tore."""
+        if not (text.startswith(BEGINNING) or BEGINNING.startswith(text)):
+            raise InputError(
+                f"{self.path} holds no results of `mesovid scan` (line {number}); name another file"
+            )
 
     def _stands(self, line: Line) -> bool:
         if self._retry and line["status"] == "error":

@@ -21,6 +21,7 @@ from mesovid.scanner import OnCrops, Options, Scanner
 from mesovid.texts import decode, lines
 
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+MANY = 8  # inputs from which starting processes is worth it, and one that crashes would cost much
 # suffixes that files of text have, too (TypeScript, models of AMPL): in a folder these are looked into
 AMBIGUOUS = frozenset([".mod", ".ts"])
 
@@ -33,13 +34,21 @@ def scan_all(
     OutputError passes: what `on_crops` cannot keep of one video, it cannot keep of the next.
     """
     for path in paths:
-        yield path if isinstance(path, Failure) else _scan(path, scanner, on_crops)
+        yield path if isinstance(path, Failure) else _scanned_here(path, scanner, on_crops)
+
+
+def _scanned_here(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failure:
+    try:
+        return _scan(path, scanner, on_crops)
+    except MemoryError:
+        return Failure(path, f"{path}: there is not enough memory for it")
 
 
 def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failure:
+    """A result; MemoryError passes, too: in a process of its own it tells that the limit is reached."""
     try:
         return scanner.scan(path, on_crops)
-    except OutputError:
+    except (OutputError, MemoryError):
         raise
     except MesovidError as error:
         return Failure(path, str(error))
@@ -112,6 +121,12 @@ def scan_in_processes(
             given += 1
     for number in sorted(ready):
         yield ready.pop(number)
+
+
+def workers_for(inputs: int, asked: int | None) -> int:
+    """How many processes scan: as many as asked for, and where nothing was, one a core for many inputs; 0 means this one."""
+    wanted = asked if asked is not None else (os.cpu_count() or 1) if inputs >= MANY else 0
+    return min(wanted, inputs)
 
 
 def find_inputs(

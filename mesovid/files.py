@@ -195,6 +195,12 @@ def check_copies(places: Iterable[str | Path], sources: Iterable[str | Path]) ->
                 )
 
 
+def is_file_or_none(path: str | Path) -> bool:
+    """Whether a path is a regular file, or nothing yet: where a file can grow and be read again."""
+    there = _status(Path(path))
+    return (there is None or stat.S_ISREG(there.st_mode)) and _descriptor(Path(path)) is None
+
+
 def _check_suffix(place: Path, name: str, kind: Kind) -> None:
     suffix = place.suffix.lower()
     media = suffix in VIDEO_SUFFIXES or suffix in PICTURE_SUFFIXES

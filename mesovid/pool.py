@@ -128,6 +128,9 @@ class _Crew(Generic[Job, Result]):
         for worker, job in list(self._busy.items()):
             if worker.connection in ready:
                 outcome = worker.outcome()
+                if isinstance(outcome, _Ready):
+                    worker.begin()
+                    continue
             elif worker.deadline <= now:
                 worker.kill()
                 outcome = Crash(f"it took longer than the {self._limits.timeout:g} s allowed (--timeout)")
@@ -163,6 +166,11 @@ class _Raised:
     error: BaseException
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A process has started; the time of its first job begins now."""
+
+
 class _Worker:
     """One process, from here."""
 
@@ -177,11 +185,18 @@ class _Worker:
             self._process.start()
         theirs.close()  # so that its death is the end of this pipe
         self.deadline = float("inf")
+        self._started = False
+
+    def begin(self) -> None:
+        """The time of the job in hand begins."""
+        self._started = True
+        seconds = self._limits.timeout
+        self.deadline = float("inf") if seconds is None else time.monotonic() + seconds
 
     def give(self, job: Any) -> bool:
         """Send a job; False when the process has died."""
-        seconds = self._limits.timeout
-        self.deadline = float("inf") if seconds is None else time.monotonic() + seconds
+        if self._started:
+            self.begin()
         try:
             self.connection.send(job)
         except OSError:
@@ -222,6 +237,7 @@ def _serve(connection: Connection, work: Callable[[Any], Any], memory: int | Non
     threading.Thread(target=_die_with_parent, daemon=True).start()
     if memory is not None:
         _limit_memory(memory)
+    connection.send(_Ready())
     while True:
         try:
             job = connection.recv()

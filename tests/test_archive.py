@@ -135,12 +135,22 @@ def test_threads_change_no_result(file: Path, videos: list[Path]) -> None:
     assert outcomes(file, videos, settings={"threads": 3}) == ["real"] * 4
 
 
-@pytest.mark.parametrize("content", [b"a letter\n", b'{"a": 1}\n', b"[]\n"])
-def test_other_files_are_left_alone(file: Path, content: bytes) -> None:
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("content", [b"a letter\n", b"a letter", b'{"a": 1}\n', b"[]\n", b"\xff\x00"])
+def test_other_files_are_left_alone(file: Path, content: bytes, restart: bool) -> None:
     file.write_bytes(content)
-    with pytest.raises(InputError, match=r"holds no results of `mesovid scan`"), archive(file):
+    with (
+        pytest.raises(InputError, match=r"holds no results of `mesovid scan`"),
+        archive(file, restart=restart),
+    ):
         pass
     assert file.read_bytes() == content
+
+
+def test_restart_forgets_all(file: Path, videos: list[Path]) -> None:
+    filled(file, videos)
+    assert outcomes(file, videos, restart=True, settings={"frames": 64}) == [None] * 4
+    assert file.read_bytes() == b""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks of this kind")

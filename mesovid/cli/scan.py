@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,16 +15,20 @@ import click
 
 from mesovid.cli.options import complete_models, settings_options
 from mesovid.cli.process import STDOUT, ended_by, say, uninterrupted
-from mesovid.files import Lines, check_output, reported, whole
-from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
+from mesovid.files import Lines, check_output, is_file_or_none, reported, whole
+from mesovid.settings import BatchSettings, FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
 
 if TYPE_CHECKING:
+    from mesovid.archive import Archive
     from mesovid.evidence.pages import Pages
     from mesovid.records import Failure, Scan
     from mesovid.report import Writer
-    from mesovid.scanner import OnCrops
+    from mesovid.scanner import OnCrops, Options
 
 FAKE_FOUND = 3  # exit status with --fail-on fake
+FORMATS = ("text", "json", "jsonl", "csv")
+MANY = 20  # videos from which a rate says something
+OUTCOMES = {"no_face": "no verdict", "too_few_faces": "no verdict", "error": "failed"}  # as they are counted
 KINDS_SHOWN = 8  # kinds of files and linked folders that are named as passed over
 
 
@@ -41,10 +46,15 @@ class DashedFiles(click.Command):
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("--follow-links", is_flag=True, help="In a folder, follow links to folders elsewhere.")
 @click.option("--from-file", "lists", multiple=True, metavar="LIST", type=click.Path(), help="Read inputs from this file, one a line.")  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="What the result looks like. Default: by the suffix of -o, else text.")  # fmt: skip
 @click.option(
-    "-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output."
+    "-o",
+    "--output",
+    type=click.Path(),
+    help="Write the result to this file; - is standard output. With .jsonl the same command goes on after a stop.",
 )
+@click.option("--restart", is_flag=True, help="Start anew with a .jsonl file, not go on with it.")
+@click.option("--retry-failed", is_flag=True, help="Scan again what a .jsonl file holds as failed.")
 @click.option(
     "--fail-on", type=click.Choice(["fake"]), help=f"Exit with status {FAKE_FOUND} when a video is fake."
 )
@@ -66,12 +76,15 @@ class DashedFiles(click.Command):
 @settings_options(SampleSettings)
 @settings_options(FaceSettings)
 @settings_options(RuntimeSettings)
+@settings_options(BatchSettings)
 def command(
     inputs: tuple[str, ...],
     follow_links: bool,
     lists: tuple[str, ...],
-    format_: str,
+    format_: str | None,
     output: str | None,
+    restart: bool,
+    retry_failed: bool,
     fail_on: str | None,
     save_faces: str | None,
     report: str | None,
@@ -90,49 +103,118 @@ def command(
     """
     if not inputs and not lists:
         raise click.UsageError("name at least one video, picture or folder, or a list with --from-file")
-    from mesovid.batch import find_inputs, scan_all
-    from mesovid.scanner import Scanner
+    from mesovid.batch import find_inputs
 
+    if output in STDOUT:
+        output = None
+    format_ = format_ or _format_of(output)
+    lasting = format_ == "jsonl" and output is not None and is_file_or_none(output)
+    if (restart or retry_failed) and not lasting:
+        raise click.UsageError("--restart and --retry-failed are for results in a file: -o results.jsonl")
+    if report and (lasting or settings["batch_settings"].workers):
+        raise click.UsageError(
+            "--report keeps the faces of one run in this process; for results in a .jsonl file or of --workers make"
+            " the pages afterwards: mesovid report results.jsonl -o DIR"
+        )
     skipped: list[tuple[str, str]] = []
     paths = find_inputs(
         inputs, lists, follow_links=follow_links, on_skip=lambda *path_why: skipped.append(path_why)
     )
     named = [path if isinstance(path, str) else path.path for path in paths]
-    if output is not None and output not in STDOUT:
+    if output is not None:
         check_output(output, [*lists, *named])
     pages = _pages(report, len(paths) == 1, settings["scan_settings"].model)
     if pages is not None:
         check_output(pages.index, [*lists, *named, *([output] if output else [])], parents=True)
-    scanner = Scanner(
-        settings["scan_settings"].model,
-        scan_settings=settings["scan_settings"],
-        sample_settings=settings["sample_settings"],
-        face_settings=settings["face_settings"],
-        runtime_settings=settings["runtime_settings"],
-    )
-    watchers: list[OnCrops] = [saver] if (saver := _saver(save_faces)) is not None else []
-    if pages is not None:
-        watchers.append(pages.keeper)
-
-    def on_crops(*seen: Any) -> None:
-        for watcher in watchers:
-            watcher(*seen)
-
     stop: KeyboardInterrupt | None = None
-    with _Results(format_, output, len(paths), quiet, verbose) as out:
+    with _Results(format_, output, len(paths), quiet, verbose, lasting) as out:
+        if lasting:
+            options = _options(settings)
+            paths = out.go_on(paths, _archive(str(output), options, restart, retry_failed))
         try:
-            for result in scan_all(paths, scanner, on_crops if watchers else None):
-                out.add(result)
-                if pages is not None:
-                    pages.add(result)
+            scans = _scans(paths, settings, save_faces, pages and pages.keeper, in_order=not lasting)
+            with closing(scans) as results:
+                for result in results:
+                    out.add(result)
+                    if pages is not None:
+                        pages.add(result)
         except KeyboardInterrupt as signal:  # what is done is written to its end
             stop = signal
     if pages is not None:
         pages.close()
     if stop is not None:
-        raise ended_by(stop, f"{out.done} of {len(paths)} inputs were scanned") from stop
+        again = "; the same command goes on" if lasting else ""
+        raise ended_by(stop, f"{out.done} of {out.total} inputs were scanned{again}") from stop
     out.summarize(skipped)
     sys.exit(FAKE_FOUND if fail_on and out.count("fake") else int(out.count("failed") > 0))
+
+
+def _scans(
+    paths: Sequence[str | Failure],
+    settings: dict[str, Any],
+    save_faces: str | None,
+    keeper: OnCrops | None,
+    in_order: bool,
+) -> Generator[Scan | Failure, None, None]:
+    """The results, from this process or from several."""
+    from mesovid.batch import scan_all, scan_in_processes, workers_for
+    from mesovid.pool import Limits
+    from mesovid.scanner import Scanner
+
+    if not paths:  # all are done
+        return
+    batch: BatchSettings = settings["batch_settings"]
+    workers = 0 if keeper else workers_for(len(paths), batch.workers)
+    options = _options(settings)
+    if workers:
+        limits = Limits(batch.timeout, batch.memory_limit)
+        yield from scan_in_processes(
+            paths, options, workers=workers, limits=limits, save_faces=save_faces, in_order=in_order
+        )
+        return
+    if batch.memory_limit is not None:
+        raise click.UsageError("--memory-limit is for scans in processes of their own; add --workers 1")
+    scanner = Scanner(
+        options.scan.model,
+        scan_settings=options.scan,
+        sample_settings=options.sample,
+        face_settings=options.faces,
+        runtime_settings=options.runtime,
+    )
+    watchers = [watcher for watcher in (_saver(save_faces), keeper) if watcher is not None]
+
+    def on_crops(*seen: Any) -> None:
+        for watcher in watchers:
+            watcher(*seen)
+
+    yield from scan_all(paths, scanner, on_crops if watchers else None)
+
+
+def _options(settings: dict[str, Any]) -> Options:
+    from mesovid.scanner import Options
+
+    return Options(
+        settings["scan_settings"],
+        settings["sample_settings"],
+        settings["face_settings"],
+        settings["runtime_settings"],
+    )
+
+
+def _archive(file: str, options: Options, restart: bool, retry_failed: bool) -> Archive:
+    """The file of results that this run goes on with."""
+    from mesovid.archive import Archive
+    from mesovid.models.classifier import load_model
+
+    ref = load_model(options.scan.model, options.runtime).ref
+    recorded = options.to_dict() | {"model": ref.name}
+    return Archive(file, ref.sha256, recorded, retry=retry_failed, restart=restart)
+
+
+def _format_of(output: str | None) -> str:
+    """What a file's name asks for."""
+    suffix = os.path.splitext(output or "")[1][1:].lower()
+    return suffix if suffix in FORMATS else "text"
 
 
 class _Results:
@@ -141,31 +223,40 @@ class _Results:
     To be used with `with`, at whose end the document is complete: an array of JSON is closed, however few results it has.
     """
 
-    def __init__(self, format_: str, output: str | None, total: int, quiet: bool, verbose: bool) -> None:
+    def __init__(
+        self, format_: str, output: str | None, total: int, quiet: bool, verbose: bool, lasting: bool
+    ) -> None:
         self._format = format_
-        self._output = None if output in STDOUT else output
-        self._total = total
+        self._output = output
+        self.total = total
         self._quiet = quiet
         self._detail = verbose
         self._verdicts: list[str] = []
         self._stack = ExitStack()
         self._bar: Any = None
-        self._writer: Writer
+        self._lasting = lasting
+        self._before = 0  # inputs that an earlier run scanned
+        self._began = time.monotonic()
+        self._write: Callable[[Scan | Failure], object]
 
     def __enter__(self) -> Self:
         from mesovid.report import WRITERS
 
         with uninterrupted(), ExitStack() as stack:
-            stream = stack.enter_context(_opened(self._output, self._format))
-            if self._total > 1 and not self._quiet and sys.stderr.isatty():
+            if self.total > 1 and not self._quiet and sys.stderr.isatty():
                 from tqdm import tqdm
 
-                bar = tqdm(total=self._total, unit="video", file=sys.stderr, leave=False)
+                bar = tqdm(total=self.total, unit="video", file=sys.stderr, leave=False)
                 self._bar = stack.enter_context(bar)
+            if self._lasting:
+                self._stack = stack.pop_all()
+                return self
+            stream = stack.enter_context(_opened(self._output, self._format))
             color = stream.isatty() and not os.environ.get("NO_COLOR")
-            several = self._total > 1
-            self._writer = WRITERS[self._format](stream, color=color, detail=self._detail, several=several)
-            stack.callback(self._writer.close)
+            several = self.total > 1
+            writer: Writer = WRITERS[self._format](stream, color=color, detail=self._detail, several=several)
+            stack.callback(writer.close)
+            self._write = writer.write
             self._stack = stack.pop_all()
         return self
 
@@ -174,6 +265,23 @@ class _Results:
     ) -> None:
         with uninterrupted():
             self._stack.__exit__(kind, error, trace)
+
+    def go_on(self, paths: Sequence[str | Failure], archive: Archive) -> list[str | Failure]:
+        """Write to an archive from here on. Gives the inputs that it does not hold yet, and counts those that it does."""
+        self._stack.enter_context(reported(self._output or "the results"))
+        self._stack.enter_context(archive)
+        self._write = archive.add
+        left: list[str | Failure] = []
+        for path in paths:
+            outcome = archive.outcome(path if isinstance(path, str) else path.path)
+            if outcome is None:
+                left.append(path)
+            else:
+                self._verdicts.append(OUTCOMES.get(outcome, outcome))
+        self._before = len(self._verdicts)
+        if self._bar is not None and self._before:
+            self._bar.update(self._before)
+        return left
 
     def add(self, result: Scan | Failure) -> None:
         from mesovid.records import Failure
@@ -184,7 +292,7 @@ class _Results:
             uninterrupted(),
             type(self._bar).external_write_mode() if self._bar is not None else nullcontext(),
         ):
-            self._writer.write(result)
+            self._write(result)
             self._verdicts.append("failed" if failure else result.verdict.label or "no verdict")  # type: ignore[union-attr]
             if failure and self._output is not None and not self._quiet:
                 say(failure.error)
@@ -203,10 +311,14 @@ class _Results:
             return
         if skipped:
             say(_passed_over(skipped))
-        if self._total > 1:
+        if self.total > 1:
             kinds = ("fake", "uncertain", "real", "no verdict", "failed")
             counted = ", ".join(f"{self.count(kind)} {kind}" for kind in kinds if self.count(kind))
-            click.echo(f"{self.done} inputs: {counted}", err=True)
+            new = self.done - self._before
+            minutes = max(time.monotonic() - self._began, 1e-9) / 60
+            rate = f"; {new / minutes:,.0f} a minute" if new >= MANY else ""
+            earlier = f"; {self._before:,} of them scanned before" if self._before else ""
+            click.echo(f"{self.done:,} inputs: {counted}{earlier}{rate}", err=True)
 
 
 @contextmanager
