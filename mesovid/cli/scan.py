@@ -29,6 +29,7 @@ FAKE_FOUND = 3  # exit status with --fail-on fake
 FORMATS = ("text", "json", "jsonl", "csv")
 MANY = 20  # videos from which a rate says something
 OUTCOMES = {"no_face": "no verdict", "too_few_faces": "no verdict", "error": "failed"}  # as they are counted
+LATER = "make the pages afterwards: mesovid report results.jsonl -o DIR"
 KINDS_SHOWN = 8  # kinds of files and linked folders that are named as passed over
 
 
@@ -111,11 +112,8 @@ def command(
     lasting = format_ == "jsonl" and output is not None and is_file_or_none(output)
     if (restart or retry_failed) and not lasting:
         raise click.UsageError("--restart and --retry-failed are for results in a file: -o results.jsonl")
-    if report and (lasting or settings["batch_settings"].workers):
-        raise click.UsageError(
-            "--report keeps the faces of one run in this process; for results in a .jsonl file or of --workers make"
-            " the pages afterwards: mesovid report results.jsonl -o DIR"
-        )
+    if report and settings["batch_settings"].workers:
+        raise click.UsageError(f"--report keeps faces in this process, without --workers; {LATER}")
     skipped: list[tuple[str, str]] = []
     paths = find_inputs(
         inputs, lists, follow_links=follow_links, on_skip=lambda *path_why: skipped.append(path_why)
@@ -131,8 +129,12 @@ def command(
         if lasting:
             options = _options(settings)
             paths = out.go_on(paths, _archive(str(output), options, restart, retry_failed))
+            if pages is not None and out.done:
+                raise click.UsageError(
+                    f"{output} holds results already, and --report shows this run; {LATER}"
+                )
         try:
-            scans = _scans(paths, settings, save_faces, pages and pages.keeper, in_order=not lasting)
+            scans = _scans(paths, settings, save_faces, pages.keeper if pages else None, in_order=not lasting)
             with closing(scans) as results:
                 for result in results:
                     out.add(result)
