@@ -79,6 +79,7 @@ class FaceScore:
     members: tuple[
         float, ...
     ] = ()  # of a panel, what each of its models says; in the order of ModelRef.members
+    detail: float | None = None  # `align.detail` of its crop; None where it was not measured
 
 
 @dataclass(frozen=True, slots=True)

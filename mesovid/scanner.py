@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mesovid.align import align
+from mesovid.align import align, detail
 from mesovid.faces import FaceFinder
 from mesovid.media import is_picture
 from mesovid.models.card import ModelCard
@@ -19,7 +19,7 @@ from mesovid.models.classifier import Classifier, load_model
 from mesovid.people import PeopleLinker
 from mesovid.records import Crop, FaceScore, Frame, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, Geometry, RuntimeSettings, SampleSettings, ScanSettings
-from mesovid.verdict import Rule, doubted, judge
+from mesovid.verdict import LEAST_DETAIL, Rule, doubted, judge
 from mesovid.video import Sampling, prefetch, sample
 
 DEFAULT_MODEL: str = ScanSettings().model
@@ -149,8 +149,17 @@ def _crop(found: Iterable[FrameFaces], geometry: Geometry, watch: Stopwatch) -> 
 
 def _score(crops: Sequence[Crop], classifier: Classifier) -> list[FaceScore]:
     probabilities, members = classifier.with_members(np.stack([crop.pixels for crop in crops]))
+    geometry = classifier.card.geometry
     return [
-        FaceScore(crop.index, crop.time, crop.face, crop.person, float(probability), tuple(map(float, parts)))
+        FaceScore(
+            crop.index,
+            crop.time,
+            crop.face,
+            crop.person,
+            float(probability),
+            tuple(map(float, parts)),
+            detail(crop.pixels, geometry),
+        )
         for crop, probability, parts in zip(crops, probabilities, members, strict=True)
     ]
 
@@ -164,6 +173,7 @@ def rule_of(card: ModelCard, settings: ScanSettings, picture: bool) -> Rule:
         aggregate=settings.aggregate,
         min_faces=1 if picture else settings.min_faces,
         smallest_face=card.smallest_face if own else None,
+        least_detail=LEAST_DETAIL if own else None,
         members=tuple((member.name, member.decides) for member in card.members),
     )
 

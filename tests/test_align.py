@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesovid.align import align, transform
+from mesovid.align import align, detail, transform
 from mesovid.settings import Geometry
 
 UPRIGHT = np.array([[80, 100], [120, 100], [100, 125], [85, 145], [115, 145]], dtype=np.float32)
@@ -98,3 +101,65 @@ def test_border_fills_what_lies_outside(border: str, expected: int) -> None:
 def test_landmarks_in_one_point_give_a_crop_all_the_same() -> None:
     crop = align(np.full((50, 50, 3), 9, np.uint8), np.full((5, 2), 20, np.float32), Geometry())
     assert crop.shape == (256, 256, 3)
+
+
+GEOMETRY = Geometry()
+EYES = np.array(
+    [[205, 101], [243, 101], [226, 124], [208, 141], [241, 141]], np.float32
+)  # px, in the portrait
+
+
+def portrait_detail(image: np.ndarray, zoom: float = 1.0, geometry: Geometry = GEOMETRY) -> float:
+    landmarks = (EYES + 0.5) * zoom - 0.5
+    value = detail(align(image, landmarks, geometry), geometry)
+    assert value is not None
+    return value
+
+
+def test_detail_falls_with_blur(astronaut: np.ndarray) -> None:
+    face = 100  # px, its width
+    sharp = portrait_detail(astronaut)
+    blurred = [
+        portrait_detail(cv2.GaussianBlur(astronaut, (0, 0), share * face)) for share in (0.01, 0.02, 0.04)
+    ]
+    assert sharp > 0.25
+    assert sharp > blurred[0] > blurred[1] > blurred[2]
+    assert blurred[1] < 0.15
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: (image * 0.5).astype(np.uint8),
+        lambda image: (40 + image * 0.6).astype(np.uint8),
+        lambda image: image[..., ::-1],
+    ],
+    ids=["darker", "flatter", "colours"],
+)
+def test_light_and_colour_leave_detail_as_it_is(
+    astronaut: np.ndarray, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    changed = np.ascontiguousarray(change(astronaut))
+    assert portrait_detail(changed) == pytest.approx(portrait_detail(astronaut), rel=0.1)
+
+
+@pytest.mark.parametrize("zoom", [0.9, 1.5, 3.0])
+def test_detail_is_relative_to_the_face(astronaut: np.ndarray, zoom: float) -> None:
+    blurred = cv2.GaussianBlur(astronaut, (0, 0), 1)
+    method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
+    larger = cv2.resize(blurred, None, fx=zoom, fy=zoom, interpolation=method)
+    assert portrait_detail(larger, larger.shape[0] / 512) == pytest.approx(portrait_detail(blurred), rel=0.15)
+
+
+@pytest.mark.parametrize("scale", [2.3, 2.96, 4.0])
+def test_detail_looks_at_the_same_square_in_every_geometry(astronaut: np.ndarray, scale: float) -> None:
+    found = portrait_detail(astronaut, geometry=Geometry(scale=scale))
+    assert found == pytest.approx(portrait_detail(astronaut, geometry=Geometry(scale=2.3)), rel=0.2)
+
+
+def test_a_crop_too_coarse_to_tell_has_no_detail() -> None:
+    assert detail(np.zeros((64, 64, 3), np.uint8), Geometry(size=64)) is None
+
+
+def test_a_flat_crop_has_none_to_speak_of() -> None:
+    assert detail(np.full((256, 256, 3), 90, np.uint8), Geometry()) == 0

@@ -12,6 +12,7 @@ import mesovid
 from mesovid.errors import InputError, ModelError, SettingsError
 from mesovid.records import Crop, FaceScore
 from mesovid.scanner import Stopwatch, batched
+from mesovid.verdict import LEAST_DETAIL
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +61,37 @@ def test_a_clip_without_a_face_is_no_face(scanner: mesovid.Scanner, street: Path
     assert scan.verdict.status == "no_face"
     assert scan.verdict.fake_probability is None
     assert len(scan.sampled) == 8
+
+
+def portrait_before(people: np.ndarray, astronaut: np.ndarray) -> np.ndarray:
+    """A sharp portrait of 180 px in front of a scene."""
+    scene = people.copy()
+    scene[40:760, 30:750] = cv2.resize(astronaut[:450, :450], (720, 720), interpolation=cv2.INTER_CUBIC)
+    return scene
+
+
+def test_blurred_people_behind_a_portrait_do_not_change_its_verdict(
+    scanner: mesovid.Scanner, astronaut: np.ndarray, tmp_path: Path
+) -> None:
+    empty = np.full((800, 1300, 3), 120, np.uint8)
+    people = empty.copy()
+    for top in (60, 420):
+        people[top : top + 260, 900:1160] = astronaut[:260, 90:350]
+    scenes = {"alone": empty, "behind": cv2.GaussianBlur(people, (0, 0), 4), "beside": people}
+    scans = {}
+    for name, scene in scenes.items():
+        image = portrait_before(scene, astronaut)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        scans[name] = scanner.scan(tmp_path / f"{name}.png")
+    assert [len(scan.people) for scan in scans.values()] == [1, 3, 3]
+    alone, behind = scans["alone"].verdict, scans["behind"].verdict
+    assert behind.label == alone.label
+    assert behind.fake_probability == pytest.approx(alone.fake_probability, abs=0.01)
+    details = {
+        name: sorted(score.detail for score in scan.scores if score.face.box[0] > 750)
+        for name, scan in scans.items()
+    }
+    assert max(details["behind"]) < LEAST_DETAIL < min(details["beside"])
 
 
 def test_a_picture_needs_one_face(scanner: mesovid.Scanner, astronaut: np.ndarray, tmp_path: Path) -> None:

@@ -157,3 +157,58 @@ def test_where_all_faces_are_small_those_like_the_largest_decide(length: int, pr
     verdict = judge([*scores(0.2, 0.2, 0.2), *other], Rule(0.7, (0.4, 0.7), smallest_face=100)).verdict
     assert (verdict.label, verdict.fake_probability) == ("uncertain", pytest.approx(probability))
     assert "smaller than the 100 px" in verdict.reason
+
+
+def seen(
+    *probabilities: float, person: int = 0, size: float = 200, detail: float | None = 0.3
+) -> list[FaceScore]:
+    """Scores of a person whose faces are so large, px, and so sharp."""
+    face = replace(FACE, box=(0, 0, size, size))
+    return [replace(score, face=face, detail=detail) for score in scores(*probabilities, person=person)]
+
+
+SEEING = Rule(0.7, (0.4, 0.7), smallest_face=100, least_detail=0.15)
+
+
+@pytest.mark.parametrize(
+    ("behind", "label"),
+    [
+        ({"size": 120, "detail": 0.1}, "real"),
+        ({"size": 60, "detail": 0.1}, "real"),
+        ({"size": 180, "detail": 0.1}, "uncertain"),
+        ({"size": 60, "detail": 0.3}, "uncertain"),
+        ({"size": 60, "detail": None}, "uncertain"),
+        ({"size": 120, "detail": 0.3}, "fake"),
+        ({"size": 120, "detail": None}, "fake"),
+    ],
+    ids=["blurred", "blurred and small", "blurred in front", "small", "small, unknown", "sharp", "unknown"],
+)
+def test_blurred_people_behind_a_sharp_one_decide_nothing(behind: dict[str, float], label: str) -> None:
+    found = seen(0.1, 0.1, 0.1) + seen(0.99, 0.99, 0.99, person=1, **behind)
+    judgement = judge(found, SEEING)
+    assert judgement.verdict.label == label
+    assert judgement.verdict.fake_probability == pytest.approx(0.99 if label == "fake" else 0.1)
+    told = "person 1, whose faces are too blurred for this model, scored 0.99"
+    assert (told in judgement.verdict.reason) == (behind["detail"] == 0.1)
+    assert ("which does not count" in judgement.verdict.reason) == (label == "real")
+    assert bool(judgement.segments) == (behind["detail"] != 0.1)
+    assert len(judgement.people) == 2
+
+
+@pytest.mark.parametrize("probability", [0.05, 0.99])
+def test_where_all_are_blurred_nothing_is_certain(probability: float) -> None:
+    verdict = judge(seen(*[probability] * 4, detail=0.1), SEEING).verdict
+    assert (verdict.label, verdict.fake_probability) == ("uncertain", pytest.approx(probability))
+    assert "too blurred for this model to judge" in verdict.reason
+    assert judge(seen(*[0.99] * 4, detail=0.1), replace(SEEING, least_detail=None)).verdict.label == "fake"
+
+
+def test_the_sharp_one_decides_among_people_too_small_to_judge() -> None:
+    found = seen(0.2, 0.2, 0.2, size=40) + seen(0.99, 0.99, 0.99, person=1, size=45, detail=0.1)
+    verdict = judge(found, SEEING).verdict
+    assert (verdict.label, verdict.fake_probability) == ("uncertain", pytest.approx(0.2))
+
+
+def test_a_blurred_moment_does_not_blur_a_person() -> None:
+    found = seen(0.99, 0.99, 0.99) + [replace(score, index=99) for score in seen(0.99, 0.99, detail=0.05)]
+    assert judge(found, SEEING).verdict.label == "fake"

@@ -168,6 +168,7 @@ def _score(frame: Mapping[str, Any], face: Mapping[str, Any], members: Sequence[
         person=int(face["person"]),
         fake_probability=_probability(face["fake_probability"]),
         members=_said(face, members),
+        detail=_known(face["detail"]) if "detail" in face else None,
     )
 
 

@@ -215,6 +215,7 @@ def _face_json(score: FaceScore, members: Sequence[str]) -> dict[str, Any]:
         "landmarks": [[_rounded(float(x), 2), _rounded(float(y), 2)] for x, y in score.face.landmarks],
         "confidence": _probability(float(score.face.confidence)),
         "fake_probability": _probability(score.fake_probability),
+        **({} if score.detail is None else {"detail": _rounded(score.detail, 4)}),
     } | _members_json(members, score.members)
 
 
