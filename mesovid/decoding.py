@@ -29,7 +29,7 @@ from mesovid.container import (
     video_stream,
     video_streams,
 )
-from mesovid.display import Display
+from mesovid.display import Colours, Display
 from mesovid.errors import InputError
 from mesovid.records import Frame, Pixels, VideoInfo
 from mesovid.settings import SampleSettings
@@ -64,7 +64,7 @@ class Video:
         except InputError:
             self.close()
             raise
-        self._display = Display(first)
+        self._display = Display(first, self._container_colours)
         size = self._display.size(first, self._pixel_aspect())
         self.info = video_info(path, self._container, self._stream, size)
 
@@ -131,9 +131,11 @@ class Video:
         self._container = open_container(self._path)
         self._stream = video_stream(self._path, self._container, self._wanted)
         self._context = self._stream.codec_context
+        context = self._context
+        self._container_colours = Colours(context.color_trc, context.color_primaries, context.colorspace)
         # PyAV gives the container's, and where that is unknown what the stream said when it was opened
         guess = self._stream.sample_aspect_ratio
-        self._container_aspect = guess if guess != self._context.sample_aspect_ratio else None
+        self._container_aspect = guess if guess != context.sample_aspect_ratio else None
         self._context.options = {"max_pixels": str(MOST_PIXELS)}
         self._context.thread_type = "AUTO"
         self._context.thread_count = self._threads

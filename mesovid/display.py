@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -37,13 +38,23 @@ NEARLY_SQUARE = Fraction(1, 100)  # from 1: resampling would cost more detail th
 SIZES_NAMED = 4
 
 
+class Colours(NamedTuple):
+    """How colours are stored, by the numbers of ITU-T H.273."""
+
+    color_trc: int
+    color_primaries: int
+    colorspace: int
+
+
 class Display:
     """How the pictures of one video are shown. Each has its own size, pixel aspect and orientation.
 
     A picture that says nothing of its orientation has that of the first one: a message in a stream need not be repeated.
     """
 
-    def __init__(self, first: VideoFrame) -> None:
+    def __init__(self, first: VideoFrame, colours: Colours) -> None:
+        """`colours` are those that the container tells, for pictures that say nothing of theirs."""
+        self._colours = colours
         self._orientation = orientation(first) or AS_STORED
         self._reformatter = VideoReformatter()
         self._separator = Separator()
@@ -101,6 +112,9 @@ class Display:
 
     def _in_sdr(self, picture: VideoFrame) -> Pixels:
         """The picture as stored, but for its tones."""
+        for name, value in self._colours._asdict().items():
+            if getattr(picture, name) == UNSPECIFIED:
+                setattr(picture, name, value)
         key = picture.color_trc, picture.color_primaries
         # of CIE XYZ FFmpeg makes sRGB on its own
         if not tones.wanted(*key) or picture.format.name.startswith("xyz"):

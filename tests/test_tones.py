@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 
 from mesovid.settings import SampleSettings
 from mesovid.tones import STEPS, ToneMap, hlg_scene, pq_light, pq_signal, tone_gain
@@ -107,6 +108,24 @@ def test_what_was_sdr_comes_out_as_it_was(tmp_path: Path, name: str) -> None:
     else:
         (warning,) = warnings
         assert warning.endswith("its tones are mapped to SDR, as players do")
+
+
+def test_what_the_stream_does_not_say_the_container_does(tmp_path: Path) -> None:
+    said = clip(tmp_path / "said.mp4", pq_signal(light_of(PATCHES) @ BT709_TO_BT2020.T), 16, 9)
+    silent = "hevc_metadata=transfer_characteristics=2:colour_primaries=2:matrix_coefficients=2"
+    with av.open(str(said)) as source, av.open(str(tmp_path / "silent.mkv"), "w") as output:
+        stream = source.streams.video[0]
+        copy = output.add_stream_from_template(stream)
+        changed = BitStreamFilterContext(silent, stream, copy)
+        for packet in source.demux(stream):
+            for new in changed.filter(packet if packet.size else None):
+                new.stream = copy
+                output.mux(new)
+    with av.open(str(tmp_path / "silent.mkv")) as check:
+        assert next(check.decode(video=0)).color_trc == 2
+    values, warnings = shown(tmp_path / "silent.mkv")
+    np.testing.assert_allclose(values, PATCHES, atol=3)
+    assert warnings
 
 
 def test_ordinary_video_is_left_alone(tmp_path: Path) -> None:
