@@ -15,6 +15,7 @@ from mesovid.files import check_copies
 from mesovid.models.architectures import build
 from mesovid.models.card import SUFFIXES, ModelCard, model_files, sha256_of
 from mesovid.models.classifier import load_model
+from mesovid.models.keras_graph import check_graph
 from mesovid.models.weights import load_weights
 from mesovid.records import Pixels
 from mesovid.settings import Geometry, NetworkSettings, RuntimeSettings
@@ -72,7 +73,7 @@ def import_model(
     """Take weights that were trained elsewhere and write them as a model of mesovid.
 
     `output` says which class the network's output is the probability of; the geometry is the paper's when none is given.
-    Raises ModelError when the file is missing, damaged, or of another network, and SettingsError when a file of the model would
+    Raises ModelError when the file is missing, damaged, or of another network or one that computes otherwise, and SettingsError when a file of the model would
     take its place.
     """
     file = Path(file)
@@ -81,6 +82,7 @@ def import_model(
     network = NetworkSettings(activation=activation)
     model = build(architecture, network, size=geometry.size)
     load_weights(model, file)
+    check_graph(model, file)
     card = ModelCard(
         name=name or file.stem,
         summary=f"imported from {file.name}",
