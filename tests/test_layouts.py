@@ -460,6 +460,32 @@ def test_links_and_hidden_files_are_treated_alike_in_all_layouts(tmp_path: Path,
     assert len(gather([root], Options(follow_links=True)).sources) == len(names)
 
 
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_video_of_several_names_is_read_once(tmp_path: Path, hard: bool) -> None:
+    root = write_files(tmp_path, ["pool/real/a.mp4", "pool/real/b.mp4", "pool/fake/c.mp4", "pool/fake/d.mp4"])
+    for name, file in (
+        ("train/real/a.mp4", "pool/real/a.mp4"),
+        ("train/fake/c.mp4", "pool/fake/c.mp4"),
+        ("test/fake/e.mp4", "pool/fake/c.mp4"),
+        ("test/real/d.mp4", "pool/fake/d.mp4"),
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).hardlink_to(root / file) if hard else (root / name).symlink_to(root / file)
+    (root / "again").symlink_to("pool")
+    gathered = gather([root])
+    found = {source.video: (source.label, source.split) for source in gathered.sources}
+    assert found == {
+        "train/real/a": ("real", "train"),
+        "again/real/b": ("real", None),
+        "test/fake/e": ("fake", "test"),
+    }
+    assert sorted(problem.why for problem in gathered.problems) == [
+        "one video of several labels, by links: fake as pool/fake/d and real as test/real/d",
+        "one video of several splits, by links: test as test/fake/e and train as train/fake/c",
+    ]
+    assert "6 videos are there under another name" in " ".join(gathered.notes)
+
+
 def test_a_preview_list_that_leads_out_of_the_set_is_told(tmp_path: Path) -> None:
     write_files(tmp_path, ["set/a/b.mp4", "out.mp4"])
     names = ["a/b.mp4", "../out.mp4", str(tmp_path / "out.mp4")]

@@ -22,6 +22,7 @@ from mesovid.dataset.sources import (
     told,
 )
 from mesovid.dataset.splits import apply_lists, find_lists, read_lists
+from mesovid.dataset.twins import read_once
 from mesovid.errors import DatasetError, InputError
 from mesovid.folders import is_inside, walk
 
@@ -88,9 +89,12 @@ def gather(
     astray = {source.video: problem for source in sources if (problem := _leads_out(source))}
     problems += astray.values()
     sources = [source for source in sources if source.video not in astray]
+    _check_distinct(sources)
+    sources, twice, again = read_once(sources)
+    problems += twice
+    notes += again
     if not sources and problems:
         raise DatasetError(f"no video or picture is left: {told(problems)}")
-    _check_distinct(sources)
     return Gathered(
         sources=tuple(sorted(sources, key=lambda source: source.video)),
         layouts=tuple((str(path), collection.layout) for path, collection in zip(paths, found, strict=True)),
