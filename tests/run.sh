@@ -16,9 +16,10 @@ venv=${1:-$(mktemp -d)/venv}
 [ $# -gt 0 ] || trap 'rm -rf "$(dirname "$venv")"' EXIT
 python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --upgrade pip
-"$venv/bin/pip" install --quiet --editable '.[test]'
+"$venv/bin/pip" install --quiet --editable '.[test,docs]'
 
 "$venv/bin/ruff" format --check .
 "$venv/bin/ruff" check .
 "$venv/bin/mypy"
+NO_MKDOCS_2_WARNING=1 "$venv/bin/mkdocs" build --quiet --strict --site-dir "$venv/site"
 "$venv/bin/python" -m pytest -n 2 --cov --cov-report=term

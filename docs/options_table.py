@@ -1,0 +1,65 @@
+"""mkdocs hook: puts a table of every option of mesovid, made from `mesovid.settings`, into options.md."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+from mesovid import settings
+
+MARK = "<!-- options -->"
+# settings class -> the commands that take it
+COMMANDS = {
+    "ScanSettings": "scan, serve", "SampleSettings": "scan, extract, explain", "FaceSettings": "scan, extract, explain",
+    "BatchSettings": "scan", "RuntimeSettings": "all that run a network", "ExtractSettings": "extract",
+    "Geometry": "extract --geometry, models import --geometry", "EvaluateSettings": "evaluate", "TrainSettings": "train",
+    "AugmentSettings": "train", "NetworkSettings": "train", "ServeSettings": "serve", "ExplainSettings": "explain",
+}  # fmt: skip
+
+
+def on_page_markdown(markdown: str, **_more: Any) -> str:
+    """The page with its mark replaced."""
+    return markdown.replace(MARK, tables()) if MARK in markdown else markdown
+
+
+def tables() -> str:
+    """A heading and a table for each class of settings, in the order of the file."""
+    found = [
+        cls
+        for _, cls in inspect.getmembers(settings, inspect.isclass)
+        if issubclass(cls, settings.Settings) and cls is not settings.Settings
+    ]
+    found.sort(key=lambda cls: inspect.getsourcelines(cls)[1])
+    return "\n\n".join(_table(cls) for cls in found)
+
+
+def _table(cls: type[settings.Settings]) -> str:
+    title = COMMANDS.get(cls.__name__, cls.__name__)
+    first = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+    rows = [
+        f"| `--{field.name.replace('_', '-')}` | {_shown(field.default)} | {_range(field)} | {_cell(field.metadata['help'])} |"
+        for field in dataclasses.fields(cls)
+        if field.metadata
+    ]
+    head = "| option | default | allowed | meaning |\n| --- | --- | --- | --- |"
+    return "\n".join([f"## {title} {{ #{cls.__name__.lower()} }}", "", first, "", head, *rows])
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return ""
+    return {True: "yes", False: "no"}[default] if isinstance(default, bool) else f"`{default}`"
+
+
+def _range(field: dataclasses.Field[Any]) -> str:
+    about = field.metadata
+    if about["choices"]:
+        return ", ".join(about["choices"])
+    least, most = about["at_least"], about["at_most"]
+    parts = [f"from {least:g}" if least is not None else "", f"to {most:g}" if most is not None else ""]
+    return " ".join(part for part in parts if part)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

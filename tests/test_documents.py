@@ -1,0 +1,50 @@
+"""What README and the documents tell people to type exists: every command and every option."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from mesovid.cli import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+SKIPPED = ("...", "…")  # stands for what the reader fills in
+
+
+def commands(page: Path) -> list[str]:
+    """The mesovid commands in a page's blocks of code and between backticks."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"(?m)^ {4}(?:\$ )?(.*)$", text) + re.findall(r"`([^`\n]+)`", text)
+    found = []
+    for block in blocks:
+        for part in re.split(r"\||&&|;", block):
+            words = part.split("#")[0].strip()
+            if re.match(r"(\.venv/bin/)?mesovid [a-z]", words):
+                found.append(words)
+    return found
+
+
+CASES = [(page.name, words) for page in PAGES for words in commands(page)]
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(CASES) > 30
+
+
+@pytest.mark.parametrize(("page", "words"), CASES, ids=[f"{page}: {words}" for page, words in CASES])
+def test_every_command_can_be_typed(page: str, words: str) -> None:
+    name, *rest = shlex.split(words)[1:]
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None, f"{page}: no command {name}"
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        found = command.get_command(click.Context(command), rest[0])
+        assert found is not None, f"{page}: no command {name} {rest[0]}"
+        command, rest = found, rest[1:]
+    arguments = [word for word in rest if word not in SKIPPED]
+    context = click.Context(command, info_name=name)
+    command.make_parser(context).parse_args(args=arguments)  # raises for an unknown option
