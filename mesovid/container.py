@@ -15,6 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from mesovid.errors import InputError
+from mesovid.media import is_picture
 from mesovid.records import VideoInfo
 
 # FFmpeg's demuxers of what cameras, phones, editors and archives write: each reads one file and opens no other, as those of
@@ -86,7 +87,7 @@ def open_container(path: Path) -> InputContainer:
         return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
     except (av.FFmpegError, UnicodeError) as error:
         raise InputError(
-            f"{path}: not a video that can be read; it is damaged, cut off or something else by that name"
+            f"{path}: not a {'picture' if is_picture(path) else 'video'} that can be read; it is damaged, cut off or something else by that name"
         ) from error
 
 
@@ -126,7 +127,9 @@ def video_stream(path: Path, container: InputContainer, wanted: int | None = Non
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
     """The streams of a container that hold moving pictures."""
-    return [stream for stream in container.streams.video if not stream.disposition & NO_MOVING_PICTURE]
+    streams = [stream for stream in container.streams.video if not stream.disposition & NO_MOVING_PICTURE]
+    # a sequence of AVIF or HEIC pictures has one of them as its cover
+    return [stream for stream in streams if stream.frames != 1] or streams
 
 
 def describe(stream: VideoStream) -> str:

@@ -12,9 +12,11 @@ VIDEO_SUFFIXES = frozenset([
     ".mxf", ".nut", ".ogg", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob",
     ".webm", ".wmv", ".wtv", ".y4m",
 ])  # fmt: skip
-PICTURE_SUFFIXES = frozenset(
-    [".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
-)
+PICTURE_SUFFIXES = frozenset([
+    ".apng", ".avif", ".avifs", ".bmp", ".heic", ".heics", ".heif", ".heifs", ".hif", ".jfif",
+    ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".pjp", ".pjpeg", ".png", ".pnm", ".ppm",
+    ".tif", ".tiff", ".webp",
+])  # fmt: skip
 
 
 def is_picture(path: str | Path) -> bool:

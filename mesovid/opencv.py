@@ -6,6 +6,10 @@ import os
 
 from mesovid.errors import MesovidError
 
+MOST_PIXELS = 250_000_000  # of a picture; phones take 200 million
+# a header of a few bytes may ask for more memory than there is
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
+
 try:
     import cv2 as cv2
 except ImportError as error:

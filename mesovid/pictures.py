@@ -1,27 +1,335 @@
-"""Reads still pictures."""
+"""Reads still pictures. What the bytes are decides, not the name.
+
+OpenCV reads what it reads well, Pillow AVIF and GIF, libheif HEIC; these two are imported when the first such file is met.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+import struct
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mesovid.errors import InputError
-from mesovid.opencv import cv2
+from mesovid.opencv import MOST_PIXELS, cv2
 from mesovid.records import Pixels
+
+Result = TypeVar("Result")
+
+STARTS = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"\xff\x4f\xff\x51", "jpeg2000"),
+)
+BMP_HEADERS = (
+    12,
+    40,
+    52,
+    56,
+    64,
+    108,
+    124,
+)  # bytes, by which one tells a bitmap from a text that begins with BM
+HEIF_BRANDS = frozenset(
+    [b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"]
+)
+LONGEST_BRANDS = 1024  # bytes of the box that lists them
+AVIF_BRANDS = frozenset([b"avif", b"avis"])
+SPEAKS = frozenset(["jpeg", "png"])  # whose decoders tell stderr of damage
+DAMAGE = (b"Corrupt JPEG", b"Premature end", b"libpng error")
+LONGEST_PROFILE = 1 << 23  # bytes
+SAME_COLOUR = 3  # of 255; profiles of sRGB differ by as much through rounding
+HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of H.273
+# what Pillow and its plugins raise over damaged files
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A still picture as a viewer shows it."""
+
+    pixels: Pixels  # (height, width, 3) RGB
+    warnings: tuple[str, ...] = ()  # what was odd about it, a sentence each
+    doubt: str | None = None  # why no verdict can rest on it
 
 
 def read_picture(path: Path) -> Pixels:
-    """A still picture, turned as its EXIF orientation says, in 8 bits a colour, without its alpha.
+    """The pixels of a still picture, see `open_picture`. InputError when it cannot be read."""
+    return open_picture(path).pixels
+
+
+def open_picture(path: Path) -> Picture:
+    """A still picture, upright as its metadata says, in sRGB, 8 bits a colour, without its alpha.
 
     InputError when it cannot be read.
     """
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # more pixels than OpenCV agrees to read, among others
-        image = None
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
+    kind = picture_kind(content)
+    if kind in ("avif", "heif", "gif"):
+        return _by_pillow(path, content, kind)
+    size, profile = header(content, kind)
+    if size is not None:
+        check_size(path, *size)
+    image, said = _heard(lambda: _decode(content)) if kind in SPEAKS else (_decode(content), b"")
     if image is None:
         raise InputError(
             f"{path}: not a picture that can be read; it is damaged or something else by that name"
         )
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    line = next((line for line in said.splitlines() if any(word in line for word in DAMAGE)), None)
+    warnings = () if line is None else (f"the picture is damaged ({line.decode(errors='replace').strip()})",)
+    return Picture(to_srgb(image, profile), warnings)
+
+
+def picture_kind(beginning: bytes) -> str | None:
+    """What kind of picture begins like this; None for anything else, videos too."""
+    for start, kind in STARTS:
+        if beginning.startswith(start):
+            return kind
+    if beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP":
+        return "webp"
+    if beginning[:2] == b"BM" and int.from_bytes(beginning[14:18], "little") in BMP_HEADERS:
+        return "bmp"
+    if (
+        beginning[:1] == b"P"
+        and beginning[1:2] in b"1234567"
+        and beginning[2:3] in b" \t\r\n"
+        and len(beginning) > 3
+    ):
+        return "pnm"
+    if beginning[4:8] == b"jP  ":
+        return None if beginning[20:24] == b"mjp2" else "jpeg2000"
+    if beginning[4:8] == b"ftyp":
+        end = min(int.from_bytes(beginning[:4]), len(beginning), LONGEST_BRANDS)
+        brands = {beginning[at : at + 4] for at in range(16, end, 4)}
+        if beginning[8:12] in AVIF_BRANDS | HEIF_BRANDS:
+            return "avif" if AVIF_BRANDS & {beginning[8:12], *brands} else "heif"
+    return None
+
+
+def _decode(content: bytes) -> Pixels | None:
+    """By OpenCV; None for what it cannot read."""
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # more pixels than OpenCV agrees to read, among others
+        return None
+    return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8)
+
+
+_hearing = threading.Lock()
+
+
+def _heard(work: Callable[[], Result]) -> tuple[Result, bytes]:
+    """The result of `work`, and what libraries in C said on stderr meanwhile, which is kept from it.
+
+    It is the only way in which OpenCV's decoders of JPEG and PNG tell of damage. What other threads say is passed on.
+    """
+    with _hearing, tempfile.TemporaryFile(buffering=0) as ear:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # there is no stderr
+            return work(), b""
+        os.dup2(ear.fileno(), 2)
+        try:
+            result = work()
+        finally:
+            os.dup2(stderr, 2)
+            ear.seek(0)
+            said = ear.read()
+            lines = said.splitlines(keepends=True)
+            foreign = b"".join(line for line in lines if not _of_decoders(line))
+            if foreign:
+                os.write(stderr, foreign)
+            os.close(stderr)
+    return result, said
+
+
+def _of_decoders(line: bytes) -> bool:
+    return line.startswith(b"libpng ") or any(word in line for word in (*DAMAGE, b"JPEG", b"Warning: "))
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{path}: a picture of {width}x{height} px is too large; {MOST_PIXELS} px is the most"
+        )
+
+
+def _by_pillow(path: Path, content: bytes, kind: str) -> Picture:
+    from PIL import ImageOps
+
+    warnings = []
+    try:
+        # not by Image.open, whose limit of size is one for the whole process
+        with _pillow_opener(kind)(io.BytesIO(content)) as image:
+            check_size(path, *image.size)
+            if kind == "heif" and image.n_frames > 1:
+                warnings.append(f"the file holds {image.n_frames} pictures; only the main one is looked at")
+            profile = image.info.get("icc_profile")
+            pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
+    except DAMAGED as error:
+        raise InputError(
+            f"{path}: not a picture that can be read; it is damaged or something else by that name"
+        ) from error
+    doubt = None
+    if kind != "gif" and (name := HDR.get(_transfer(content))):
+        doubt = f"the picture is HDR ({name}); its tones are not mapped to those of a display"
+        warnings.append(doubt)
+    return Picture(to_srgb(pixels, profile), tuple(warnings), doubt)
+
+
+def _pillow_opener(kind: str) -> Callable[[io.BytesIO], Any]:
+    if kind == "avif":
+        from PIL.AvifImagePlugin import AvifImageFile
+
+        return AvifImageFile
+    if kind == "gif":
+        from PIL.GifImagePlugin import GifImageFile
+
+        return GifImageFile
+    from pi_heif import HeifImageFile
+
+    return HeifImageFile  # type: ignore[no-any-return]
+
+
+# --- colour
+
+
+def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
+    """Pixels in the colours of an ICC profile as sRGB; as they are without one, or with one that cannot be used."""
+    if not profile or profile[16:20] != b"RGB ":
+        return pixels
+    from PIL import Image, ImageCms
+
+    try:
+        transform = ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            "RGB",
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return pixels
+
+    def applied(image: Image.Image) -> Pixels:
+        return np.array(ImageCms.applyTransform(image, transform), np.uint8)
+
+    levels = np.linspace(0, 255, 6).astype(np.uint8)
+    cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(6, 36, 3)
+    moved = np.abs(applied(Image.fromarray(cube)).astype(int) - cube)
+    return pixels if moved.max() <= SAME_COLOUR else applied(Image.fromarray(pixels))
+
+
+def _transfer(content: bytes) -> int:
+    """The transfer characteristics that an AVIF or HEIC file says; 2 for unknown."""
+    at = content.find(b"colrnclx")
+    return int.from_bytes(content[at + 10 : at + 12]) if at >= 0 else 2
+
+
+# --- what files say of themselves before they are decoded
+
+
+def header(content: bytes, kind: str | None) -> tuple[tuple[int, int] | None, bytes | None]:
+    """Width and height where they are easily told, and the ICC profile if there is one."""
+    if kind == "jpeg":
+        return _jpeg_header(content)
+    if kind == "png":
+        return _png_header(content)
+    if kind == "webp":
+        chunks = dict(riff_chunks(content))
+        return None, chunks.get(b"ICCP")
+    if kind == "tiff":
+        return None, _tiff_profile(content)
+    return None, None
+
+
+def _jpeg_header(content: bytes) -> tuple[tuple[int, int] | None, bytes | None]:
+    size, parts, at = None, {}, 2
+    while at + 4 <= len(content) and content[at] == 0xFF:
+        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4])
+        if marker == 0xFF:  # filling
+            at += 1
+            continue
+        if marker == 0xDA or length < 2:  # the picture itself
+            break
+        body = content[at + 4 : at + 2 + length]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(body) >= 5:
+            size = int.from_bytes(body[3:5]), int.from_bytes(body[1:3])
+        elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
+            parts[body[12]] = body[14:]
+        at += 2 + length
+    return size, b"".join(parts[number] for number in sorted(parts)) or None
+
+
+def _png_header(content: bytes) -> tuple[tuple[int, int] | None, bytes | None]:
+    size = profile = None
+    for kind, body in png_chunks(content):
+        if kind == b"IHDR" and len(body) >= 8:
+            size = int.from_bytes(body[:4]), int.from_bytes(body[4:8])
+        elif kind == b"iCCP":
+            packed = bytes(body).partition(b"\0")[2][1:]
+            try:
+                profile = zlib.decompressobj().decompress(packed, LONGEST_PROFILE)
+            except zlib.error:
+                profile = None
+        elif kind == b"IDAT":
+            break
+    return size, profile
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    view, at = memoryview(content), 8
+    while at + 12 <= len(content):
+        length = int.from_bytes(view[at : at + 4])
+        yield bytes(view[at + 4 : at + 8]), view[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def riff_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 12
+    while at + 8 <= len(content):
+        length = int.from_bytes(content[at + 4 : at + 8], "little")
+        yield content[at : at + 4], content[at + 8 : at + 8 + length]
+        at += 8 + length + length % 2
+
+
+def _tiff_profile(content: bytes) -> bytes | None:
+    """The value of tag 34675 in the first directory."""
+    order = "<" if content[:2] == b"II" else ">"
+    try:
+        (at,) = struct.unpack_from(f"{order}I", content, 4)
+        (entries,) = struct.unpack_from(f"{order}H", content, at)
+        for number in range(entries):
+            tag, _, count, value = struct.unpack_from(f"{order}HHII", content, at + 2 + 12 * number)
+            if tag == 34675:
+                return content[value : value + count]
+    except struct.error:
+        pass
+    return None

@@ -13,7 +13,6 @@ import numpy as np
 
 from mesovid.align import align, detail
 from mesovid.faces import FaceFinder
-from mesovid.media import is_picture
 from mesovid.models.card import ModelCard
 from mesovid.models.classifier import Classifier, load_model
 from mesovid.people import PeopleLinker
@@ -97,7 +96,7 @@ def scan_video(
             if on_crops is not None:
                 on_crops(str(path), batch, new)
     model = classifier.ref
-    judgement = judge(scores, rule_of(classifier.card, options.scan, is_picture(path)))
+    judgement = judge(scores, rule_of(classifier.card, options.scan, sampling.is_picture))
     verdict = judgement.verdict if sampling.doubt is None else doubted(judgement.verdict, sampling.doubt)
     if options.scan.threshold is not None:
         model = replace(model, threshold=options.scan.threshold)

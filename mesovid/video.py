@@ -10,14 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from mesovid.animations import ANIMATED, Animation, is_moving
 from mesovid.container import check_file
 from mesovid.decoding import Video
-from mesovid.media import is_picture
-from mesovid.pictures import read_picture
+from mesovid.errors import InputError
+from mesovid.pictures import open_picture, picture_kind
 from mesovid.records import Frame, VideoInfo
 from mesovid.settings import SampleSettings
 
 Item = TypeVar("Item")
+
+SERIES_OF_JPEG = frozenset([".mjpeg", ".mjpg"])  # begins like one picture
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -56,13 +59,18 @@ class Sampling:
     warnings: list[str]  # what was odd about the input, a sentence each
 
     def __init__(self, path: Path, settings: SampleSettings) -> None:
-        check_file(path)
+        beginning = check_file(path)
         self._settings = settings
-        self._source: _Source = _Picture(path) if is_picture(path) else Video(path, settings.stream)
+        self._source = _open(path, beginning, settings)
         self._lock = threading.Lock()
         self._closed = False
         self.info = self._source.info
         self.warnings = []
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a still picture, by its content."""
+        return isinstance(self._source, _Picture)
 
     @property
     def doubt(self) -> str | None:
@@ -142,17 +150,29 @@ class _Source(Protocol):
     def close(self) -> None: ...
 
 
+def _open(path: Path, beginning: bytes, settings: SampleSettings) -> _Source:
+    """What reads this file: its content decides, not its name."""
+    kind = picture_kind(beginning)
+    if kind is None or path.suffix.lower() in SERIES_OF_JPEG:
+        return Video(path, settings.stream)
+    if settings.stream:
+        raise InputError(f"{path}: no video stream {settings.stream}; it is a picture")
+    if not is_moving(path, kind, beginning):
+        return _Picture(path)
+    return Animation(path, kind) if kind in ANIMATED else Video(path, settings.stream)
+
+
 class _Picture:
     """A still picture as a video of one frame."""
 
-    doubt = None
-
     def __init__(self, path: Path) -> None:
-        self._image = read_picture(path)
+        picture = open_picture(path)
+        self._image, self._warnings, self.doubt = picture.pixels, picture.warnings, picture.doubt
         height, width = self._image.shape[:2]
         self.info = VideoInfo(str(path), width, height, fps=None, frame_count=1, duration=None)
 
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]:
+        warnings += self._warnings
         yield Frame(0, 0.0, self._image)
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[Frame]:

@@ -18,7 +18,7 @@ LAYERS = (
     ("settings", "files", "backend", "opencv"),
     ("pictures", "pool", "tones", "fields"),
     ("timeline", "align", "people", "networks", "verdict", "cuts", "container", "display"),
-    ("decoding",),
+    ("decoding", "animations"),
     ("video", "cascade"),
     ("faces", "models", "report"),
     ("dataset", "recipes", "scanner"),

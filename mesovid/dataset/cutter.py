@@ -370,7 +370,7 @@ def _reason(error: Exception, *files: Path) -> str:
 
 
 def _read_picture(file: Path, index: int) -> Frame:
-    with sample(file, SampleSettings()) as sampling:
+    with sample(file, SampleSettings(frames=1)) as sampling:  # of an animation the middle
         (frame,) = sampling
     return replace(frame, index=index)
 
