@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,21 +83,29 @@ class Animation:
             raise InputError(
                 f"{self._path}: no frame in the part asked for; the animation lasts {self._end:.2f} s"
             )
-        # a PNG may show another picture to those who know no animations
-        hidden = int(getattr(self._image, "default_image", False))
         given = 0
         try:
             for index in chosen:
-                self._image.seek(index + hidden)
-                pixels = np.asarray(self._image.convert("RGB"), np.uint8)
+                frame = self._frame(index)
                 given += 1
-                yield Frame(index, float(self._times[index]), to_srgb(pixels, self._profile))
+                yield frame
         except DAMAGED as error:
             if not given:
                 raise InputError(
                     f"{self._path}: no frame of it can be read; it is damaged or cut off"
                 ) from error
             warnings.append(f"{given} of {len(chosen)} frames could be read; the animation is damaged")
+
+    def frames_at(self, indices: Sequence[int]) -> Iterator[Frame]:
+        """The frames with these numbers, in ascending order, but for those that are not there or cannot be read."""
+        with contextlib.suppress(*DAMAGED):
+            yield from map(self._frame, sorted({index for index in indices if 0 <= index < len(self._times)}))
+
+    def _frame(self, index: int) -> Frame:
+        # a PNG may show another picture to those who know no animations
+        self._image.seek(index + int(getattr(self._image, "default_image", False)))
+        pixels = np.asarray(self._image.convert("RGB"), np.uint8)
+        return Frame(index, float(self._times[index]), to_srgb(pixels, self._profile))
 
     def close(self) -> None:
         """Let go of the file."""

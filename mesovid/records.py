@@ -26,6 +26,11 @@ class VideoInfo:
     frame_count: int | None  # None when the container does not say, or says nonsense
     duration: float | None  # seconds; None when unknown
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a still picture, whatever its name."""
+        return self.frame_count == 1 and self.fps is None and self.duration is None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:

@@ -96,7 +96,7 @@ def scan_video(
             if on_crops is not None:
                 on_crops(str(path), batch, new)
     model = classifier.ref
-    judgement = judge(scores, rule_of(classifier.card, options.scan, sampling.is_picture))
+    judgement = judge(scores, rule_of(classifier.card, options.scan, sampling.info.is_picture))
     verdict = judgement.verdict if sampling.doubt is None else doubted(judgement.verdict, sampling.doubt)
     if options.scan.threshold is not None:
         model = replace(model, threshold=options.scan.threshold)

@@ -38,14 +38,13 @@ def sample(path: str | Path, settings: SampleSettings) -> Sampling:
     return Sampling(Path(path), settings)
 
 
-def frames_at(path: str | Path, indices: Sequence[int]) -> Iterator[Frame]:
+def frames_at(path: str | Path, indices: Sequence[int], stream: int | None = None) -> Iterator[Frame]:
     """The frames of a video with these numbers, as `sample` counts them, but for those that are not there; 0 is a picture's.
 
     Ascending, each once; no more is decoded than they need. InputError when the file cannot be read.
     """
     place = Path(path)
-    check_file(place)
-    with closing(_Picture(place) if is_picture(place) else Video(place)) as source:
+    with closing(_open(place, check_file(place), SampleSettings(stream=stream))) as source:
         yield from source.frames_at(indices)
 
 
@@ -66,11 +65,6 @@ class Sampling:
         self._closed = False
         self.info = self._source.info
         self.warnings = []
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether it is a still picture, by its content."""
-        return isinstance(self._source, _Picture)
 
     @property
     def doubt(self) -> str | None:
@@ -146,6 +140,8 @@ class _Source(Protocol):
     def doubt(self) -> str | None: ...
 
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]: ...
+
+    def frames_at(self, indices: Sequence[int]) -> Iterator[Frame]: ...
 
     def close(self) -> None: ...
 

@@ -437,5 +437,7 @@ def test_pages_of_one_name_do_not_meet(tmp_path: Path) -> None:
 
 
 def test_a_picture_has_no_timeline() -> None:
-    found = replace(scan("x.jpg", [0.5]), sampled=(Moment(0, 0.0),))
+    found = scan("x.jpg", [0.5])
+    still = replace(found.video, fps=None, frame_count=1, duration=None)
+    found = replace(found, video=still, sampled=(Moment(0, 0.0),))
     assert "Over time" not in video_page(found, Evidence())

@@ -18,7 +18,7 @@ from mesovid.errors import InputError
 from mesovid.media import is_picture
 from mesovid.pictures import open_picture, picture_kind, read_picture
 from mesovid.settings import SampleSettings
-from mesovid.video import probe, sample
+from mesovid.video import frames_at, probe, sample
 
 KINDS = ["jpeg", "png", "gif", "webp", "bmp", "tiff", "jp2", "avif", "heic", "ppm"]
 
@@ -61,7 +61,7 @@ def looked_at(path: Path, **settings: int) -> tuple[list[np.ndarray], list[float
             [frame.image for frame in frames],
             [frame.time for frame in frames],
             sampling.warnings,
-            sampling.is_picture,
+            sampling.info.is_picture,
         )
 
 
@@ -314,6 +314,8 @@ def test_all_frames_of_an_animation_are_looked_at(tmp_path: Path, suffix: str, n
     images, times, *_ = looked_at(path, frames=2)
     assert times == pytest.approx([0.2, 0.6])
     np.testing.assert_allclose([image.mean() for image in images], [50, 130], atol=3)
+    picked = [round(float(frame.image.mean())) for frame in frames_at(path, [1, 5, 99])]
+    assert picked == pytest.approx([30, 110], abs=3)
     info = probe(path)
     assert (info.width, info.height) == (64, 48)
     assert info.duration is None or info.duration == pytest.approx(0.8, abs=0.01)

@@ -118,7 +118,7 @@ def cut_anew(scan: Scan, geometry: Geometry, smallest_face: float | None = None)
             wanted.setdefault(score.index, []).append(score)
     found = []
     sizes = set()
-    for frame in frames_at(scan.video.path, sorted(wanted)):
+    for frame in frames_at(scan.video.path, sorted(wanted), scan.settings.get("stream")):
         sizes.add((frame.image.shape[1], frame.image.shape[0]))
         for score in wanted[frame.index]:
             if abs(frame.time - score.time) > SAME_TIME:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from statistics import median
 
-from mesovid.media import is_picture
 from mesovid.people import side
 from mesovid.records import FaceScore, Failure, Label, Person, Scan
 from mesovid.report.drawing import lane, scale
@@ -88,7 +87,7 @@ def zone(probability: float, threshold: float, band: tuple[float, float] | None)
 
 def standing(scan: Scan, smallest_face: float | None) -> dict[int, str]:
     """Why a person has no say in the verdict, by id; empty for those who have one. As `mesovid.verdict.judge` weighs them."""
-    least = 1 if is_picture(scan.video.path) else int(scan.settings.get("min_faces") or 1)
+    least = 1 if scan.video.is_picture else int(scan.settings.get("min_faces") or 1)
     own = scan.settings.get("threshold") is not None
     sizes = _sizes(scan)
     judged = [sizes[person.id] for person in scan.people if person.faces >= least]
@@ -205,7 +204,7 @@ def shortcomings(scan: Scan, model: ModelFacts | None, clip: ClipFacts | None) -
 def _of_faces(scan: Scan, model: ModelFacts | None) -> list[str]:
     found = []
     faces, frames = len(scan.scores), len(scan.sampled)
-    if not is_picture(scan.video.path):
+    if not scan.video.is_picture:
         if 0 < faces < FEW_FACES:
             found.append(f"It rests on {faces} face{'s' * (faces != 1)} only: chance decides much.")
         seen = len({score.index for score in scan.scores})
@@ -277,7 +276,7 @@ def _of_file(scan: Scan, clip: ClipFacts | None) -> list[str]:
 def bits_a_pixel(scan: Scan, clip: ClipFacts | None) -> float | None:
     """Of the file for each pixel of each frame, sound included; None when it is not known."""
     video = scan.video
-    if clip is None or not video.duration or not video.fps or is_picture(video.path):
+    if clip is None or not video.duration or not video.fps or video.is_picture:
         return None
     return clip.size * 8 / (video.duration * video.fps * max(video.width * video.height, 1))
 
@@ -305,7 +304,7 @@ def _of_rule(scan: Scan, model: ModelFacts | None) -> list[str]:
 
 
 def _timeline(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | None) -> str:
-    if is_picture(scan.video.path) or not scan.scores:
+    if scan.video.is_picture or not scan.scores:
         return ""
     end = max(scan.video.duration or 0.0, scan.sampled[-1].time)
     lanes = []
