@@ -27,7 +27,7 @@ from mesovid.dataset.manifest import (
 )
 from mesovid.dataset.merge import merge
 from mesovid.dataset.show import contact_sheet
-from mesovid.errors import DatasetError
+from mesovid.errors import DatasetError, SettingsError
 from mesovid.settings import Geometry
 
 SIZE = 32
@@ -370,3 +370,17 @@ def test_a_sheet_shows_the_faces_in_colour(tmp_path: Path) -> None:
     dataset: Dataset = read_dataset(root)
     sheet = contact_sheet(dataset, columns=1)
     assert sheet[80, 64].tolist() == [255, 0, 0]
+
+
+def test_a_sheet_over_a_crop_is_refused(sound: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked.png").hardlink_to(sound / SOUND[0].file)
+    before = (sound / SOUND[0].file).read_bytes()
+    for sheet in (
+        tmp_path / "linked.png",
+        sound / SOUND[0].file,
+        sound / "manifest.jsonl",
+        tmp_path / "a.mp4",
+    ):
+        result = CliRunner().invoke(command, ["show", str(sound), "--sheet", str(sheet)])
+        assert isinstance(result.exception, SettingsError)
+    assert (sound / SOUND[0].file).read_bytes() == before

@@ -183,3 +183,11 @@ def test_pictures_alone_have_nothing_to_damage(tmp_path: Path) -> None:
 def test_the_mark_says_what_was_done(collection: Path, tmp_path: Path) -> None:
     degrade_videos(gather([collection]).sources, tmp_path / "out", parse("jpeg:30"), 1)
     assert json.loads((tmp_path / "out" / "damage.json").read_text()) == {"damage": "jpeg:30"}
+
+
+def test_copies_do_not_lie_among_their_originals(tmp_path: Path) -> None:
+    words = ["degrade", str(tmp_path), "-o", str(tmp_path / "out"), "--damage", "h264:35"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 2
+    assert "must not lie inside" in result.output
+    assert not list(tmp_path.iterdir())

@@ -532,3 +532,20 @@ def test_evaluating_imports_no_tensorflow(folder: Path, model: Path) -> None:
     )
     root = Path(__file__).resolve().parent.parent
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=root)
+
+
+def test_outputs_over_the_dataset_or_the_model_are_refused(tmp_path: Path, model: Path) -> None:
+    root = write_dataset(tmp_path / "set", frames=1)
+    picture = next(root.rglob("*.png"))
+    (tmp_path / "linked.html").hardlink_to(root / "manifest.jsonl")
+    card = next(model.glob("*.json")) if model.is_dir() else model
+    before = {path: path.read_bytes() for path in (picture, root / "manifest.jsonl", card)}
+    for option, output in (
+        ("-o", root / "manifest.jsonl"),
+        ("-o", picture),
+        ("--html", tmp_path / "linked.html"),
+        ("-o", card),
+        ("--html", tmp_path / "page.png"),
+    ):
+        assert isinstance(run("evaluate", model, root, option, output).exception, SettingsError), output
+    assert before == {path: path.read_bytes() for path in before}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from test_evaluate import SIZE, write_dataset, write_model
 
 from mesovid.cli import cli
+from mesovid.errors import SettingsError
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +133,24 @@ def test_crops_of_a_dataset_cut_otherwise_are_refused(model: Path, tmp_path: Pat
     (root / "dataset.json").write_text(json.dumps(card))
     result = run(model, root / "dev" / "real")
     assert "scale is 1.5, bright wants 2.96" in str(result.exception)
+
+
+def test_an_output_that_is_an_input_is_refused(model: Path, faces: Path) -> None:
+    before = {path: path.read_bytes() for path in faces.rglob("*.png")}
+    (faces / "scores.txt").symlink_to("pristine/030.png")
+    for output in (faces / "scores.txt", faces / "pristine" / "030.png", faces / "new.png"):
+        result = run(model, faces, "-o", output)
+        assert isinstance(result.exception, SettingsError)
+    assert before == {path: path.read_bytes() for path in before}
+    assert not (faces / "new.png").exists()
+
+
+def test_a_name_that_is_no_text(model: Path, faces: Path) -> None:
+    odd = os.fsdecode(os.fsencode(faces) + b"/caf\xe9.png")
+    shutil.copyfile(faces / "pristine" / "030.png", odd)
+    for format_ in ("text", "json", "jsonl", "csv"):
+        result = run(model, odd, "--format", format_)
+        assert result.exit_code == 0
+        assert "caf\\xe9.png" in result.stdout.replace("\\\\", "\\")
+        if format_ == "jsonl":
+            assert os.fsdecode(bytes.fromhex(json.loads(result.stdout)["path_bytes"])) == odd

@@ -95,15 +95,16 @@ def test_a_signal_ends_the_array(
 
 # says on stderr when the third result has come
 STARTED = """
-import sys, mesovid.batch
+import sys, mesovid.cli.scan
 from mesovid.cli import main
-def counted(*words, scan_all=mesovid.batch.scan_all):
-    for number, result in enumerate(scan_all(*words), start=1):
+def counted(*words, scans=mesovid.cli.scan._scans, **options):
+    for number, result in enumerate(scans(*words, **options), start=1):
         yield result
         if number == 3:
             print("started", file=sys.stderr, flush=True)
-mesovid.batch.scan_all = counted
-main()
+mesovid.cli.scan._scans = counted
+if __name__ == "__main__":
+    main()
 """
 
 

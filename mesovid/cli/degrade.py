@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesovid.cli.options import class_options
-from mesovid.cli.process import say
+from mesovid.cli.options import class_options, refuse_inside
+from mesovid.cli.process import ended_by, say
 from mesovid.errors import DatasetError, SettingsError
 
 if TYPE_CHECKING:
@@ -53,20 +53,24 @@ def command(
     damages = parse(damage)
     if not damages:
         raise SettingsError(f"--damage takes at least one kind, such as h264:35; got {damage!r}")
+    refuse_inside(output, [source])
     gathered = gather([source], options)
     found = gathered.sources
     chosen = [one for one in found if split in (None, one.split)]
     if not chosen:
         splits = ", ".join(sorted({one.split for one in found if one.split})) or "none"
         raise DatasetError(f"{source} has no video of split {split!r}; it has {splits}")
-    with _progress(len(chosen), quiet) as bar:
-        copies = degrade_videos(
-            chosen,
-            Path(output),
-            damages,
-            workers or os.cpu_count() or 1,
-            lambda _: bar.update() if bar is not None else None,
-        )
+    try:
+        with _progress(len(chosen), quiet) as bar:
+            copies = degrade_videos(
+                chosen,
+                Path(output),
+                damages,
+                workers or os.cpu_count() or 1,
+                lambda _: bar.update() if bar is not None else None,
+            )
+    except KeyboardInterrupt as stop:
+        raise ended_by(stop, f"the same command goes on where it was ({output})") from stop
     failed = [copy for copy in copies if copy.error]
     for copy in failed:
         say(f"{copy.video}: {copy.error}")

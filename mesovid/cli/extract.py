@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesovid.cli.options import GEOMETRY_HELP, class_options, geometry_of, settings_options
+from mesovid.cli.options import GEOMETRY_HELP, class_options, geometry_of, refuse_inside, settings_options
 from mesovid.cli.process import ended_by, say
 from mesovid.dataset.layouts import AUTO, LAYOUTS
 from mesovid.names import shown
@@ -66,7 +66,7 @@ def command(
     from mesovid.dataset.layouts import gather
     from mesovid.dataset.show import write_sheet
 
-    _refuse_inside(output, sources)
+    refuse_inside(output, sources)
     chosen = CutSettings(
         geometry=geometry_of(geometry, size),
         sample=settings["sample_settings"],
@@ -144,9 +144,3 @@ def _summarize(extraction: Extraction, progress: _Progress) -> None:
     if progress.crops:
         rate = progress.crops / max(progress.seconds, 1e-9)
         click.echo(f"{progress.crops} crops in {progress.seconds:.1f} s, {rate:.1f} a second", err=True)
-
-
-def _refuse_inside(output: str, sources: tuple[str, ...]) -> None:
-    for source in sources:
-        if Path(output).resolve().is_relative_to(Path(source).resolve()):
-            raise click.UsageError(f"the dataset {output} must not lie inside of the collection {source}")

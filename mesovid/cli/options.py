@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,13 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def refuse_inside(output: str, sources: Sequence[str]) -> None:
+    """UsageError where a folder to be written lies inside of one that is read: run again, its files would be read, too."""
+    for source in sources:
+        if Path(output).resolve().is_relative_to(Path(source).resolve()):
+            raise click.UsageError(f"the folder {output} must not lie inside of the collection {source}")
 
 
 def _option(

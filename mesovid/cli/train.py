@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mesovid.cli.options import class_options, complete_models, settings_options
+from mesovid.cli.process import ended_by
 from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 
 
@@ -68,6 +69,8 @@ def command(
     progress = _Progress(quiet)
     try:
         card = train(job, progress.reporter())
+    except KeyboardInterrupt as stop:
+        raise ended_by(stop, f"the same command goes on after the last whole epoch ({folder})") from stop
     finally:
         progress.close()
     click.echo(f"{card.name}: threshold {card.threshold:g}; scan with it: mesovid scan --model {folder} ...")

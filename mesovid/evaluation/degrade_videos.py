@@ -15,7 +15,7 @@ import numpy as np
 from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError, InputError, SettingsError
 from mesovid.evaluation.degrade import KINDS, Degradation, import_av, parse
-from mesovid.files import whole, write_whole
+from mesovid.files import remove_leftovers, whole, write_whole
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.pool import Crash, run
@@ -129,8 +129,13 @@ def _text(degradations: Sequence[Degradation]) -> str:
 
 
 def _copied(jobs: Sequence[tuple[str, Path, Path, str]], workers: int) -> Iterator[Copy]:
-    for (video, *_), outcome in run(jobs, _copy, 0 if workers == 1 else workers):
-        yield Copy(video, outcome.reason) if isinstance(outcome, Crash) else outcome
+    folders = {target.parent for _, _, target, _ in jobs}
+    try:
+        for (video, *_), outcome in run(jobs, _copy, 0 if workers == 1 else workers):
+            yield Copy(video, outcome.reason) if isinstance(outcome, Crash) else outcome
+    finally:  # what killed workers left
+        for folder in folders:
+            remove_leftovers(folder)
 
 
 def _copy(job: tuple[str, Path, Path, str]) -> Copy:

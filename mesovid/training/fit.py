@@ -20,7 +20,7 @@ import numpy as np
 from mesovid.backend import import_tensorflow
 from mesovid.dataset.manifest import Dataset, read_datasets
 from mesovid.errors import TrainingError
-from mesovid.files import whole
+from mesovid.files import whole, write_whole
 from mesovid.models.architectures import build, check_architecture
 from mesovid.models.card import ModelCard, find_card, read_card
 from mesovid.models.classifier import load_model
@@ -430,4 +430,4 @@ def _grid(crops: Sequence[Pixels], side: int = 128) -> Pixels:
 
 def _write_png(path: Path, image: Pixels) -> None:
     _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    path.write_bytes(data.tobytes())
+    write_whole(path, data.tobytes())
