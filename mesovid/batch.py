@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import stat
 import sys
@@ -19,6 +20,8 @@ from mesovid.records import Failure, Scan
 from mesovid.report.faces import FaceSaver
 from mesovid.scanner import OnCrops, Options, Scanner
 from mesovid.texts import decode, lines
+
+_log = logging.getLogger(__name__)
 
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 MANY = 8  # inputs from which starting processes is worth it, and one that crashes would cost much
@@ -55,6 +58,7 @@ def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failu
     except OSError as error:
         return Failure(path, f"{path}: {error.strerror or error}")
     except Exception as error:  # a defect met in one file of an archive must not cost the others
+        _log.exception("a defect met in %r", path)
         return Failure(path, f"{path}: unexpected {type(error).__name__}: {error}".replace("\n", " "))
 
 

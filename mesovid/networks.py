@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from mesovid.assets import trained_models
 from mesovid.backend import import_tensorflow
 from mesovid.errors import ModelError, SettingsError
 from mesovid.settings import RuntimeSettings
+
+_log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
@@ -113,6 +116,7 @@ class OnnxNetwork:
         self.fixed_batch = first if isinstance(first, int) else None  # the only number of images it takes
         self._outputs = [each.name for each in self._session.get_outputs()]
         self._check_device(settings.device)
+        _log.debug("%s runs on %s", path, self.device)
 
     @property
     def device(self) -> str:

@@ -7,6 +7,7 @@ networks are not fork-safe), keep what they have loaded from job to job, and nev
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import pickle
@@ -22,10 +23,13 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
+from mesovid import logs
 from mesovid.errors import SettingsError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
 
 MEBIBYTE = 2**20  # bytes
 
@@ -183,6 +187,7 @@ class _Worker:
         )
         with _interrupts_held():
             self._process.start()
+        _log.debug("worker %s started", self._process.pid)
         theirs.close()  # so that its death is the end of this pipe
         self.deadline = float("inf")
         self._started = False
@@ -209,6 +214,7 @@ class _Worker:
             return self.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             self._process.join()
+            _log.warning("worker %s died: %s", self._process.pid, self._death())
             return _KILLED if self._process.exitcode == -9 else Crash(self._death())
 
     def _death(self) -> str:
@@ -234,6 +240,7 @@ def _serve(connection: Connection, work: Callable[[Any], Any], memory: int | Non
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent sees to it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    logs.configure()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     if memory is not None:
         _limit_memory(memory)
@@ -254,6 +261,7 @@ def _outcome(work: Callable[[Any], Any], job: Any, memory: int | None) -> _Retur
             return Crash("there is not enough memory for it")
         return Crash(f"it needs more than the {memory} MiB allowed (--memory-limit)")
     except BaseException as error:
+        _log.debug("a job raised", exc_info=error)
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:  # some exceptions cannot be sent; what they say can

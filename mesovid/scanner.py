@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,6 +21,8 @@ from mesovid.records import Crop, FaceScore, Frame, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, Geometry, RuntimeSettings, SampleSettings, ScanSettings
 from mesovid.verdict import LEAST_DETAIL, Rule, doubted, judge
 from mesovid.video import Sampling, prefetch, sample
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_MODEL: str = ScanSettings().model
 OnCrops = Callable[
@@ -95,6 +98,10 @@ def scan_video(
             scores += new
             if on_crops is not None:
                 on_crops(str(path), batch, new)
+    seconds = time.perf_counter() - began
+    _log.debug(
+        "%s: %d frames, %d faces in %.2f s (%s)", path, len(sampled), len(scores), seconds, watch.seconds
+    )
     model = classifier.ref
     judgement = judge(scores, rule_of(classifier.card, options.scan, sampling.info.is_picture))
     verdict = judgement.verdict if sampling.doubt is None else doubted(judgement.verdict, sampling.doubt)
@@ -109,7 +116,7 @@ def scan_video(
         people=judgement.people,
         segments=judgement.segments,
         verdict=verdict,
-        seconds=watch.seconds | {"total": time.perf_counter() - began},
+        seconds=watch.seconds | {"total": seconds},
         warnings=tuple(sampling.warnings),
     )
 

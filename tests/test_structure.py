@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 
 # lower layers never import upper ones; a package counts as one
 LAYERS = (
-    ("records", "errors", "assets", "media", "folders", "texts", "names"),
+    ("records", "errors", "logs", "assets", "media", "folders", "texts", "names"),
     ("settings", "files", "backend", "opencv"),
     ("pictures", "pool", "tones", "fields"),
     ("timeline", "align", "people", "networks", "verdict", "cuts", "container", "display"),

@@ -57,8 +57,14 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mesovid")
-def cli() -> None:
+@click.option("--debug", is_flag=True, help="Say on stderr what is done, with the traceback of every error.")
+def cli(debug: bool) -> None:
     """Is a face in this video faked?"""
+    from mesovid import logs
+
+    if debug:
+        logs.ask()
+    logs.configure()
 
 
 def main() -> None:

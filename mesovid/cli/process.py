@@ -7,12 +7,14 @@ import os
 import select
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
 
+from mesovid import logs
 from mesovid.errors import MesovidError
 from mesovid.files import FULL_DISK
 from mesovid.names import shown
@@ -96,6 +98,8 @@ def endings() -> Iterator[None]:
 
 def finish(end: BaseException | None) -> int:
     """Say why the command ended, write out what stdout holds back, and give the exit status."""
+    if end is not None and logs.wanted() and not isinstance(end, SystemExit):
+        traceback.print_exception(end)
     status = _told(end)
     try:
         sys.stdout.flush()

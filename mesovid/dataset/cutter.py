@@ -3,6 +3,7 @@ worker processes."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import Counter
@@ -26,6 +27,8 @@ from mesovid.people import PeopleLinker
 from mesovid.records import Box, Face, Frame, FrameFaces, Pixels
 from mesovid.settings import ExtractSettings, FaceSettings, Geometry, RuntimeSettings, SampleSettings
 from mesovid.video import prefetch, sample
+
+_log = logging.getLogger(__name__)
 
 BATCH = 16  # frames that pass the detector at once
 PICTURES = 32  # pictures that make up one job
@@ -121,6 +124,7 @@ class Cutter:
         try:
             return self._cut_video(source, original)
         except Exception as error:
+            _log.debug("%s failed", source.video, exc_info=error)
             return failed(source, _reason(error, source.files[0]))
 
     # Videos

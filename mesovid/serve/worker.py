@@ -7,6 +7,7 @@ server reads along. A file `cancel` in the folder ends the scan at the next fram
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from mesovid.errors import InputError, MesovidError
 from mesovid.opencv import cv2
 from mesovid.records import Crop, FaceScore, Failure, FrameFaces, Scan
 from mesovid.scanner import Options, Scanner
+
+_log = logging.getLogger(__name__)
 
 EVENTS = "events.jsonl"
 CANCEL = "cancel"
@@ -55,6 +58,7 @@ def work(job: Job) -> Scan | Failure:
     except OSError as error:
         return Failure(job.name, f"{job.name}: {error.strerror or error}")
     except Exception as error:
+        _log.exception("a defect met in a scan")
         return Failure(
             job.name, f"{job.name}: unexpected {type(error).__name__}: {_renamed(str(error), job)}"
         )
