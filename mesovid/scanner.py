@@ -19,7 +19,7 @@ from mesovid.models.classifier import Classifier, load_model
 from mesovid.people import PeopleLinker
 from mesovid.records import Crop, FaceScore, Frame, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, Geometry, RuntimeSettings, SampleSettings, ScanSettings
-from mesovid.verdict import LEAST_DETAIL, Rule, doubted, judge
+from mesovid.verdict import LEAST_DETAIL, Rule, Voice, doubted, judge
 from mesovid.video import Sampling, prefetch, sample
 
 _log = logging.getLogger(__name__)
@@ -180,7 +180,10 @@ def rule_of(card: ModelCard, settings: ScanSettings, picture: bool) -> Rule:
         min_faces=1 if picture else settings.min_faces,
         smallest_face=card.smallest_face if own else None,
         least_detail=LEAST_DETAIL if own else None,
-        members=tuple((member.name, member.decides) for member in card.members),
+        members=tuple(
+            Voice(member.name, member.decides, member.assents_from if own else None)
+            for member in card.members
+        ),
     )
 
 

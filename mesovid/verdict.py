@@ -20,6 +20,15 @@ LEAST_DETAIL = 0.15
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """What one model of a panel has to say."""
+
+    name: str
+    decides: bool = True  # the panel's score is the highest of those that do
+    assents_from: float | None = None  # P(fake) of a person: without as much from it, nothing is called fake
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """How scores become a verdict: from the model's card and the user's options."""
 
@@ -31,7 +40,7 @@ class Rule:
         None  # px; of people whose faces are smaller in the median, nothing is certain
     )
     least_detail: float | None = None  # of faces with less in the median, nothing is certain
-    members: tuple[tuple[str, bool], ...] = ()  # of a panel: each model's name, and whether it decides
+    members: tuple[Voice, ...] = ()  # of a panel
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,9 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
     elif label == "real":
         label, beside = _beside(rivals, others, looks, rule)
         where += beside
+    elif label == "fake" and (why := _dissent(members, rule)):
+        label = "uncertain"
+        where += f", {why}"
     how = {"mean": "on average", "median": "in the median"}.get(rule.aggregate, f"by {rule.aggregate}")
     reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {where}."
     return Verdict(label, probability, "ok", reason[0].upper() + reason[1:] + _spoke(members, rule))
@@ -108,10 +120,18 @@ def _spoke(members: Sequence[float], rule: Rule) -> str:
     if not members:
         return ""
     said = list(zip(rule.members, members, strict=True))
-    heard = max((value, name) for (name, decides), value in said if decides)[1]
-    votes = ", ".join(f"{name} {value:.2f}" for (name, decides), value in said if decides)
-    rest = ", ".join(f"{name} {value:.2f}" for (name, decides), value in said if not decides)
-    return f" Of its models {heard} was heard, the most suspicious ({votes}{f'; without a vote {rest}' if rest else ''})."
+    heard = max(((value, voice.name) for voice, value in said if voice.decides))[1]
+    votes = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if voice.decides)
+    rest = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if not voice.decides)
+    return f" Of its models {heard} was heard, the most suspicious ({votes}{f'; beside it {rest}' if rest else ''})."
+
+
+def _dissent(members: Sequence[float], rule: Rule) -> str | None:
+    """Of a panel, the first model that does not agree that somebody is faked, in words; None where all do."""
+    for voice, value in zip(rule.members, members, strict=False):  # a face of no panel has none
+        if voice.assents_from is not None and value < voice.assents_from:
+            return f"but {voice.name} with {value:.2f} does not agree, as it would from {voice.assents_from:.2f} on"
+    return None
 
 
 def _of_members(faces: Sequence[FaceScore], rule: Rule) -> tuple[float, ...]:

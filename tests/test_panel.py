@@ -17,9 +17,11 @@ from mesovid.explain.explainer import Explainer
 from mesovid.models.card import PANEL, Member, ModelCard, read_card
 from mesovid.models.classifier import load_model
 from mesovid.models.publish import publish
+from mesovid.records import Face, FaceScore
 from mesovid.report.reader import read_results
 from mesovid.report.writers import to_json
 from mesovid.scanner import Scanner
+from mesovid.verdict import Rule, Voice, judge
 
 
 def member(name: str, **how: object) -> Member:
@@ -78,7 +80,7 @@ def test_a_scan_shows_what_each_model_says(panel: Path, tmp_path: Path, astronau
     assert value["people"][0]["members"] == face["members"]
     heard = max(names[1:], key=lambda name: float(face["members"][name]))
     assert f"Of its models {heard} was heard" in value["reason"]
-    assert f"without a vote meso4 {face['members']['meso4']:.2f}" in value["reason"]
+    assert f"beside it meso4 {face['members']['meso4']:.2f}" in value["reason"]
     written = tmp_path / "scan.jsonl"
     written.write_text(json.dumps(value) + "\n")
     (back,) = read_results(written)
@@ -107,6 +109,7 @@ def test_two_rules_are_two_models(panel: Path) -> None:
         ({"architecture": "meso4"}, "has members"),
         ({"members": [{"name": "meso4", "sha256": "", "decides": False}]}, "no member of the panel decides"),
         ({"members": [{"name": "meso4", "sha256": "", "scale": -1.0}]}, "scale above 0"),
+        ({"members": [{"name": "meso4", "sha256": "", "assents_from": 2.0}]}, "assents from 2"),
     ],
 )  # fmt: skip
 def test_a_panel_that_makes_no_sense_is_refused(panel: Path, change: dict[str, object], message: str) -> None:
@@ -129,3 +132,22 @@ def test_what_needs_one_network_says_so(panel: Path, tmp_path: Path) -> None:
         publish(panel, tmp_path / "published")
     result = CliRunner().invoke(cli, ["models", "show", str(panel)])
     assert "mesoinception4" in result.output
+
+
+def scores(*pairs: tuple[float, float]) -> list[FaceScore]:
+    face = Face((0.0, 0.0, 120.0, 120.0), 1.0, np.zeros((5, 2), np.float32))
+    return [FaceScore(i, i / 2, face, 0, lite, (meso, lite)) for i, (meso, lite) in enumerate(pairs)]
+
+
+@pytest.mark.parametrize(
+    ("meso", "lite", "label"),
+    [(0.7, 0.95, "fake"), (0.5, 0.95, "uncertain"), (0.9, 0.5, "uncertain"), (0.9, 0.1, "real")],
+    ids=["both suspect", "one disagrees", "the other alone decides nothing", "nor does it keep from real"],
+)
+def test_nothing_is_called_fake_unless_both_agree(meso: float, lite: float, label: str) -> None:
+    voices = (Voice("meso4", decides=False, assents_from=0.6), Voice("mesolite"))
+    verdict = judge(scores(*[(meso, lite)] * 4), Rule(0.8, (0.2, 0.8), members=voices)).verdict
+    assert verdict.label == label
+    assert verdict.fake_probability == pytest.approx(lite)
+    assert ("meso4 with 0.50 does not agree, as it would from 0.60 on" in verdict.reason) == (meso == 0.5)
+    assert f"(mesolite {lite:.2f}; beside it meso4 {meso:.2f})" in verdict.reason

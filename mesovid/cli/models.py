@@ -175,3 +175,37 @@ def publish(
     click.echo(
         f"{card.name}: {len(card.figures)} figures; show them: mesovid models show {Path(folder) / card.name}.json"
     )
+
+
+@command.command("panel")
+@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
+@click.option("-o", "--output", "folder", required=True, type=click.Path(file_okay=False), metavar="FOLDER", help="Folder for the panel's card.")  # fmt: skip
+@click.option("--name", default="panel", show_default=True, help="Name of the panel.")
+@click.option("--decide", multiple=True, required=True, metavar="NAME|PATH", shell_complete=complete_models, help="A model whose score counts; of several, the highest. May be given several times.")  # fmt: skip
+@click.option("--assent", multiple=True, metavar="NAME|PATH", shell_complete=complete_models, help="A model that must agree before anything is called fake.")  # fmt: skip
+@click.option("--show", multiple=True, metavar="NAME|PATH", shell_complete=complete_models, help="A model that is scored and shown, and has no say.")  # fmt: skip
+@click.option("--finds", multiple=True, metavar="NAME=WORDS", help="What a model looks for, in a word or two.")  # fmt: skip
+@click.option("--false-alarms", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Fraction of the real videos of any source that may be called fake.")  # fmt: skip
+@click.option("--misses", type=click.FloatRange(0, 1), default=0.10, show_default=True, help="Fraction of the fake videos of any dataset that may be called real.")  # fmt: skip
+@click.option("--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Faces a video.")
+def panel(datasets: tuple[str, ...], folder: str, name: str, finds: tuple[str, ...], **given: Any) -> None:
+    """Put several models under one name, with a rule learned on faces that none of them was trained on.
+
+    DATASET is a folder made by `mesovid extract`; its dev and test splits are left alone. Only a card is written: the models stay
+    where they are, and the card holds on to these very weights.
+
+    \b
+    mesovid models panel datasets/modern datasets/reals -o runs/panel --decide mesolite --assent meso4
+    mesovid scan clip.mp4 --model runs/panel
+    """
+    from mesovid.training.panel import PanelJob, finds_of, make_panel
+
+    job = PanelJob(
+        datasets=[Path(path) for path in datasets],
+        folder=Path(folder),
+        name=name,
+        finds=finds_of(finds),
+        **given,
+    )
+    card = make_panel(job)
+    click.echo(f"{card.name}: {card.rule}")

@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "target": ("identity", "target", "person", "subject"),
     "source": ("source",),
     "group": ("group", "part"),  # a part of DFDC shares hardly an actor with the others
-    "collection": ("collection",),
+    "collection": ("collection", "origin"),
 }
 
 

@@ -80,7 +80,10 @@ class Member:
     name: str
     sha256: str  # of its .onnx file: the rule was learned with these weights
     finds: str = ""  # what it looks for, in a word or two, such as "blended faces"
-    decides: bool = True  # False: scored and shown, and has no part in the verdict
+    decides: bool = True  # False: scored and shown; its score is no part of the panel's
+    assents_from: float | None = (
+        None  # P(fake) of a person, from which it agrees that a face is fake; None: not asked
+    )
     scale: float = 1.0  # P of the panel = sigmoid(scale x logit + shift) of the member's own P(fake)
     shift: float = 0.0
 
@@ -174,6 +177,10 @@ class ModelCard:
         for member in self.members:
             if not (member.scale > 0 and math.isfinite(member.scale) and math.isfinite(member.shift)):
                 raise ValueError(f"scale and shift of {member.name} must be finite, and the scale above 0")
+            if member.assents_from is not None and not 0 <= member.assents_from <= 1:
+                raise ValueError(
+                    f"{member.name} assents from {member.assents_from:g}; it must lie between 0 and 1"
+                )
         return self
 
     def write(self, folder: Path) -> None:
