@@ -29,7 +29,7 @@ HEAD = 65536  # bytes of an existing file that are looked at
 PNG = b"\x89PNG\r\n\x1a\n"
 _DESCRIPTOR = re.compile(r"/dev/fd/(\d+)|/proc/(?:self|thread-self)/fd/(\d+)|/dev/std(out|err)")
 
-Kind = Literal["text", "png"]  # what an output holds
+Kind = Literal["text", "png", "video"]  # what an output holds
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
@@ -154,7 +154,7 @@ def check_output(
     """Refuse an output that cannot be written, or whose writing would destroy something. Writes nothing.
 
     SettingsError where it is one of `inputs` or a hard or symbolic link to one; where a file is there that holds anything but
-    text (or a PNG, for `kind="png"`): a video, a picture, a model; where text is asked into a name for a video or picture;
+    text (or a PNG, for `kind="png"`; for "video" the caller looks): a video, a picture, a model; where text is asked into a name for a video or picture;
     where its folder does not exist (unless `parents` are to be made) or may not be written to.
     """
     place, name = Path(path), shown(str(path))

@@ -214,7 +214,7 @@ def test_people_without_a_say_come_last_and_are_said() -> None:
     assert standing(found, 99.0) == {
         0: "",
         1: "too small to have a say",
-        2: "seen in too few faces to have a say",
+        2: "too few faces to have a say",
     }
     text = Text(video_page(found, Evidence(model=MESO4))).text
     assert text.index("Person 0:") < text.index("Person 2:") < text.index("Person 1:")

@@ -71,6 +71,12 @@ class DashedFiles(click.Command):
     metavar="PAGE.html|DIR",
     help="Write a page that shows a person why; of several inputs an index, with a page each.",
 )
+@click.option(
+    "--annotate",
+    type=click.Path(dir_okay=False),
+    metavar="CLIP.mp4",
+    help="Write the video again with boxes, people and scores drawn in; for one video.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the time that each stage took.")
 @settings_options(ScanSettings, complete={"model": complete_models})
@@ -89,6 +95,7 @@ def command(
     fail_on: str | None,
     save_faces: str | None,
     report: str | None,
+    annotate: str | None,
     quiet: bool,
     verbose: bool,
     **settings: Any,
@@ -124,6 +131,8 @@ def command(
     pages = _pages(report, len(paths) == 1, settings["scan_settings"].model)
     if pages is not None:
         check_output(pages.index, [*lists, *named, *([output] if output else [])], parents=True)
+    if annotate is not None:
+        _check_annotated(annotate, [*lists, *named], len(paths))
     stop: KeyboardInterrupt | None = None
     with _Results(format_, output, len(paths), quiet, verbose, lasting) as out:
         if lasting:
@@ -133,6 +142,10 @@ def command(
                 raise click.UsageError(
                     f"{output} holds results already, and --report shows this run; {LATER}"
                 )
+            if annotate is not None and out.done:
+                raise click.UsageError(
+                    f"{output} holds results already, and --annotate shows this run; add --restart"
+                )
         try:
             scans = _scans(paths, settings, save_faces, pages.keeper if pages else None, in_order=not lasting)
             with closing(scans) as results:
@@ -140,6 +153,8 @@ def command(
                     out.add(result)
                     if pages is not None:
                         pages.add(result)
+                    if annotate is not None:
+                        _annotate(result, annotate, settings["scan_settings"].model, quiet)
         except KeyboardInterrupt as signal:  # what is done is written to its end
             stop = signal
     if pages is not None:
@@ -358,6 +373,29 @@ def _pages(place: str | None, single: bool, model: str) -> Pages | None:
     from mesovid.evidence.pages import Pages
 
     return Pages(place, single=single, models=[model], scanning=True)
+
+
+def _check_annotated(target: str, inputs: Sequence[str], number: int) -> None:
+    from mesovid.evidence.annotate import check_target
+
+    if number != 1:
+        raise click.UsageError(f"--annotate writes one clip, of one video; {number} were named")
+    check_target(target, inputs)
+
+
+def _annotate(result: Scan | Failure, target: str, model: str, quiet: bool) -> None:
+    """Write the clip of --annotate; there is none of an input that could not be scanned."""
+    from mesovid.evidence.annotate import annotate
+    from mesovid.models.card import read_card
+    from mesovid.records import Failure
+
+    if isinstance(result, Failure):
+        return
+    card = read_card(model)
+    own = result.settings.get("threshold") is not None
+    written = annotate(result, target, band=None if own else card.uncertain, smallest_face=card.smallest_face)
+    if not quiet:
+        say(f"{target}: {written}")
 
 
 def _saver(folder: str | None) -> Any:

@@ -95,7 +95,7 @@ def standing(scan: Scan, smallest_face: float | None) -> dict[int, str]:
     if judged and max(judged) < enough:
         enough = LIKE_THE_LARGEST * max(judged)
     return {
-        person.id: "seen in too few faces to have a say"
+        person.id: "too few faces to have a say"
         if person.faces < least
         else "too small to have a say"
         if sizes[person.id] < enough
