@@ -45,7 +45,8 @@ SOUND = {".webm": ("opus", "vorbis"), ".mov": ("aac", "mp3", "ac3", "alac", "pcm
 SOUND_IN_MP4 = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "mp2")
 COMMENT = f"annotated by mesovid {__version__}"
 CLOCK = Fraction(1, 90_000)  # seconds a tick, where the stream has no time base that can be kept
-BT709, NARROW = 1, 1
+BT709 = 1
+NARROW, FULL = 1, 2  # range of Y'CbCr
 _WORDS = {"fake": "fake", "real": "real", "uncertain": "unclear"}
 
 
@@ -257,7 +258,10 @@ class _Copy:
         size = self._size(picture, aspect)
         if self._is_plain(picture, aspect, size):
             if picture.format.name != FORMAT:
-                return picture.reformat(format=FORMAT)
+                full = picture.color_range == FULL or picture.format.name.startswith("yuvj")
+                return picture.reformat(
+                    format=FORMAT, src_color_range=FULL if full else NARROW, dst_color_range=NARROW
+                )
             picture.make_writable()
             return picture
         image = self._display.image(picture, aspect)
@@ -291,8 +295,8 @@ class _Copy:
         if self.codec == VP9:
             stream.codec_context.bit_rate = 0  # the quality decides
         context = stream.codec_context
-        context.color_range = NARROW
         kept = self._is_plain(picture, self._stream.sample_aspect_ratio, (ready.width, ready.height))
+        context.color_range = picture.color_range if kept and picture.format.name == FORMAT else NARROW
         for name, told in self._colours._asdict().items():
             own = getattr(picture, name)
             setattr(context, name, (told if own == UNSPECIFIED else own) if kept else BT709)
