@@ -7,15 +7,17 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mesovid.archive import facts
 from mesovid.errors import InputError, MesovidError, OutputError
 from mesovid.files import is_text
 from mesovid.folders import OnSkip, walk
 from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from mesovid.pool import Crash, Limits, run
+from mesovid.pool import NOTHING_YET, Crash, Limits, NothingYet, run
 from mesovid.records import Failure, Scan
 from mesovid.report.faces import FaceSaver
 from mesovid.scanner import OnCrops, Options, Scanner
@@ -24,6 +26,7 @@ from mesovid.texts import decode, lines
 _log = logging.getLogger(__name__)
 
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+SETTLED = 2.0  # seconds without a change after which a file that arrives counts as complete
 MANY = 8  # inputs from which starting processes is worth it, and one that crashes would cost much
 # suffixes that files of text have, too (TypeScript, models of AMPL): in a folder these are looked into
 AMBIGUOUS = frozenset([".mod", ".ts"])
@@ -87,7 +90,7 @@ _loaded: dict[ScanWork, Scanner] = {}  # of this process
 
 
 def scan_in_processes(
-    paths: Iterable[str | Failure],
+    paths: Iterable[str | Failure | NothingYet],
     options: Options,
     *,
     workers: int,
@@ -107,13 +110,18 @@ def scan_in_processes(
     ready: dict[int, Scan | Failure] = {}
     given = 0
 
-    def jobs() -> Iterator[str]:
-        for number, path in enumerate(paths):
+    def jobs() -> Iterator[str | NothingYet]:
+        number = 0
+        for path in paths:
+            if isinstance(path, NothingYet):
+                yield path
+                continue
             if isinstance(path, Failure):
                 ready[number] = path
             else:
                 place[path] = number
                 yield path
+            number += 1
 
     for path, outcome in run(jobs(), work, workers, limits):
         ready[place.pop(path)] = (
@@ -125,6 +133,30 @@ def scan_in_processes(
             given += 1
     for number in sorted(ready):
         yield ready.pop(number)
+
+
+def arrivals(
+    folders: Sequence[str], known: Callable[[str], bool], *, follow_links: bool = False
+) -> Iterator[str | NothingYet]:
+    """The videos and pictures in some folders that are not `known`, each once, and then those that arrive, without end.
+
+    A file comes when it is complete: when its size and its time have not changed for `SETTLED` seconds. In between comes
+    `NOTHING_YET`.
+    """
+    given: set[str] = set()
+    seen: dict[str, tuple[object, float]] = {}  # size and time of change, and since when
+    while True:
+        for path in find_inputs(folders, follow_links=follow_links):
+            if isinstance(path, Failure) or path in given or known(path):
+                continue
+            now = facts(path)
+            if now is None or path not in seen or seen[path][0] != now:
+                seen[path] = now, time.monotonic()
+            elif time.monotonic() - seen[path][1] >= SETTLED:
+                del seen[path]
+                given.add(path)
+                yield path
+        yield NOTHING_YET
 
 
 def workers_for(inputs: int, asked: int | None) -> int:

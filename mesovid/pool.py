@@ -32,6 +32,7 @@ Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
 MEBIBYTE = 2**20  # bytes
+POLL = 0.5  # seconds until an iterator that had no job yet is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,13 @@ class Limits:
     memory: int | None = None  # MiB of its worker process, the loaded networks included
 
 
+class NothingYet:
+    """Comes from an iterator of jobs that has none now and may have some later; it is asked again after a while."""
+
+
+NOTHING_YET = NothingYet()
+
+
 @dataclass(frozen=True, slots=True)
 class Crash:
     """What becomes of a job that takes its worker down, or has to be given up."""
@@ -50,7 +58,10 @@ class Crash:
 
 
 def run(
-    jobs: Iterable[Job], work: Callable[[Job], Result], workers: int, limits: Limits | None = None
+    jobs: Iterable[Job | NothingYet],
+    work: Callable[[Job], Result],
+    workers: int,
+    limits: Limits | None = None,
 ) -> Iterator[tuple[Job, Result | Crash]]:
     """Each job with its result, in the order in which they end; with `workers` 0 in this process, one by one.
 
@@ -64,7 +75,10 @@ def run(
         raise SettingsError(f"a memory limit needs Linux; this is {sys.platform}. Leave it out")
     if not workers:
         for job in jobs:
-            yield job, work(job)
+            if isinstance(job, NothingYet):
+                time.sleep(POLL)
+            else:
+                yield job, work(job)
         return
     victims: list[Job] = []
     for job, outcome in _Crew(work, workers, limits).outcomes(jobs):
@@ -87,20 +101,24 @@ class _Crew(Generic[Job, Result]):
         self._idle: list[_Worker] = []
         self._busy: dict[_Worker, Job] = {}
 
-    def outcomes(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result | Crash]]:
+    def outcomes(self, jobs: Iterable[Job | NothingYet]) -> Iterator[tuple[Job, Result | Crash]]:
         waiting = iter(jobs)
         more = True
         try:
-            while True:
-                while more and len(self._busy) < self._count:
-                    job = next(waiting, _NO_JOB)
-                    if job is _NO_JOB:
+            while more or self._busy:
+                idle = False
+                while more and not idle and len(self._busy) < self._count:
+                    job = next(waiting, _END)
+                    if isinstance(job, _End):
                         more = False
-                        break
-                    self._give(job)  # type: ignore[arg-type]  # no sentinel here
-                if not self._busy:
-                    return
-                yield from self._ended()
+                    elif isinstance(job, NothingYet):
+                        idle = True
+                    else:
+                        self._give(job)
+                if self._busy:
+                    yield from self._ended(POLL if idle else None)
+                elif idle:
+                    time.sleep(POLL)
         finally:
             for worker in [*self._busy, *self._idle]:
                 worker.kill()
@@ -122,9 +140,11 @@ class _Crew(Generic[Job, Result]):
         )
         worker.give(job)
 
-    def _ended(self) -> Iterator[tuple[Job, Result | Crash]]:
-        """Wait for at least one job to end or to run out of time."""
+    def _ended(self, at_most: float | None) -> Iterator[tuple[Job, Result | Crash]]:
+        """Wait for at least one job to end or to run out of time, or so many seconds."""
         nearest = min(worker.deadline for worker in self._busy)
+        if at_most is not None:
+            nearest = min(nearest, time.monotonic() + at_most)
         left = None if nearest == float("inf") else max(0.0, nearest - time.monotonic())
         ready = set(wait([worker.connection for worker in self._busy], left))
         now = time.monotonic()
@@ -153,11 +173,11 @@ class _Crew(Generic[Job, Result]):
             yield job, outcome.value if isinstance(outcome, _Returned) else outcome
 
 
-class _NoJob:
-    pass
+class _End:
+    """Of the jobs."""
 
 
-_NO_JOB = _NoJob()
+_END = _End()
 
 
 @dataclass(frozen=True, slots=True)

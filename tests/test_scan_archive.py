@@ -226,3 +226,57 @@ def test_archives_need_a_file(tmp_path: Path, environment: dict[str, str]) -> No
     refused = scan(tmp_path / "a.png", environment, "--retry-failed")
     assert refused.returncode == 2
     assert "are for results in a file: -o results.jsonl" in refused.stderr
+
+
+def test_a_watched_folder_is_scanned_as_files_arrive(tmp_path: Path, environment: dict[str, str]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture(folder, "first.png")
+    file = tmp_path / "results.jsonl"
+    words = command(folder, "-o", file, "--watch")
+
+    def names() -> list[str]:
+        return [Path(line["path"]).name for line in lines(file)] if file.exists() else []
+
+    def wait_for(count: int) -> None:
+        for _ in range(600):
+            if len(names()) >= count:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{names()} after 30 s")
+
+    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        wait_for(1)
+        growing = (folder / "growing.png").open("wb")  # not complete until it stops to grow
+        content = picture(tmp_path, "whole.png").read_bytes()
+        growing.write(content[:20])
+        growing.flush()
+        picture(folder, "second.png")
+        for _ in range(30):
+            growing.write(content[20:25])
+            growing.seek(-5, os.SEEK_CUR)
+            growing.flush()
+            os.utime(folder / "growing.png")
+            time.sleep(0.1)
+        wait_for(2)
+        assert names() == ["first.png", "second.png"]
+        growing.write(content[20:])
+        growing.close()
+        wait_for(3)
+        run.terminate()
+        _, stderr = run.communicate(timeout=30)
+    assert run.returncode == 143
+    assert "3 inputs were scanned; the same command goes on" in stderr
+    assert {line["status"] for line in lines(file)} == {"no_face"}
+    picture(folder, "third.png")
+    with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as run:
+        wait_for(4)
+        run.kill()
+    assert sorted(names()) == ["first.png", "growing.png", "second.png", "third.png"]
+
+
+def test_watching_needs_folders_and_a_file(tmp_path: Path, environment: dict[str, str]) -> None:
+    picture(tmp_path, "a.png")
+    assert "are for results in a file" in scan(tmp_path, environment, "--watch").stderr
+    refused = scan(tmp_path / "a.png", environment, "--watch", "-o", tmp_path / "r.jsonl")
+    assert "--watch is for folders alone" in refused.stderr

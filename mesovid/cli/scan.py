@@ -54,6 +54,7 @@ class DashedFiles(click.Command):
     type=click.Path(),
     help="Write the result to this file; - is standard output. With .jsonl the same command goes on after a stop.",
 )
+@click.option("--watch", is_flag=True, help="Scan what arrives in a folder, until stopped; needs a .jsonl file.")  # fmt: skip
 @click.option("--restart", is_flag=True, help="Start anew with a .jsonl file, not go on with it.")
 @click.option("--retry-failed", is_flag=True, help="Scan again what a .jsonl file holds as failed.")
 @click.option(
@@ -90,6 +91,7 @@ def command(
     lists: tuple[str, ...],
     format_: str | None,
     output: str | None,
+    watch: bool,
     restart: bool,
     retry_failed: bool,
     fail_on: str | None,
@@ -117,8 +119,12 @@ def command(
         output = None
     format_ = format_ or _format_of(output)
     lasting = format_ == "jsonl" and output is not None and is_file_or_none(output)
-    if (restart or retry_failed) and not lasting:
-        raise click.UsageError("--restart and --retry-failed are for results in a file: -o results.jsonl")
+    if (restart or retry_failed or watch) and not lasting:
+        raise click.UsageError(
+            "--watch, --restart and --retry-failed are for results in a file: -o results.jsonl"
+        )
+    if watch and (lists or report or not all(map(os.path.isdir, inputs))):
+        raise click.UsageError("--watch is for folders alone, without lists and --report")
     if report and settings["batch_settings"].workers:
         raise click.UsageError(f"--report keeps faces in this process, without --workers; {LATER}")
     skipped: list[tuple[str, str]] = []
@@ -137,7 +143,8 @@ def command(
     with _Results(format_, output, len(paths), quiet, verbose, lasting) as out:
         if lasting:
             options = _options(settings)
-            paths = out.go_on(paths, _archive(str(output), options, restart, retry_failed))
+            archive = _archive(str(output), options, restart, retry_failed)
+            paths = out.go_on(paths, archive)
             if pages is not None and out.done:
                 raise click.UsageError(
                     f"{output} holds results already, and --report shows this run; {LATER}"
@@ -147,7 +154,11 @@ def command(
                     f"{output} holds results already, and --annotate shows this run; add --restart"
                 )
         try:
-            scans = _scans(paths, settings, save_faces, pages.keeper if pages else None, in_order=not lasting)
+            if watch:
+                scans = _watched(inputs, archive, settings, save_faces, follow_links)
+            else:
+                keeper = pages.keeper if pages else None
+                scans = _scans(paths, settings, save_faces, keeper, in_order=not lasting)
             with closing(scans) as results:
                 for result in results:
                     out.add(result)
@@ -161,7 +172,8 @@ def command(
         pages.close()
     if stop is not None:
         again = "; the same command goes on" if lasting else ""
-        raise ended_by(stop, f"{out.done} of {out.total} inputs were scanned{again}") from stop
+        of = "" if watch else f" of {out.total}"
+        raise ended_by(stop, f"{out.done}{of} inputs were scanned{again}") from stop
     out.summarize(skipped)
     sys.exit(FAKE_FOUND if fail_on and out.count("fake") else int(out.count("failed") > 0))
 
@@ -205,6 +217,28 @@ def _scans(
             watcher(*seen)
 
     yield from scan_all(paths, scanner, on_crops if watchers else None)
+
+
+def _watched(
+    folders: Sequence[str],
+    archive: Archive,
+    settings: dict[str, Any],
+    save_faces: str | None,
+    follow_links: bool,
+) -> Generator[Scan | Failure, None, None]:
+    """The results of what arrives, without end."""
+    from mesovid.batch import arrivals, scan_in_processes
+    from mesovid.pool import Limits
+
+    batch: BatchSettings = settings["batch_settings"]
+    yield from scan_in_processes(
+        arrivals(folders, lambda path: archive.outcome(path) is not None, follow_links=follow_links),
+        _options(settings),
+        workers=batch.workers or 1,
+        limits=Limits(batch.timeout, batch.memory_limit),
+        save_faces=save_faces,
+        in_order=False,
+    )
 
 
 def _options(settings: dict[str, Any]) -> Options:
