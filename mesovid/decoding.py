@@ -29,6 +29,7 @@ from mesovid.container import (
     video_stream,
     video_streams,
 )
+from mesovid.cropping import container_crop
 from mesovid.display import Colours, Display
 from mesovid.errors import InputError
 from mesovid.records import Frame, Pixels, VideoInfo
@@ -64,7 +65,8 @@ class Video:
         except InputError:
             self.close()
             raise
-        self._display = Display(first, self._container_colours)
+        crop = container_crop(path, self._container.format.name, self._stream)
+        self._display = Display(first, self._container_colours, crop)
         size = self._display.size(first, self._pixel_aspect())
         self.info = video_info(path, self._container, self._stream, size)
 

@@ -15,6 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from mesovid import tones
+from mesovid.cropping import NO_CROP, Crop
 from mesovid.errors import InputError
 from mesovid.fields import Separator, woven
 from mesovid.opencv import cv2
@@ -52,8 +53,9 @@ class Display:
     A picture that says nothing of its orientation has that of the first one: a message in a stream need not be repeated.
     """
 
-    def __init__(self, first: VideoFrame, colours: Colours) -> None:
-        """`colours` are those that the container tells, for pictures that say nothing of theirs."""
+    def __init__(self, first: VideoFrame, colours: Colours, crop: Crop = NO_CROP) -> None:
+        """`colours` are those that the container tells, for pictures that say nothing of theirs; `crop` is what it hides."""
+        self._crop = crop
         self._colours = colours
         self._orientation = orientation(first) or AS_STORED
         self._reformatter = VideoReformatter()
@@ -66,7 +68,8 @@ class Display:
 
     def size(self, picture: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
         """Width and height of a picture on display; `aspect` is the width of its pixels over their height."""
-        width, height = _square(picture.width, picture.height, aspect)
+        left, top, right, bottom = self._crop_of(picture)
+        width, height = _square(picture.width - left - right, picture.height - top - bottom, aspect)
         transposed, _, _ = orientation(picture) or self._orientation
         return (height, width) if transposed else (width, height)
 
@@ -78,15 +81,24 @@ class Display:
             raise InputError(f"pictures stored as {picture.format.name} cannot be shown") from error
         if aspect and not LEAST_ASPECT <= aspect <= MOST_ASPECT:
             self._absurd = aspect
-        size = _square(picture.width, picture.height, aspect)
-        if size != (picture.width, picture.height):
-            method = cv2.INTER_CUBIC if size[0] > picture.width else cv2.INTER_AREA
+        left, top, right, bottom = self._crop_of(picture)
+        image = image[top : image.shape[0] - bottom, left : image.shape[1] - right]
+        height, width = image.shape[:2]
+        size = _square(width, height, aspect)
+        if size != (width, height):
+            method = cv2.INTER_CUBIC if size[0] > width else cv2.INTER_AREA
             image = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
         image = _oriented(image, orientation(picture) or self._orientation)
         size = image.shape[1], image.shape[0]
         if self._sizes[-1:] != [size]:
             self._sizes.append(size)
         return image
+
+    def _crop_of(self, picture: VideoFrame) -> Crop:
+        """What is hidden of a picture; nothing of one too small for that, in a stream that changes its size."""
+        left, top, right, bottom = self._crop
+        fits = left + right < picture.width and top + bottom < picture.height
+        return self._crop if fits else NO_CROP
 
     def forget(self) -> None:
         """Begin anew with what `warnings` tells."""

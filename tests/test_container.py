@@ -362,3 +362,98 @@ def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path: Path) -> None:
                 output.mux(packet)
     assert probe(whole).frame_count == len(frames_of(whole, frames=100)[0]) == 30
     assert probe(cut).frame_count == len(frames_of(cut, frames=100)[0]) == 23
+
+
+# --- what the container hides
+
+
+def four_greys(path: Path, codec: str, aspect: Fraction | None = None) -> bytes:
+    """Pictures of 96x64 px whose quarters are 40, 100, 160 and 220."""
+    picture = np.full((64, 96, 3), 40, np.uint8)
+    picture[:32, 48:], picture[32:, :48], picture[32:, 48:] = 100, 160, 220
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
+        for _ in range(5):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+def mkv_with_crop(path: Path, first: tuple[bytes, int], second: tuple[bytes, int]) -> Path:
+    """The width and height on display give their places to two of the four sides."""
+    content = bytearray(four_greys(path, "ffv1", Fraction(4, 3)))
+    for name, (side, value) in ((b"\x54\xb0", first), (b"\x54\xba", second)):
+        at = content.index(name, content.index(b"V_FFV1"))
+        length = content[at + 2] & 0x7F
+        content[at : at + 3 + length] = side + content[at + 2 : at + 3] + value.to_bytes(length, "big")
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("sides", "size", "shown"),
+    [
+        (((b"\x54\xcc", 48), (b"\x54\xbb", 32)), (48, 32), [220]),
+        (((b"\x54\xdd", 48), (b"\x54\xaa", 32)), (48, 32), [40]),
+        (((b"\x54\xcc", 50), (b"\x54\xdd", 6)), (40, 64), [100, 220]),
+        (
+            ((b"\x54\xcc", 90), (b"\x54\xdd", 90)),
+            (96, 64),
+            [40, 100, 160, 220],
+        ),  # leaves nothing: not believed
+    ],
+    ids=["left top", "right bottom", "sides", "all"],
+)
+def test_what_matroska_hides_is_not_seen(
+    tmp_path: Path,
+    sides: tuple[tuple[bytes, int], tuple[bytes, int]],
+    size: tuple[int, int],
+    shown: list[int],
+) -> None:
+    path = mkv_with_crop(tmp_path / "clip.mkv", *sides)
+    (frame, *_), _ = frames_of(path)
+    assert (frame.image.shape[1], frame.image.shape[0]) == size
+    assert (probe(path).width, probe(path).height) == size
+    assert sorted({int(value) for value in frame.image[..., 0].ravel()}) == pytest.approx(shown, abs=2)
+
+
+def test_the_clean_aperture_of_quicktime_is_what_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mov"
+    content = bytearray(four_greys(path, "mpeg4"))
+    # 40x20 px, whose centre lies 26 px to the right of the picture's and 20 px below it
+    fractions = (40, 1, 20, 1, 26, 1, 20, 1)
+    aperture = (40).to_bytes(4, "big") + b"clap" + b"".join(value.to_bytes(4, "big") for value in fractions)
+    start = content.index(b"stsd") + 12
+    entry = int.from_bytes(content[start : start + 4], "big")
+    content[start + entry : start + entry] = aperture
+    sizes = [
+        start,
+        *(content.index(name) - 4 for name in (b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov")),
+    ]
+    for at in sizes:
+        content[at : at + 4] = (int.from_bytes(content[at : at + 4], "big") + 40).to_bytes(4, "big")
+    path.write_bytes(content)
+    (frame, *_), _ = frames_of(path)
+    assert frame.image.shape == (20, 40, 3)
+    assert abs(float(frame.image.mean()) - 220) < 4
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4", "mov"])
+def test_damage_hides_nothing(tmp_path: Path, suffix: str) -> None:
+    """Whatever the bytes say, reading the crop ends in one."""
+    from mesovid.cropping import container_crop
+
+    whole = clip(tmp_path / f"clip.{suffix}", codec="libvpx" if suffix == "webm" else "mpeg4").read_bytes()
+    rng = np.random.default_rng(5)
+    with av.open(str(tmp_path / f"clip.{suffix}")) as container:
+        stream = container.streams.video[0]
+        for _ in range(100):
+            content = bytearray(whole)
+            for at in rng.integers(0, len(content), 60):
+                content[at] = rng.integers(256)
+            (tmp_path / "damaged").write_bytes(content)
+            crop = container_crop(tmp_path / "damaged", container.format.name, stream)
+            assert min(crop) >= 0

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 LAYERS = (
     ("records", "errors", "logs", "assets", "media", "folders", "texts", "names"),
     ("settings", "files", "backend", "opencv"),
-    ("pictures", "pool", "tones", "fields"),
+    ("pictures", "pool", "cropping", "tones", "fields"),
     ("timeline", "align", "people", "networks", "verdict", "cuts", "container", "display"),
     ("decoding", "animations"),
     ("video", "cascade"),
