@@ -61,8 +61,14 @@ CLIPS = {
     "wmv2.wmv": ("wmv2", "yuv420p"),
     "flv1.flv": ("flv", "yuv420p"),
     "gif.gif": ("gif", "rgb8"),
+    "interlaced.mp4": ("libx264", "yuv420p"),
+    "pq.mp4": ("libx265", "yuv420p10le"),
 }
-OPTIONS = {"dnxhd": {"profile": "dnxhr_sq"}}
+OPTIONS = {
+    "dnxhd.mov": {"profile": "dnxhr_sq"},
+    "interlaced.mp4": {"x264-params": "log-level=none:tff=1"},
+}
+PQ, BT2020 = 16, 9
 SAMPLINGS = (
     SampleSettings(),
     SampleSettings(frames=3),
@@ -154,12 +160,14 @@ def make_clips(folder: Path, names: list[str]) -> None:
     picture = cv2.GaussianBlur(noise, (9, 9), 0)
     for name in names:
         codec, pixels = CLIPS[name]
-        options = QUIET.get(codec, {}) | OPTIONS.get(codec, {})
+        options = QUIET.get(codec, {}) | OPTIONS.get(name, {})
         with av.open(str(folder / name), "w") as output:
             stream = output.add_stream(codec, rate=25, options=options)
             stream.width, stream.height = (256, 128) if codec == "dnxhd" else (SIZE, SIZE)
             stream.pix_fmt = pixels
             stream.codec_context.gop_size = 8
+            if name.startswith("pq"):
+                stream.codec_context.color_trc, stream.codec_context.color_primaries = PQ, BT2020
             for index in range(FRAMES):
                 image = np.tile(np.roll(picture, (index, 2 * index), (0, 1)), (2, 4, 1))
                 image = np.ascontiguousarray(image[: stream.height, : stream.width])
