@@ -80,6 +80,23 @@ def doubted(verdict: Verdict, doubt: str) -> Verdict:
     return replace(verdict, label="uncertain", reason=f"{doubt}, so that its score means little")
 
 
+def silent(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> dict[int, str]:
+    """Why people have no say in the verdict of `judge`, by id: too few faces, too small, too blurred; those who have one are
+    left out."""
+    looks = {id_: _look(faces) for id_, faces in _by_person(scores)}
+    judged = [person for person in people if person.faces >= rule.min_faces]
+    deciding = {person.id for person in _by_look(judged, looks, rule)[0]}
+    return {
+        person.id: "too few faces"
+        if person.faces < rule.min_faces
+        else "too blurred"
+        if looks[person.id].is_blurred(rule)
+        else "too small"
+        for person in people
+        if person.id not in deciding
+    }
+
+
 def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> Verdict:
     judged = [person for person in people if person.faces >= rule.min_faces]
     looks = {id_: _look(faces) for id_, faces in _by_person(scores)}

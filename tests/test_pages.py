@@ -220,6 +220,29 @@ def test_people_without_a_say_come_last_and_are_said() -> None:
     assert text.index("Person 0:") < text.index("Person 2:") < text.index("Person 1:")
 
 
+def test_a_page_of_a_panel_says_what_each_model_said() -> None:
+    found = scan("x.mp4", [0.7] * 4)
+    found = replace(
+        found,
+        model=replace(found.model, members=("small", "large")),
+        scores=tuple(replace(score, members=(0.25, 0.7)) for score in found.scores),
+        people=tuple(replace(person, members=(0.25, 0.7)) for person in found.people),
+    )
+    text = Text(video_page(found, Evidence())).text
+    assert "(small 0.25, large 0.70)" in text
+    assert "a panel ofsmall, large" in text
+
+
+def test_blurred_people_have_no_say() -> None:
+    found = scan("x.mp4", [0.2] * 4, [0.9] * 4)
+    found = replace(
+        found,
+        scores=tuple(replace(score, detail=0.05 + 0.5 * (score.person == 0)) for score in found.scores),
+    )
+    assert standing(found, None) == {0: "", 1: "too blurred to have a say"}
+    assert "too blurred to judge: person 1" in Text(video_page(found, Evidence())).text
+
+
 def test_the_band_is_drawn_only_where_the_scan_had_it() -> None:
     found = of_meso4(RESULTS[0])
     assert undecided(found, MESO4) == MESO4.band

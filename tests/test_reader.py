@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,24 @@ def test_a_recorded_result_reads_back_equal(result: Scan | Failure) -> None:
 def test_whatever_a_scan_found_reads_back_equal(one: list[float], other: list[float]) -> None:
     value = json.loads(json.dumps(to_json(scan("x.mp4", one, other, frames=9))))
     assert to_json(from_json(value)) == value
+
+
+def test_what_a_panel_said_and_how_sharp_faces_were_reads_back() -> None:
+    plain = scan("x.mp4", [0.1, 0.9, 0.5], [0.25] * 3, frames=3)
+    panel = replace(
+        plain,
+        model=replace(plain.model, members=("b", "a")),
+        scores=tuple(replace(score, members=(0.125, 0.75), detail=0.25) for score in plain.scores),
+        people=tuple(replace(person, members=(0.125, 0.75)) for person in plain.people),
+    )
+    value = json.loads(json.dumps(to_json(panel), sort_keys=True))
+    again = from_json(value)
+    assert to_json(again) == value
+    assert isinstance(again, Scan)
+    assert again.model.members == ("b", "a")
+    assert {score.members for score in again.scores} == {(0.125, 0.75)}
+    assert {score.detail for score in again.scores} == {0.25}
+    assert again.people == tuple(sorted(panel.people, key=lambda person: person.id))
 
 
 @pytest.mark.parametrize("format_", ["json", "jsonl"])

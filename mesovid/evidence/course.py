@@ -45,7 +45,8 @@ class Course:
             id_: _Track(sorted(scores, key=lambda score: score.time), numbers)
             for id_, scores in people.items()
         }
-        self._heard = [id_ for id_ in self._tracks if not self._silent[id_]]
+        # where nobody has a say alone, as in an hour of cuts, all are judged together
+        self._heard = [id_ for id_ in self._tracks if not self._silent[id_]] or list(self._tracks)
         self._colours = _coloured(self._tracks, colours)
 
     def at(self, time: float, near: float) -> list[Sight]:

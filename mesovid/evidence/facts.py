@@ -15,7 +15,6 @@ from mesovid.container import open_container
 from mesovid.errors import InputError
 from mesovid.media import is_picture
 from mesovid.models.card import Figure, ModelCard, sha256_of
-from mesovid.records import Scan
 from mesovid.report.facts import ClipFacts, ErrorRates, ModelFacts, Rate
 
 _MEASURED = re.compile(r"([\d,]+) real and ([\d,]+) fake")  # videos, in the protocol of a figure
@@ -95,11 +94,6 @@ def clip_facts(path: str | Path) -> ClipFacts | None:
             )
     except InputError:
         return found
-
-
-def same_clip(scan: Scan, width: int, height: int) -> bool:
-    """Whether a file that is there now has the size of the one that was scanned."""
-    return (scan.video.width, scan.video.height) == (width, height)
 
 
 @cache

@@ -16,7 +16,8 @@ from mesovid.errors import InputError, ModelError
 from mesovid.evidence.faces import CutFace, FaceKeeper, cut_anew, show
 from mesovid.evidence.facts import clip_facts, model_facts, versions
 from mesovid.files import reported, write_whole
-from mesovid.models.card import ModelCard, available, find_card, read_card
+from mesovid.models.card import PANEL, ModelCard, available, find_card, read_card
+from mesovid.models.classifier import panel_digest
 from mesovid.records import Failure, Pixels, Scan
 from mesovid.report.facts import Evidence, ModelFacts
 from mesovid.report.index import Row, index_page, row
@@ -101,7 +102,7 @@ class Pages:
                 clip=clip_facts(result.video.path),
                 faces=show(faces, split),
                 no_faces=why,
-                maps=MAPS if split is not None else "",
+                maps=f"{MAPS} {self._models.faithfulness(result)}" if split is not None else "",
                 versions=versions() if self._scanning else "",
                 made=f"{self._made}, mesovid {__version__}",
             ),
@@ -126,7 +127,8 @@ class _Models:
         self.smallest_face = own[0][0].smallest_face if own else None  # px, of the model that scans
         shipped: list[tuple[ModelCard, str | Path]] = [(card, card.name) for card in available()]
         for card, place in (*shipped, *own):
-            self._cards |= dict.fromkeys(card.sha256.values(), (card, place))
+            digests = [panel_digest(card.members)] if card.architecture == PANEL else card.sha256.values()
+            self._cards |= dict.fromkeys(digests, (card, place))
 
     def facts(self, scan: Scan) -> ModelFacts | None:
         found = self._cards.get(scan.model.sha256)
@@ -151,10 +153,17 @@ class _Models:
 
         return cells
 
+    def faithfulness(self, scan: Scan) -> str:
+        """How far the maps can be trusted, as it was measured."""
+        from mesovid.explain.faithfulness import figures_of
+
+        figure = figures_of(scan.model.sha256).get(("split", "mean"))
+        return figure.sentence() if figure else "How faithful it is was not measured for this model."
+
     def _explainer(self, sha256: str) -> Explainer | None:
         from mesovid.explain.explainer import Explainer
 
-        if sha256 not in self._cards:
+        if sha256 not in self._cards or self._cards[sha256][0].architecture == PANEL:
             return None
         try:
             explainer = Explainer(self._cards[sha256][1])

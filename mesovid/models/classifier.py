@@ -92,7 +92,7 @@ class Panel(Classifier):
                 raise ModelError(f"{judge.card.name} cuts faces otherwise than the panel {card.name}")
         self.card = card
         names = tuple(member.name for member in card.members)
-        self.ref = ModelRef(card.name, _digest(card.members), card.threshold, names)
+        self.ref = ModelRef(card.name, panel_digest(card.members), card.threshold, names)
         self._judges = tuple(judges)
 
     def raw(self, pixels: Pixels) -> Probabilities:
@@ -119,7 +119,7 @@ class Panel(Classifier):
         return self.together(apart), apart
 
 
-def _digest(members: Sequence[Member]) -> str:
+def panel_digest(members: Sequence[Member]) -> str:
     """A sha256 of all that decides a panel's scores: the members' weights, and how they are read."""
     text = json.dumps([asdict(member) for member in members], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -12,7 +12,7 @@ from mesovid.report.drawing import lane, scale
 from mesovid.report.facts import ClipFacts, ErrorRates, Evidence, ModelFacts, Rate, ShownFace
 from mesovid.report.look import MARKS, WORDS, document, escaped, facts, name, picture
 from mesovid.report.text import clock
-from mesovid.verdict import LIKE_THE_LARGEST
+from mesovid.verdict import LEAST_DETAIL, Rule, silent
 
 MOST_LANES = 8  # people with a timeline or faces; the table lists all
 MOST_ROWS = 60  # of a table of people or segments
@@ -86,21 +86,18 @@ def zone(probability: float, threshold: float, band: tuple[float, float] | None)
 
 
 def standing(scan: Scan, smallest_face: float | None) -> dict[int, str]:
-    """Why a person has no say in the verdict, by id; empty for those who have one. As `mesovid.verdict.judge` weighs them."""
-    least = 1 if scan.video.is_picture else int(scan.settings.get("min_faces") or 1)
+    """Why a person has no say in the verdict, by id; empty for those who have one."""
     own = scan.settings.get("threshold") is not None
-    sizes = _sizes(scan)
-    judged = [sizes[person.id] for person in scan.people if person.faces >= least]
-    enough = 0.0 if own or smallest_face is None else smallest_face
-    if judged and max(judged) < enough:
-        enough = LIKE_THE_LARGEST * max(judged)
+    rule = Rule(
+        threshold=scan.model.threshold,
+        band=None,
+        min_faces=1 if scan.video.is_picture else int(scan.settings.get("min_faces") or 1),
+        smallest_face=None if own else smallest_face,
+        least_detail=None if own else LEAST_DETAIL,
+    )
+    why = silent(scan.scores, scan.people, rule)
     return {
-        person.id: "too few faces to have a say"
-        if person.faces < least
-        else "too small to have a say"
-        if sizes[person.id] < enough
-        else ""
-        for person in scan.people
+        person.id: f"{why[person.id]} to have a say" if person.id in why else "" for person in scan.people
     }
 
 
@@ -210,6 +207,10 @@ def _of_faces(scan: Scan, model: ModelFacts | None) -> list[str]:
         seen = len({score.index for score in scan.scores})
         if faces and seen < FEW_FRAMES * frames:
             found.append(f"A face was found in {seen} of the {frames} frames that were looked at.")
+    blurred = [id_ for id_, detail in _details(scan).items() if detail < LEAST_DETAIL]
+    if blurred:
+        who = _listed([f"person {id_}" for id_ in blurred])
+        found.append(f"Faces too blurred to judge: {who}. Such faces are often taken for fakes.")
     least = model.smallest_face if model else None
     if least is not None:
         small = [(id_, size) for id_, size in _sizes(scan).items() if size < least]
@@ -309,7 +310,7 @@ def _timeline(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | 
     end = max(scan.video.duration or 0.0, scan.sampled[-1].time)
     lanes = []
     people = _worst(scan, model)
-    silent = standing(scan, model.smallest_face if model else None)
+    unheard = standing(scan, model.smallest_face if model else None)
     for person in people[:MOST_LANES]:
         scores = _scores_of(scan, person.id)
         segments = [segment for segment in scan.segments if segment.person == person.id]
@@ -318,7 +319,7 @@ def _timeline(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | 
             f"{len(segments)} suspicious segments"
         )
         lanes.append(
-            f'<h3>{_person(person, silent)}</h3><div class="lane">'
+            f'<h3>{_person(person, unheard, scan.model.members)}</h3><div class="lane">'
             f"{lane(scores, segments, end, scan.model.threshold, band, label)}</div>"
         )
     more = len(people) - MOST_LANES
@@ -352,7 +353,7 @@ def _faces(scan: Scan, evidence: Evidence, band: tuple[float, float] | None) -> 
     if not evidence.faces:
         return f"<section><h2>The faces</h2><p>{escaped(evidence.no_faces or 'No pictures of faces were kept.')}</p></section>"
     strips = []
-    silent = standing(scan, evidence.model.smallest_face if evidence.model else None)
+    unheard = standing(scan, evidence.model.smallest_face if evidence.model else None)
     for person in _worst(scan, evidence.model):
         shown = evidence.faces.get(person.id)
         if shown:
@@ -360,7 +361,9 @@ def _faces(scan: Scan, evidence: Evidence, band: tuple[float, float] | None) -> 
                 shown, key=lambda face: (-round(face.score.fake_probability, 6), face.score.time)
             )
             items = "".join(_face(face, scan.model.threshold, band) for face in ordered)
-            strips.append(f'<h3>{_person(person, silent)}</h3><ul class="faces">{items}</ul>')
+            strips.append(
+                f'<h3>{_person(person, unheard, scan.model.members)}</h3><ul class="faces">{items}</ul>'
+            )
     hidden = len(scan.people) - len(strips)
     rest = f'<p class="soft">{hidden} more people are not shown.</p>' if hidden > 0 else ""
     maps = f'<p class="soft">{escaped(evidence.maps)}</p>' if evidence.maps else ""
@@ -384,22 +387,26 @@ def _face(face: ShownFace, threshold: float, band: tuple[float, float] | None) -
     )
 
 
-def _person(person: Person, silent: dict[int, str]) -> str:
-    why = f", {silent[person.id]}" if silent[person.id] else ""
-    return (
-        f"Person {person.id}: P(fake) {person.fake_probability:.2f} over {_count(person.faces, 'face')}{why}"
-    )
+def _person(person: Person, unheard: dict[int, str], members: Sequence[str]) -> str:
+    why = f", {unheard[person.id]}" if unheard[person.id] else ""
+    return f"Person {person.id}: P(fake) {person.fake_probability:.2f} over {_count(person.faces, 'face')}{_of_members(members, person.members)}{why}"
+
+
+def _of_members(names: Sequence[str], said: Sequence[float]) -> str:
+    """Of a panel, what each of its models says."""
+    votes = ", ".join(f"{escaped(name)} {value:.2f}" for name, value in zip(names, said, strict=False))
+    return f" ({votes})" if votes else ""
 
 
 def _people(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | None) -> str:
     if len(scan.people) < 2:
         return ""
     sizes = _sizes(scan)
-    silent = standing(scan, model.smallest_face if model else None)
+    unheard = standing(scan, model.smallest_face if model else None)
     rows = []
     for person in _worst(scan, model)[:MOST_ROWS]:
         label = zone(person.fake_probability, scan.model.threshold, band)
-        why = f"<small>{silent[person.id]}</small>" if silent[person.id] else ""
+        why = f"<small>{unheard[person.id]}</small>" if unheard[person.id] else ""
         rows.append(
             f"<tr><th scope=row>person {person.id}{why}</th><td>{word(label, _ZONES[label])}</td>"
             f'<td class="n">{person.fake_probability:.2f}</td><td class="n">{person.faces}</td>'
@@ -529,6 +536,7 @@ def _method(scan: Scan, evidence: Evidence) -> str:
             escaped(scan.model.name) + (f": {escaped(model.summary)}" if model and model.summary else ""),
         ),
         ("its sha256", f"<code>{escaped(scan.model.sha256)}</code>"),
+        ("a panel of", escaped(", ".join(scan.model.members))),
         ("its licence", escaped(model.licence) if model else ""),
         (
             "looked at",
@@ -564,7 +572,8 @@ def _numbers(scan: Scan) -> str:
         return ""
     rows = [
         f"<tr><td>{clock(score.time)}</td><td class=n>{score.index}</td><td>person {score.person}</td>"
-        f"<td class=n>{side(score.face.box):.0f} px</td><td class=n>{score.fake_probability:.2f}</td></tr>"
+        f"<td class=n>{side(score.face.box):.0f} px</td><td class=n>{score.fake_probability:.2f}"
+        f"{_of_members(scan.model.members, score.members)}</td></tr>"
         for score in scan.scores[:MOST_NUMBERS]
     ]
     table = _table(
@@ -599,9 +608,9 @@ def _cut(number: int, most: int) -> str:
 
 def _worst(scan: Scan, model: ModelFacts | None) -> list[Person]:
     """Those who have a say first, then the more suspicious."""
-    silent = standing(scan, model.smallest_face if model else None)
+    unheard = standing(scan, model.smallest_face if model else None)
     return sorted(
-        scan.people, key=lambda person: (silent[person.id] != "", -person.fake_probability, person.id)
+        scan.people, key=lambda person: (unheard[person.id] != "", -person.fake_probability, person.id)
     )
 
 
@@ -616,6 +625,15 @@ def _sizes(scan: Scan) -> dict[int, float]:
     for score in scan.scores:
         sides.setdefault(score.person, []).append(side(score.face.box))
     return {id_: median(values) for id_, values in sides.items()}
+
+
+def _details(scan: Scan) -> dict[int, float]:
+    """Of each person's faces the median detail, where it was measured."""
+    found: dict[int, list[float]] = {}
+    for score in scan.scores:
+        if score.detail is not None:
+            found.setdefault(score.person, []).append(score.detail)
+    return {id_: median(values) for id_, values in found.items()}
 
 
 def _listed(items: Sequence[str], most: int = 4) -> str:

@@ -96,6 +96,7 @@ def _scan(value: Mapping[str, Any]) -> Scan:
     video = value["video"]
     frames = value["frames"]
     members = tuple(_text(name) for name in value["model"].get("members", ()))
+    members = tuple(_text(name) for name in value["model"].get("members", ()))
     return Scan(
         video=VideoInfo(
             path=_path(value),
