@@ -128,8 +128,10 @@ def test_members_must_cut_faces_alike(panel: Path) -> None:
 def test_what_needs_one_network_says_so(panel: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="look inside one of its models: meso4, mesolite"):
         Explainer(panel)
-    with pytest.raises(ModelError, match="is a panel"):
-        publish(panel, tmp_path / "published")
+    with pytest.raises(ModelError, match="is a panel; a scoreboard"):
+        publish(panel, tmp_path / "published", scoreboard=tmp_path / "board.md")
+    assert publish(panel, tmp_path / "published", summary="three at once").summary == "three at once"
+    assert [file.name for file in (tmp_path / "published").iterdir()] == ["three.json"]
     result = CliRunner().invoke(cli, ["models", "show", str(panel)])
     assert "mesoinception4" in result.output
 

@@ -31,8 +31,10 @@ def publish(
     """
     source, folder = find_card(model), Path(folder)
     card = read_card(source)
-    if card.members:
-        raise ModelError(f"{card.name} is a panel, a card alone: copy {source}, and publish its models")
+    if card.members and scoreboard is not None:
+        raise ModelError(
+            f"{card.name} is a panel; a scoreboard knows a model by its weights, and a panel has none"
+        )
     words: dict[str, Any] = {"summary": summary, "licence": licence, "limits": limits}
     card = replace(card, **{key: value for key, value in words.items() if value is not None})
     if scoreboard is not None:
