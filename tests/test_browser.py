@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from test_annotate import found, movie
 from test_pages import NAMES as ALL_NAMES
 from test_pages import clip
 from test_report import RESULTS, scan, written
 
 from mesovid.cli import cli
+from mesovid.evidence.annotate import annotate
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = [
@@ -92,8 +94,10 @@ def opened(
 def test_every_page_fits_says_nothing_and_asks_for_nothing(
     browser: Any, pages: dict[str, Path], size: tuple[int, int]
 ) -> None:
+    page, said, asked = opened(browser, pages["scan"], size)
     for name, path in pages.items():
-        page, said, asked = opened(browser, path, size)
+        asked.clear()
+        page.goto(path.as_uri())
         assert not said, f"{name}: {said}"
         assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
         width = page.evaluate("document.documentElement.scrollWidth")
@@ -106,7 +110,7 @@ def test_every_page_fits_says_nothing_and_asks_for_nothing(
         assert not out, f"{name}: {out}"
         broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
         assert broken == 0
-        page.close()
+    page.close()
 
 
 @pytest.mark.parametrize(
@@ -166,4 +170,20 @@ def test_a_page_prints(browser: Any, pages: dict[str, Path]) -> None:
     printed = page.pdf(format="A4", print_background=True)
     assert printed.startswith(b"%PDF")
     assert len(printed) < 5_000_000
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.webm"])
+def test_an_annotated_clip_plays(browser: Any, tmp_path: Path, name: str) -> None:
+    source = movie(tmp_path / "in.mp4")
+    annotate(found(source), tmp_path / name)
+    (tmp_path / "page.html").write_text(f"<video src='{name}' muted></video>")
+    page, _, _ = opened(browser, tmp_path / "page.html", SIZES[0])
+    played = page.evaluate(
+        """async () => { const video = document.querySelector("video"); await video.play();
+        await new Promise((done, failed) => { video.onended = done; video.onerror = failed; setTimeout(failed, 20000); });
+        return [video.videoWidth, video.videoHeight, video.duration]; }"""
+    )
+    assert played[:2] == [320, 240]
+    assert played[2] == pytest.approx(1.0, abs=0.05)
     page.close()

@@ -10,6 +10,7 @@ from mesovid.evaluation.evaluate import Evaluation, Mistake, ModelEvaluation
 from mesovid.evaluation.metrics import Estimate
 from mesovid.evaluation.plots import jpeg, plots, thumbnail
 from mesovid.evaluation.tables import UNKNOWN, estimate, excluded_line, heading, tables
+from mesovid.report.look import FAKE_TEXT, REAL_TEXT
 from mesovid.report.table import html_table
 
 _PLOTS = {
@@ -19,9 +20,14 @@ _PLOTS = {
     "scores": "Histogram of the scores of real and fake videos",
     "robustness": "Video AUC against severity of damage",
 }
-_CSS = """
+_CSS = (
+    """
 :root { color-scheme: light; --ink: #2b2f36; --soft: #6b7280; --line: #e5e7eb; --paper: #fff; --back: #f6f7f8;
-        --real: #2f6f8f; --fake: #c8643c; }
+        --real: """
+    + REAL_TEXT
+    + "; --fake: "
+    + FAKE_TEXT
+    + """; }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--back); color: var(--ink);
        font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
@@ -61,6 +67,7 @@ figcaption i { font-style: normal; color: var(--soft); display: block; overflow:
 footer { margin-top: 28px; }
 @media print { body { background: #fff; } section, .tile { break-inside: avoid; } }
 """
+)
 
 
 def to_html(evaluation: Evaluation) -> str:

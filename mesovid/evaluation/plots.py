@@ -16,10 +16,8 @@ from mesovid.evaluation.evaluate import Evaluation, Mistake, ModelEvaluation, fi
 from mesovid.evaluation.metrics import reliability
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
+from mesovid.report.look import FAKE, INK, LINES, MUTED, PLOT, REAL, STROKES
 
-COLOURS = ("#2f6f8f", "#c8643c", "#5d8a4a", "#8a5a9e", "#b08a2e", "#4a5568")
-REAL, FAKE = "#2f6f8f", "#c8643c"
-INK, GREY = "#2b2f36", "#8b929c"
 _DPI = 200
 _COLUMNS = 4  # most panels in a row
 _TILE, _LABEL = 144, 34  # px, of the sheet of faces
@@ -93,31 +91,10 @@ def _drawn(
 
 @contextmanager
 def _calm() -> Iterator[None]:
-    """A quiet look: thin grey frame on two sides, faint grid, small type."""
+    """The look that all plots share."""
     from matplotlib import rc_context
 
-    style: Any = {
-        "axes.axisbelow": True,
-        "axes.edgecolor": GREY,
-        "axes.grid": True,
-        "axes.labelcolor": INK,
-        "axes.linewidth": 0.7,
-        "axes.prop_cycle": f"cycler(color={list(COLOURS)})",
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlelocation": "left",
-        "axes.titlesize": 9,
-        "font.size": 8.5,
-        "grid.color": "#e6e8eb",
-        "grid.linewidth": 0.6,
-        "legend.fontsize": 7.5,
-        "legend.frameon": False,
-        "lines.linewidth": 1.8,
-        "text.color": INK,
-        "xtick.color": GREY,
-        "ytick.color": GREY,
-    }
-    with rc_context(style):
+    with rc_context(PLOT):
         yield
 
 
@@ -128,7 +105,7 @@ def _roc(axes: Any, models: Sequence[ModelEvaluation]) -> None:
         axes.plot(fpr, tpr, label=f"{model.model.name}, AUC {model.videos.auc.value:.3f}", zorder=3)
     if len(models) == 1:
         _roc_of_methods(axes, models[0])
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 4)))
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))
     axes.set(xlabel="Reals called fake", ylabel="Fakes called fake", title="ROC over videos")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.legend(loc="lower right")
@@ -137,11 +114,11 @@ def _roc(axes: Any, models: Sequence[ModelEvaluation]) -> None:
 def _roc_of_methods(axes: Any, model: ModelEvaluation) -> None:
     videos = model.video_scores
     methods = model.methods if len(model.methods) > 1 else ()
-    for each, colour in zip(methods, COLOURS[1:], strict=False):
+    for each, colour, stroke in zip(methods, LINES[1:], STROKES[1:], strict=False):
         part = videos.select(~videos.fake | (videos.method == each.method))
         fpr, tpr, _ = sk.roc_curve(part.fake, part.probability)
         label = f"{each.method}, {each.videos.auc.value:.3f}"
-        axes.plot(fpr, tpr, label=label, linewidth=1, color=colour, alpha=0.8)
+        axes.plot(fpr, tpr, label=label, linewidth=1.1, color=colour, linestyle=stroke)
 
 
 def _precision_recall(axes: Any, models: Sequence[ModelEvaluation]) -> None:
@@ -151,14 +128,14 @@ def _precision_recall(axes: Any, models: Sequence[ModelEvaluation]) -> None:
         label = f"{model.model.name}, average {model.videos.average_precision.value:.3f}"
         axes.plot(recall, precision, label=label, drawstyle="steps-post", zorder=3)
     base = models[0].videos.fakes / (models[0].videos.fakes + models[0].videos.reals)
-    axes.axhline(base, color=GREY, linewidth=0.8, linestyle=(0, (4, 4)))
+    axes.axhline(base, color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))
     axes.set(xlabel="Recall", ylabel="Precision", title="Precision and recall over videos")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.legend(loc="lower left")
 
 
 def _reliability(axes: Any, models: Sequence[ModelEvaluation]) -> None:
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 4)))
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))
     for model in models:
         scores = model.video_scores
         share, mean, weight = reliability(scores.fake, scores.probability)
@@ -185,7 +162,7 @@ def _scores(axes: Any, models: Sequence[ModelEvaluation]) -> None:
                 weights = np.full(len(values), 100 / len(values))
                 panel.hist(values, bins=bins, weights=weights, color=colour, alpha=0.6, label=label)
         if model.uncertain:
-            panel.axvspan(*model.uncertain, color=GREY, alpha=0.15, linewidth=0, label="uncertain")
+            panel.axvspan(*model.uncertain, color=MUTED, alpha=0.15, linewidth=0, label="uncertain")
         panel.axvline(model.model.threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="threshold")
         panel.set(
             xlabel="P(fake)",
@@ -210,7 +187,7 @@ def _robustness(axes: Any, models: Sequence[ModelEvaluation]) -> None:
             panel.fill_between(range(len(steps)), low, high, color=line.get_color(), alpha=0.12, linewidth=0)
         panel.set(ylim=(0.35, 1.02), title=kind, ylabel="Video AUC", xlabel="Severity")
         panel.set_xticks(range(len(ticks)), ticks)
-        panel.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 4)))
+        panel.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))
     for spare in axes[len({damaged.degradation.kind for damaged in models[0].robustness}) :]:
         spare.set_axis_off()
     axes[0].legend(loc="lower left")

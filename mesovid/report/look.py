@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+from typing import Any
 
 from mesovid import __version__
 from mesovid.names import shown
@@ -20,6 +21,11 @@ REAL, FAKE, UNSURE = "#1b5e8c", "#e8833a", "#b9bfc8"  # of areas and marks
 REAL_TEXT, FAKE_TEXT, UNSURE_TEXT = "#1b5e8c", "#9a4a00", "#4b5260"  # darker: of words
 # Okabe and Ito's, without those that are those of a verdict; for more people they begin again
 PEOPLE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a5195", "#6b6b6b")
+
+MUTED = "#8b929c"  # of lines that only guide the eye
+# lines of a plot, one after the other: told apart by their strokes, too
+LINES = ("#0072b2", "#d55e00", "#009e73", "#7a5195", "#e69f00", "#4a5568")
+STROKES = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)), (0, (1, 2.5)))
 
 # what a verdict is called where a person reads it: never "authentic", which no detector can know
 WORDS: dict[Label | None, str] = {
@@ -104,6 +110,30 @@ footer {{ margin-top: 20px; }}
   * {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
 }}
 """
+# of matplotlib (its rc parameters): thin frame on two sides, faint grid, small type
+PLOT: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.prop_cycle": f"cycler(color={list(LINES)}, linestyle={list(STROKES)})",
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "font.size": 8.5,
+    "grid.color": "#e6e8eb",
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "xtick.labelcolor": SOFT,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": SOFT,
+}
 # shared by all drawings of a page
 _DEFS = (
     '<svg width="0" height="0" aria-hidden="true" focusable="false"><defs>'
