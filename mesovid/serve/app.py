@@ -1,4 +1,4 @@
-"""The REST API of `mesovid serve`: scans as jobs, their faces and verdicts, models and what is inside of them.
+"""The REST API and the page of `mesovid serve`: scans as jobs, their faces and verdicts, models and what is inside of them.
 
 `create_app` composes it. Everything below `/api/v1` needs the token; errors are problem+json (`mesovid.serve.problems`).
 """
@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from mesovid import __version__
 from mesovid.pool import Limits
-from mesovid.serve import docs, faces_inside, models_inside, problems, scans
+from mesovid.serve import docs, faces_inside, models_inside, problems, samples, scans, static
 from mesovid.serve.guard import COOKIE, Access, Guard
 from mesovid.serve.jobs import Jobs
 from mesovid.serve.problems import ProblemError
@@ -64,6 +64,8 @@ def create_app(
     app.include_router(scans.routes(state), prefix=PREFIX)
     app.include_router(models_inside.routes(state), prefix=PREFIX)
     app.include_router(faces_inside.routes(state), prefix=PREFIX)
+    app.include_router(samples.routes(), prefix=PREFIX)
+    app.include_router(static.routes())
     app.include_router(_about(state, app))
     app.add_middleware(Guard, access=access)
     return app

@@ -11,7 +11,7 @@ from mesovid.errors import ModelError
 from mesovid.models.card import available, read_card
 from mesovid.records import Layer
 from mesovid.serve.problems import ProblemError
-from mesovid.serve.state import Name, State, check_layer, explainer_of, refusals
+from mesovid.serve.state import Name, State, card_path, check_layer, explainer_of, refusals
 
 
 def routes(state: State) -> APIRouter:
@@ -26,7 +26,11 @@ def routes(state: State) -> APIRouter:
     @router.get("/models/{name}")
     def one(name: Name) -> dict[str, Any]:
         """A model's card, and what its network is made of."""
-        explainer = explainer_of(state, name)
+        card = read_card(card_path(state, name))
+        if card.members:  # a panel has no network of its own
+            return card.to_dict() | {"layers": []}
+        with state.lock:
+            explainer = explainer_of(state, name)
         return explainer.card.to_dict() | {"layers": [_layer(layer) for layer in explainer.layers]}
 
     @router.get("/models/{name}/network.onnx", response_class=Response)

@@ -1,0 +1,96 @@
+// What things are called, and how numbers are written.
+
+import { el, fill } from "./dom.js";
+
+export const WORDS = { fake: "Looks faked", real: "No sign of a fake found", uncertain: "Cannot tell", none: "No verdict" };
+export const MARKS = { fake: "▲", real: "●", uncertain: "◆", none: "–" };
+const SHORT = { fake: "fake", real: "real", uncertain: "unclear", none: "none" };
+export const MEANING = {
+  fake: "To this model, a face in this clip looks faked.",
+  real: "In the faces that it looked at, this model found no sign of a fake. That does not make the clip genuine.",
+  uncertain: "This model cannot tell whether a face in this clip is faked.",
+  none: "There is no verdict on this clip.",
+};
+export const NEVER = [
+  "It looks at faces alone: not at sound, not at what is said, not at bodies or background, and not at whether the clip shows what its caption says.",
+  "No detector can show that a clip is genuine: a fake of a kind that the model never saw may look real to it.",
+];
+
+/** Where a score lies: fake, real or uncertain. @param {number} probability @param {number} threshold @param {number[] | null} band */
+export function zone(probability, threshold, band) {
+  if (band && probability >= band[0] && probability <= band[1]) return "uncertain";
+  return probability >= threshold ? "fake" : "real";
+}
+
+/** A word with its sign. */
+export function word(label, text = SHORT[label]) {
+  return el("span", { class: `word t-${label}` }, el("span", { "aria-hidden": "true" }, `${MARKS[label]} `), text);
+}
+
+/** Seconds as a clock shows them. */
+export function clock(seconds) {
+  const tenths = Math.round(seconds * 10);
+  const whole = Math.floor(tenths / 10);
+  const two = (value) => String(value).padStart(2, "0");
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60;
+  const rest = `${two(whole % 60)}.${tenths % 10}`;
+  return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
+}
+
+export function count(number, noun, several = `${noun}s`) {
+  return `${number.toLocaleString("en")} ${number === 1 ? noun : several}`;
+}
+
+export function bytes(size) {
+  for (const [unit, factor] of [["GB", 2 ** 30], ["MB", 2 ** 20], ["kB", 2 ** 10]]) {
+    if (size >= /** @type {number} */ (factor)) return `${(size / /** @type {number} */ (factor)).toFixed(size >= 10 * /** @type {number} */ (factor) ? 0 : 1)} ${unit}`;
+  }
+  return `${size} bytes`;
+}
+
+export function signed(value, digits = 2) {
+  const text = Math.abs(value).toFixed(digits);
+  return Number(text) === 0 ? text : `${value < 0 ? "−" : "+"}${text}`;
+}
+
+/** A number in few figures. */
+export function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return (size >= 1000 || size < 0.001 ? value.toExponential(1) : value.toPrecision(3)).replace("-", "−");
+}
+
+/** The scale from real to fake with the band in which the model cannot tell, and a place on it.
+ * @param {number | null} probability @param {number} threshold @param {number[] | null} band @param {string} [what] */
+export function scale(probability, threshold, band, what = "this clip") {
+  return updateScale(el("div", { class: "scale" }), probability, threshold, band, what);
+}
+
+export function updateScale(node, probability, threshold, band, what = "this clip") {
+  const [low, high] = band || [threshold, threshold];
+  const known = probability !== null && probability !== undefined;
+  const where = known ? `${what} at ${probability.toFixed(2)}` : "no score";
+  const said = band ? `from ${low.toFixed(2)} to ${high.toFixed(2)} the model cannot tell` : `the threshold is ${threshold.toFixed(2)}`;
+  const part = (kind, share, text) => share > 0 && el("span", { class: kind, css: { width: `${100 * share}%` } },
+    share > 0.12 && (kind === "z-mid" ? el("b", {}, text) : text));
+  const edge = !known ? "" : probability < 0.12 ? " first" : probability > 0.88 ? " last" : "";
+  return fill(node,
+    el("div", { role: "img", "aria-label": `Scale of P(fake) from 0, real, to 1, fake: ${where}; ${said}` },
+      el("div", { class: "pinrow" }, known && el("div", { class: `pin${edge}`, css: { left: `${100 * probability}%` } },
+        el("span", {}, `P(fake) ${probability.toFixed(2)}`))),
+      el("div", { class: "zones" }, part("z-real", low, "real"), part("z-mid", high - low, "cannot tell"), part("z-fake", 1 - high, "fake")),
+      el("div", { class: "under" },
+        low > 0.04 && low < 0.96 && high - low > 0.1 && el("span", { css: { left: `${100 * low}%` } }, low.toFixed(2)),
+        high > 0.06 && high < 0.94 && el("span", { css: { left: `${100 * high}%` } }, high.toFixed(2)),
+        el("span", { css: { left: "0.6ch" } }, "0"), el("span", { css: { left: "calc(100% - 0.6ch)" } }, "1"))));
+}
+
+/** The area under the curve of a card, in words; the validation's where no other is known. */
+export function auc(card) {
+  const found = (card.figures || []).find((each) => each.metric === "video AUC" && each.subset === "all" && each.data !== "validation")
+    || (card.figures || []).find((each) => each.metric === "video AUC" && each.subset === "all");
+  if (!found) return "not measured";
+  const interval = found.low !== null && found.low !== undefined ? ` (${found.low.toFixed(2)} to ${found.high.toFixed(2)})` : "";
+  return `video AUC ${found.value.toFixed(2)}${interval} on ${found.data}`;
+}

@@ -1,0 +1,263 @@
+"""The page of `mesovid serve` in a real browser: a clip dropped, judged, looked into, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+from test_browser import CHROMIUM, QUIET
+
+from mesovid.serve.app import create_app
+from mesovid.serve.guard import access
+from mesovid.serve.samples import ROOT as SAMPLES
+from mesovid.serve.static import files
+from mesovid.settings import ServeSettings
+
+TOKEN = "a-token-of-some-length"
+SIZES = [(1280, 900), (768, 1024), (390, 844)]
+NAME = "<img src=x onerror=alert(1)>.webm"
+
+browsers = pytest.mark.skipif(
+    CHROMIUM is None or not importlib.util.find_spec("playwright"), reason="no Chromium or no playwright here"
+)
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    app = create_app(ServeSettings(), access("127.0.0.1", TOKEN), threads=1)
+    with TestClient(app, base_url="http://127.0.0.1:8765") as found:
+        yield found
+
+
+def test_the_page_comes_without_a_token_and_with_its_policy(client: TestClient) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert client.get("/api/v1/scans").status_code == 401
+
+
+def test_every_file_has_its_kind(client: TestClient) -> None:
+    kinds = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
+    assert len(files()) > 8
+    for name, path in files().items():
+        answer = client.get(f"/static/{name}")
+        assert answer.content == path.read_bytes()
+        assert answer.headers["content-type"].startswith(kinds[path.suffix])
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["js/none.js", "../app.py", "%2e%2e/app.py", "..%2fapp.py", "/etc/passwd", "samples/portrait.jpg"]
+)
+def test_nothing_else_is_served(client: TestClient, path: str) -> None:
+    assert client.get(f"/static/{path}").status_code == 404
+
+
+def test_the_page_takes_nothing_from_elsewhere_and_reads_no_text_as_markup() -> None:
+    for path in files().values():
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|@import|\bsrc=[\"']?//", text), path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text), path
+        assert " style=" not in text, path
+        assert path.suffix != ".html" or not re.search(r"<script(?![^>]*src=)|\son\w+=", text), path
+
+
+def test_samples_are_there(client: TestClient) -> None:
+    client.headers["authorization"] = f"Bearer {TOKEN}"
+    for sample in client.get("/api/v1/samples").json():
+        answer = client.get(f"/api/v1/samples/{sample['id']}")
+        assert answer.headers["content-type"] == sample["kind"]
+        assert len(answer.content) == sample["size"]
+    refused = client.get("/api/v1/samples/none")
+    assert refused.status_code == 404
+    assert refused.json()["known"] == ["clip", "picture"]
+    del client.headers["authorization"]
+
+
+# --- in a browser -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[str]:
+    """A server's address, as it listens."""
+    app = create_app(ServeSettings(), access("127.0.0.1", TOKEN), threads=1)
+    config = uvicorn.Config(app, port=0, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = server.force_exit = True
+    thread.join(10)
+    app.state.mesovid.jobs.close()
+
+
+class Screen:
+    """One browser window, with what it said and what it asked for."""
+
+    def __init__(self, browser: Any, base: str) -> None:
+        self.base = base
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.said.append("dialog"), dialog.dismiss()))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+
+    def api(self, path: str) -> Any:
+        return httpx2.get(
+            f"{self.base}/api/v1{path}", headers={"authorization": f"Bearer {TOKEN}"}, timeout=30
+        ).json()
+
+    def go(self, place: str, awaited: str) -> None:
+        self.page.goto(f"{self.base}/#/{place}")
+        self.page.wait_for_selector(awaited)
+
+    def fits(self, where: str) -> None:
+        for width, height in SIZES:
+            self.page.set_viewport_size({"width": width, "height": height})
+            found = self.page.evaluate("document.documentElement.scrollWidth")
+            assert found <= width, f"{where} is {found} px wide at {width}"
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+
+    def accessible(self, where: str) -> None:
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            found = axe.Axe().run(self.page)
+            assert found.violations_count == 0, f"{where}, {scheme}: {found.generate_report()}"
+        self.page.emulate_media(color_scheme="light")
+
+
+@pytest.fixture(scope="module")
+def screen(base: str) -> Iterator[Screen]:
+    from playwright.sync_api import sync_playwright
+
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *root])
+        found = Screen(browser, base)
+        found.page.goto(f"{base}/#token={TOKEN}")
+        found.page.wait_for_selector(".drop")
+        yield found
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def scanned(screen: Screen, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of a clip that was given to the page's file button."""
+    clip = tmp_path_factory.mktemp("clip") / NAME
+    clip.write_bytes((SAMPLES / "portrait.webm").read_bytes())
+    screen.go("", ".drop")
+    screen.page.set_input_files("#file", clip)
+    screen.page.wait_for_selector("#answer", timeout=60_000)
+    found = re.search(r"#/scan/([^/?]+)", screen.page.url)
+    assert found
+    return found[1]
+
+
+def silent(screen: Screen) -> None:
+    """The page has said nothing, and asked nobody but its own server."""
+    assert not screen.said
+    assert all(url.startswith((screen.base, "blob:", "data:")) for url in screen.asked)
+
+
+@browsers
+def test_the_start_fits_and_hides_the_token(screen: Screen) -> None:
+    screen.go("", ".drop")
+    assert "token" not in screen.page.evaluate("location.href")
+    screen.fits("start")
+    screen.accessible("start")
+    silent(screen)
+
+
+@browsers
+def test_a_clip_gets_the_verdict_of_the_api(screen: Screen, scanned: str) -> None:
+    screen.go(f"scan/{scanned}", "#answer")
+    result = screen.api(f"/scans/{scanned}")["result"]
+    assert screen.page.text_content("#reason") == result["reason"]
+    words = {"fake": "Looks faked", "real": "No sign of a fake found", "uncertain": "Cannot tell"}
+    assert words[result["verdict"]] in screen.page.text_content("#answer")
+    assert NAME in screen.page.text_content("h1")  # a name is text, whatever it holds
+    assert f"P(fake) {result['fake_probability']:.2f}" in screen.page.text_content(".scale .pin")
+    screen.page.wait_for_selector("video:not([hidden])")
+    assert screen.page.locator(".stage .box").count() == 1
+    assert screen.page.evaluate("[...document.images].every(i => i.hidden || !i.complete || i.naturalWidth)")
+    screen.fits("scan")
+    screen.accessible("scan")
+    silent(screen)
+
+
+@browsers
+def test_other_rules_judge_at_once_and_stand_in_the_address(screen: Screen, scanned: str) -> None:
+    screen.go(f"scan/{scanned}", "#rejudged p")
+    slider = screen.page.locator("#threshold")
+    slider.focus()
+    screen.page.keyboard.press("Home")
+    screen.page.wait_for_selector("#rejudged .t-fake")
+    judged = screen.api(f"/scans/{scanned}/verdict?threshold=0")
+    assert judged["reason"] in screen.page.text_content("#rejudged")
+    assert "threshold=0" in screen.page.url
+    screen.page.reload()
+    screen.page.wait_for_selector("#rejudged .t-fake")
+    silent(screen)
+
+
+@browsers
+def test_arrow_keys_walk_through_the_faces(screen: Screen, scanned: str) -> None:
+    screen.go(f"scan/{scanned}?t=0", ".lane")
+    screen.page.wait_for_selector("video:not([hidden])")
+    faces = screen.api(f"/scans/{scanned}/faces")
+    lane = screen.page.locator(".lane")
+    lane.focus()
+    screen.page.keyboard.press("End")
+    screen.page.wait_for_function(
+        f"Math.abs(document.querySelector('video').currentTime - {faces[-1]['time']}) < .05"
+    )
+    assert lane.get_attribute("aria-valuenow") == str(len(faces) - 1)
+    assert f"{faces[-1]['fake_probability']:.2f}" in str(lane.get_attribute("aria-valuetext"))
+    screen.page.keyboard.press("ArrowLeft")
+    screen.page.wait_for_function(
+        f"Math.abs(document.querySelector('video').currentTime - {faces[-2]['time']}) < .05"
+    )
+    silent(screen)
+
+
+@browsers
+def test_a_file_that_is_no_video_is_said(screen: Screen, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    screen.go("", ".drop")
+    screen.page.set_input_files("#file", tmp_path / "notes.txt")
+    screen.page.wait_for_selector("[role=alert]")
+    assert "'notes.txt' is neither a video nor a picture" in screen.page.text_content("[role=alert]")
+    assert screen.page.locator(".drop").count() == 1
+    screen.said = [text for text in screen.said if "415" not in text]  # Chromium tells of every refusal
+    silent(screen)
+
+
+@browsers
+def test_without_the_token_the_page_asks_for_it(screen: Screen) -> None:
+    page = screen.page.context.browser.new_context().new_page()
+    page.goto(screen.base)
+    page.wait_for_selector("#token")
+    page.fill("#token", f"{screen.base}/#token={TOKEN}")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".drop")
+    page.context.close()
