@@ -125,6 +125,13 @@ def test_members_must_cut_faces_alike(panel: Path) -> None:
         load_model(panel)
 
 
+def test_of_a_panel_the_model_that_decides_is_explained(panel: Path) -> None:
+    card = read_card(panel)
+    shown = replace(card.members[2], decides=False)
+    replace(card, members=(*card.members[:2], shown)).write(panel.parent)
+    assert Explainer(panel).card.name == "mesolite"
+
+
 def test_what_needs_one_network_says_so(panel: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="look inside one of its models: meso4, mesolite"):
         Explainer(panel)

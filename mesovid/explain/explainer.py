@@ -24,7 +24,7 @@ from mesovid.explain.graph import Graph, read_graph, with_outputs
 from mesovid.explain.layers import Laid, end_of, layers_of
 from mesovid.explain.occlude import CELLS, FILL, covered, fill_of
 from mesovid.explain.split import Head, head_of, split
-from mesovid.models.card import ModelCard, find_card, logit
+from mesovid.models.card import ModelCard, card_at, find_card, find_member, logit
 from mesovid.models.classifier import FACES_AT_ONCE, load_model
 from mesovid.models.inputs import preparation, sigmoid
 from mesovid.networks import OnnxNetwork, load_onnx
@@ -38,8 +38,8 @@ CONSTANT = 1e-6  # a filter whose values differ by less, relative to them, says 
 class Explainer:
     """Looks inside one model. `model` is a name, a path or a run's folder, as for `load_model`.
 
-    Crops are faces cut as the model's card says, uint8 RGB: one `(size, size, 3)`, several `(n,
-    size, size, 3)`. Signs are those of P(fake): above 0 speaks for fake. Not to be shared between
+    Of a panel it is the model that decides. Crops are faces cut as the model's card says, uint8
+    RGB: one `(size, size, 3)`, several `(n, size, size, 3)`. Signs are those of P(fake): above 0 speaks for fake. Not to be shared between
     threads. Raises ModelError for a model that cannot be used.
     """
 
@@ -47,13 +47,11 @@ class Explainer:
         self._settings = settings or RuntimeSettings()
         if self._settings.runtime != "onnx":
             raise ModelError(f"explaining runs on onnx, not on {self._settings.runtime}")
-        classifier = load_model(model, self._settings)  # checks the file against its card
-        if members := classifier.card.members:
-            names = ", ".join(member.name for member in members)
-            raise ModelError(f"{classifier.card.name} is a panel; look inside one of its models: {names}")
+        path = _one_network(model)
+        classifier = load_model(path, self._settings)  # checks the file against its card
         self.card: ModelCard = classifier.card
         self.ref: ModelRef = classifier.ref
-        self._path = find_card(model).with_suffix(".onnx")
+        self._path = path.with_suffix(".onnx")
         self._content = self._path.read_bytes()
         self._graph: Graph = read_graph(self._content)
         self._end = end_of(self._graph, self.card.scores)
@@ -260,3 +258,16 @@ def _inner(graph: Graph) -> list[str]:
 def _dead(least: npt.NDArray[np.float32], most: npt.NDArray[np.float32]) -> tuple[int, ...]:
     same = most - least <= CONSTANT * np.maximum(np.abs(most), 1)
     return tuple(int(number) for number in np.flatnonzero(same))
+
+
+def _one_network(model: str | Path) -> Path:
+    """The card of the model itself; of a panel, that of the one model whose score is the panel's."""
+    path = find_card(model)
+    card = card_at(path)
+    if not card.members:
+        return path
+    deciding = [member for member in card.members if member.decides]
+    if len(deciding) > 1:
+        names = ", ".join(member.name for member in card.members)
+        raise ModelError(f"{card.name} is a panel; look inside one of its models: {names}")
+    return find_member(path, deciding[0])

@@ -239,6 +239,12 @@ def find_card(model: str | Path) -> Path:
     )
 
 
+def find_member(panel: Path, member: Member) -> Path:
+    """Where the card of a panel's member lies: beside the panel's own, or among those that ship."""
+    beside = panel.with_name(f"{member.name}.json")
+    return beside if beside.is_file() else find_card(member.name)
+
+
 def sha256_of(path: Path) -> str:
     """sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:

@@ -25,6 +25,7 @@ from mesovid.models.card import (
     Probabilities,
     card_at,
     find_card,
+    find_member,
     sha256_of,
 )
 from mesovid.models.inputs import Prepare, preparation, probability_of
@@ -149,8 +150,7 @@ def _panel(card: ModelCard, path: Path, settings: RuntimeSettings) -> Classifier
     """A panel with its members, from beside its card or from those that ship."""
     judges = []
     for member in card.members:
-        beside = path.with_name(f"{member.name}.json")
-        judge = load_model(beside if beside.is_file() else member.name, settings)
+        judge = load_model(find_member(path, member), settings)
         if (found := judge.card.sha256.get("onnx")) != member.sha256:
             raise ModelError(
                 f"the panel {card.name} was made with another {member.name} (sha256 {member.sha256[:12]}..., this one"
