@@ -25,11 +25,12 @@ def is_moving(path: Path, kind: str, beginning: bytes) -> bool:
     """Whether a picture of this kind that begins like this is an animation of two or more frames."""
     if kind == "gif":
         from PIL.GifImagePlugin import GifImageFile
+        from PIL.Image import DecompressionBombError
 
         try:
             with GifImageFile(path) as image:
                 return image.is_animated
-        except DAMAGED:
+        except (*DAMAGED, DecompressionBombError):
             return True  # FFmpeg knows more of damage
     if kind == "png":
         still = b"IDAT" in beginning and b"acTL" not in beginning

@@ -181,7 +181,7 @@ def check_size(path: Path, width: int, height: int) -> None:
 
 
 def _by_pillow(path: Path, content: bytes, kind: str) -> Picture:
-    from PIL import ImageOps
+    from PIL import Image, ImageOps
 
     warnings = []
     try:
@@ -192,7 +192,7 @@ def _by_pillow(path: Path, content: bytes, kind: str) -> Picture:
                 warnings.append(f"the file holds {image.n_frames} pictures; only the main one is looked at")
             profile = image.info.get("icc_profile")
             pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
-    except DAMAGED as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:  # the latter of a GIF's frame alone
         raise InputError(
             f"{path}: not a picture that can be read; it is damaged or something else by that name"
         ) from error

@@ -359,3 +359,15 @@ def test_a_picture_has_no_streams(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(encoded("png", portrait()))
     with pytest.raises(InputError, match="no video stream 2; it is a picture"):
         looked_at(tmp_path / "photo.png", stream=2)
+
+
+def test_a_gif_whose_frame_claims_billions_of_pixels_costs_nothing(tmp_path: Path) -> None:
+    """Found by mutation: the frame's own size counts, not the picture's."""
+    path = tmp_path / "bomb.gif"
+    Image.new("P", (16, 16)).save(path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b",\0\0\0\0\x10\0\x10\0")  # the frame's descriptor: left, top, width, height
+    content[at + 5 : at + 9] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    with contextlib.suppress(InputError), sample(path, SampleSettings()) as sampling:
+        assert all(frame.image.shape == (16, 16, 3) for frame in sampling)
