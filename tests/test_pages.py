@@ -414,6 +414,14 @@ def test_a_clip_that_is_gone_or_another_is_said(tmp_path: Path, astronaut: np.nd
     assert (folder / "index.html").is_file()
 
 
+@pytest.mark.parametrize("path", ["a\0b.mp4", "", "/", "/dev/zero", "." * 5000])
+def test_a_recorded_path_that_is_no_file_is_said(tmp_path: Path, path: str) -> None:
+    results = tmp_path / "r.jsonl"
+    results.write_text(written("jsonl", [scan(path, [0.5] * 3)]))
+    assert run("report", results, "-o", tmp_path / "x.html").exit_code == 0
+    assert "There are no pictures of the faces" in (tmp_path / "x.html").read_text()
+
+
 def test_results_without_frames_get_a_page(tmp_path: Path) -> None:
     results = tmp_path / "r.jsonl"
     results.write_text(written("jsonl", [replace(RESULTS[3], sampled=())]))

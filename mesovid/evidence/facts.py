@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import metadata
@@ -71,6 +72,8 @@ def clip_facts(path: str | Path) -> ClipFacts | None:
     place = Path(path)
     try:
         status = place.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or device may never end
+            return None
         digest = sha256_of(place)
     except (OSError, ValueError):
         return None

@@ -113,7 +113,7 @@ class Pages:
             if self._scanning:
                 return self.keeper.take(scan.video.path), ""
             return cut_anew(scan, self._models.geometry(scan), facts.smallest_face if facts else None), ""
-        except InputError as error:
+        except (InputError, OSError, ValueError) as error:  # a recorded path may be none of this system
             return [], f"There are no pictures of the faces: {error}."
 
 

@@ -31,6 +31,7 @@ from mesovid.report.writers import SCHEMA, Result
 from mesovid.texts import decode
 
 Choice = TypeVar("Choice")
+FARTHEST = 1e6  # px from a frame's corner; what lies farther off is no part of a face
 LONGEST_QUOTE = 60  # characters of a file that is not what it should be
 
 
@@ -109,10 +110,10 @@ def _scan(value: Mapping[str, Any]) -> Scan:
         model=ModelRef(
             _text(value["model"]["name"]),
             _text(value["model"]["sha256"]),
-            _known(value["threshold"]),
+            _probability(value["threshold"]),
             members,
         ),
-        settings=dict(value["settings"]),
+        settings=_settings(value["settings"]),
         sampled=tuple(Moment(int(frame["index"]), _known(frame["time"])) for frame in frames),
         scores=tuple(_score(frame, face, members) for frame in frames for face in frame["faces"]),
         people=tuple(
@@ -141,6 +142,14 @@ def _scan(value: Mapping[str, Any]) -> Scan:
     )
 
 
+def _settings(value: Any) -> dict[str, Any]:
+    """The settings of a scan; those that reports read are numbers where they are set."""
+    settings = dict(value)
+    for name in ("min_faces", "start", "end", "threshold"):
+        _number(settings.get(name))
+    return settings
+
+
 def _verdict(value: Mapping[str, Any]) -> Verdict:
     status: Status = _one_of(get_args(Status), value["status"])
     label: Label | None = None
@@ -160,8 +169,8 @@ def _score(frame: Mapping[str, Any], face: Mapping[str, Any], members: Sequence[
     left, top, right, bottom = (_known(number) for number in face["box"])
     box: Box = (left, top, right, bottom)
     landmarks = np.array(face["landmarks"], np.float32)
-    if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all():
-        raise ValueError(f"landmarks are {_quoted(face['landmarks'])}; five points are wanted")
+    if landmarks.shape != (5, 2) or not (np.abs([*landmarks.ravel(), *box]) <= FARTHEST).all():
+        raise ValueError(f"landmarks are {_quoted(face['landmarks'])}; five points near a frame are wanted")
     return FaceScore(
         index=int(frame["index"]),
         time=_known(frame["time"]),
