@@ -24,9 +24,17 @@ from mesovid.models.card import Figure, available, read_card
 from mesovid.records import Crop, Failure, Moment, Scan
 from mesovid.report import look
 from mesovid.report.drawing import _thinned, lane, scale, ticks
-from mesovid.report.facts import ClipFacts, Evidence
+from mesovid.report.facts import ClipFacts, ErrorRates, Evidence, Rate
 from mesovid.report.index import index_page, row
-from mesovid.report.page import failure_page, shortcomings, standing, undecided, video_page, zone
+from mesovid.report.page import (
+    error_sentences,
+    failure_page,
+    shortcomings,
+    standing,
+    undecided,
+    video_page,
+    zone,
+)
 from mesovid.report.reader import read_results
 
 # each would run, break out of its place or turn the line round if it were not escaped
@@ -152,6 +160,18 @@ def test_the_error_rates_stand_beside_the_verdict() -> None:
     assert "20 of 40 fake videos" in unclear
     without = Text(video_page(RESULTS[0], Evidence())).text
     assert "no measured error rates" in without
+
+
+def test_what_was_not_measured_is_said() -> None:
+    rates = ErrorRates("A", None, 40, None, None, Rate(0.625, 0.44, 0.78))
+    model = replace(MESO4, rates=(rates,))
+    assert error_sentences(model, "real") == [
+        "A: it called 25 of 40 fake videos (95 % interval: 44 to 78 of 100) fake; how many of the others it took for real was"
+        " not measured."
+    ]
+    model = replace(MESO4, rates=(ErrorRates("A", real_called_fake=Rate(0.033)),))
+    assert error_sentences(model, "fake") == ["A: it called 3 of 100 real videos fake."]
+    assert error_sentences(model, None) == []
 
 
 def test_error_rates_come_from_the_figures_of_a_card() -> None:

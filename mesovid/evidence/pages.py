@@ -157,13 +157,23 @@ class _Models:
         """How far the maps can be trusted, as it was measured."""
         from mesovid.explain.faithfulness import figures_of
 
-        figure = figures_of(scan.model.sha256).get(("split", "mean"))
-        return figure.sentence() if figure else "How faithful it is was not measured for this model."
+        explainer = self._explainers.get(scan.model.sha256)
+        if explainer is None:
+            return ""
+        whose = (
+            ""
+            if explainer.card.name == scan.model.name
+            else f"Shown is {explainer.card.name}, which decides. "
+        )
+        figure = figures_of(explainer.ref.sha256).get(("split", "mean"))
+        return whose + (
+            figure.sentence() if figure else "How faithful it is was not measured for this model."
+        )
 
     def _explainer(self, sha256: str) -> Explainer | None:
         from mesovid.explain.explainer import Explainer
 
-        if sha256 not in self._cards or self._cards[sha256][0].architecture == PANEL:
+        if sha256 not in self._cards:
             return None
         try:
             explainer = Explainer(self._cards[sha256][1])

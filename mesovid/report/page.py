@@ -141,11 +141,16 @@ def error_sentences(model: ModelFacts, label: Label | None) -> list[str]:
     for rates in model.rates:
         if rates.damaged:
             continue
-        if label == "fake" and rates.real_called_fake is not None and rates.reals:
+        if label == "fake" and rates.real_called_fake is not None:
             called = _counted(rates.real_called_fake, rates.reals, "real videos")
             found.append(f"{rates.data}: it called {called} fake.")
-        elif label == "real" and (missed := taken_for_real(rates)) is not None and rates.fakes:
+        elif label == "real" and (missed := taken_for_real(rates)) is not None:
             found.append(f"{rates.data}: it took {_counted(missed, rates.fakes, 'fake videos')} for real.")
+        elif label == "real" and rates.fake_called_fake is not None:
+            called = _counted(rates.fake_called_fake, rates.fakes, "fake videos")
+            found.append(
+                f"{rates.data}: it called {called} fake; how many of the others it took for real was not measured."
+            )
         elif label == "uncertain":
             parts = [
                 _counted(rate, number, f"{truth} videos")
@@ -153,7 +158,7 @@ def error_sentences(model: ModelFacts, label: Label | None) -> list[str]:
                     (rates.real_uncertain, rates.reals, "real"),
                     (rates.fake_uncertain, rates.fakes, "fake"),
                 )
-                if rate is not None and number
+                if rate is not None
             ]
             if parts:
                 found.append(f"{rates.data}: it was uncertain about {' and '.join(parts)}.")
@@ -167,8 +172,10 @@ def taken_for_real(rates: ErrorRates) -> Rate | None:
     return Rate(max(1 - rates.fake_called_fake.value - rates.fake_uncertain.value, 0.0))
 
 
-def _counted(rate: Rate, number: int, what: str) -> str:
-    text = f"{round(rate.value * number)} of {number} {what}"
+def _counted(rate: Rate, number: int | None, what: str) -> str:
+    """A share as a count: of the videos that were measured, or of 100 where their number is not known."""
+    of = number or 100
+    text = f"{round(rate.value * of)} of {of} {what}"
     if rate.low is not None and rate.high is not None:
         text += f" (95 % interval: {100 * rate.low:.0f} to {100 * rate.high:.0f} of 100)"
     return text

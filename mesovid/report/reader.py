@@ -145,7 +145,7 @@ def _scan(value: Mapping[str, Any]) -> Scan:
 def _settings(value: Any) -> dict[str, Any]:
     """The settings of a scan; those that reports read are numbers where they are set."""
     settings = dict(value)
-    for name in ("min_faces", "start", "end", "threshold"):
+    for name in ("min_faces", "start", "end", "threshold", "stream"):
         _number(settings.get(name))
     return settings
 
