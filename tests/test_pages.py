@@ -253,6 +253,17 @@ def test_a_page_of_a_panel_says_what_each_model_said() -> None:
     assert "a panel ofsmall, large" in text
 
 
+@pytest.mark.parametrize(("sizes", "said"), [([200] * 5, True), ([200, 50, 50, 50, 50], False)])
+def test_many_people_who_have_a_say_are_said(sizes: list[int], said: bool) -> None:
+    found = of_meso4(scan("x.mp4", *([0.1] * 4 for _ in sizes)))
+    scores = [
+        replace(score, face=replace(score.face, box=(0.0, 0.0, *[float(sizes[score.person])] * 2)))
+        for score in found.scores
+    ]
+    text = " ".join(shortcomings(replace(found, scores=tuple(scores)), MESO4, None))
+    assert ("5 people have a say" in text) == said
+
+
 def test_blurred_people_have_no_say() -> None:
     found = scan("x.mp4", [0.2] * 4, [0.9] * 4)
     found = replace(

@@ -104,7 +104,8 @@ footer {{ margin-top: 20px; }}
   .faces {{ grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); }}
 }}
 @media print {{
-  body {{ background: {PAPER}; font-size: 12px; }} main {{ max-width: none; padding: 0; }}
+  body, .reason, .soft, footer, figcaption, table, caption, th, tbody th, dl, td small {{ font-size: 12.5px; }}
+  body {{ background: {PAPER}; }} main {{ max-width: none; padding: 0; }}
   section {{ break-inside: auto; border-color: {UNSURE}; }} h2, h3 {{ break-after: avoid; }}
   .faces {{ grid-template-columns: repeat(6, 1fr); }}
   * {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}

@@ -238,10 +238,12 @@ def _of_people(scan: Scan, model: ModelFacts | None) -> list[str]:
         found.append(
             f"{len(few)} of {len(scan.people)} people were seen in fewer than {least} faces and have no say in the verdict."
         )
-    if len(scan.people) - len(few) > MANY_PEOPLE:
+    unheard = standing(scan, model.smallest_face if model else None)
+    heard = sum(not why for why in unheard.values())
+    if heard > MANY_PEOPLE:
         found.append(
-            f"{len(scan.people) - len(few)} people were judged, and the clip takes its most suspicious one: more people, more "
-            "chances of a false alarm. People who leave the picture and come back count anew."
+            f"{heard} people have a say, and the clip takes its most suspicious one: more people, more chances of a false alarm. "
+            "People who leave the picture and come back count anew."
         )
     for person in _worst(scan, model)[:1]:
         values = [score.fake_probability for score in scan.scores if score.person == person.id]
