@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
@@ -127,8 +128,17 @@ class Screen:
         ).json()
 
     def go(self, place: str, awaited: str) -> None:
+        self.page.goto("about:blank")  # else what is awaited may still stand there from before
         self.page.goto(f"{self.base}/#/{place}")
         self.page.wait_for_selector(awaited)
+
+    def until(self, expression: str) -> None:
+        """Wait until this is true of the page; asked from outside, because its policy forbids eval."""
+        for _ in range(400):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(25)
+        raise AssertionError(f"never true: {expression}")
 
     def fits(self, where: str) -> None:
         for width, height in SIZES:
@@ -175,7 +185,8 @@ def scanned(screen: Screen, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def silent(screen: Screen) -> None:
     """The page has said nothing, and asked nobody but its own server."""
-    assert not screen.said
+    said, screen.said = screen.said, []
+    assert not said
     assert all(url.startswith((screen.base, "blob:", "data:")) for url in screen.asked)
 
 
@@ -228,15 +239,107 @@ def test_arrow_keys_walk_through_the_faces(screen: Screen, scanned: str) -> None
     lane = screen.page.locator(".lane")
     lane.focus()
     screen.page.keyboard.press("End")
-    screen.page.wait_for_function(
-        f"Math.abs(document.querySelector('video').currentTime - {faces[-1]['time']}) < .05"
-    )
+    screen.until(f"Math.abs(document.querySelector('video').currentTime - {faces[-1]['time']}) < .05")
     assert lane.get_attribute("aria-valuenow") == str(len(faces) - 1)
     assert f"{faces[-1]['fake_probability']:.2f}" in str(lane.get_attribute("aria-valuetext"))
     screen.page.keyboard.press("ArrowLeft")
-    screen.page.wait_for_function(
-        f"Math.abs(document.querySelector('video').currentTime - {faces[-2]['time']}) < .05"
-    )
+    screen.until(f"Math.abs(document.querySelector('video').currentTime - {faces[-2]['time']}) < .05")
+    silent(screen)
+
+
+@browsers
+def test_a_face_is_looked_into(screen: Screen, scanned: str) -> None:
+    screen.go(f"scan/{scanned}/face/5", ".votes tbody tr")
+    face = screen.api(f"/scans/{scanned}/faces")[5]
+    screen.page.wait_for_selector("[data-layer=conv1] button.tile")
+    screen.page.wait_for_selector("canvas.heat")
+    assert f"P(fake) {face['fake_probability']:.3f}" in screen.page.text_content("#now")
+    votes = [
+        float(text.replace("\u2212", "-"))
+        for text in screen.page.locator(".votes").first.locator("td.n").all_text_contents()
+    ]
+    logit = re.search(r"logit ([+\u2212][\d.]+)", screen.page.text_content("main"))
+    assert len(votes) == 17
+    assert logit
+    assert abs(sum(votes) - float(logit[1].replace("\u2212", "-"))) < 0.01
+    firing = screen.api(f"/scans/{scanned}/firing")
+    for number in firing["layers"]["conv1"]["dead"]:
+        label = screen.page.locator("[data-layer=conv1] button.tile").nth(number).get_attribute("aria-label")
+        assert f"dead: the same on all {firing['faces']} faces" in str(label)
+    assert screen.page.locator("[data-layer=conv1] div.tile canvas").count() == 8  # its filters
+    screen.fits("face")
+    screen.accessible("face")
+    silent(screen)
+
+
+@browsers
+def test_every_layer_shows_the_numbers_of_the_api(screen: Screen, scanned: str) -> None:
+    with httpx2.Client(
+        headers={"authorization": f"Bearer {TOKEN}"}, base_url=screen.base, timeout=60
+    ) as http:
+        png = http.get(f"/api/v1/scans/{scanned}/faces/5.png").content
+        told = http.post(
+            "/api/v1/predictions", params={"layers": "conv4", "stages": "pooled"}, content=png
+        ).json()["layers"]["conv4.pooled"]
+    screen.go(f"scan/{scanned}/face/5?layer=conv4&stage=pooled&map=3", "#pixel")  # a finding as a link
+    pixel = np.reshape(told["values"], told["shape"])[2, 4, 4]
+    shown = str(screen.page.text_content("#pixel")).rsplit(" ", 1)[1].replace("\u2212", "-")
+    assert float(shown) == pytest.approx(pixel, rel=0.01)
+    screen.page.locator("canvas.large").focus()
+    screen.page.keyboard.press("ArrowUp")
+    pixel = np.reshape(told["values"], told["shape"])[2, 3, 4]
+    shown = str(screen.page.text_content("#pixel")).rsplit(" ", 1)[1].replace("\u2212", "-")
+    assert float(shown) == pytest.approx(pixel, rel=0.01)
+    names = [layer["name"] for layer in screen.api("/models/meso4")["layers"][1:-1]]
+    for name in names:
+        summary = screen.page.locator(f"[data-layer={name}] summary")
+        if not screen.page.evaluate(f"document.querySelector('[data-layer={name}]').open"):
+            summary.focus()
+            screen.page.keyboard.press("Enter")
+        screen.page.wait_for_selector(f"[data-layer={name}] .tile, [data-layer={name}] .votes")
+    silent(screen)
+
+
+@browsers
+def test_the_score_follows_what_is_changed(screen: Screen, scanned: str) -> None:
+    screen.go(f"scan/{scanned}/face/5", "#now b")
+    before = screen.page.text_content("#now b")
+    screen.page.locator("#what-blur").focus()
+    screen.page.keyboard.press("End")
+    screen.until(f"document.querySelector('#now b').textContent !== {before!r}")
+    assert f"untouched it was {before.split()[1]}" in screen.page.text_content("#now")
+    assert "what=blur%3A3" in screen.page.url
+    screen.page.get_by_role("button", name="Mouth", exact=True).press("Space")
+    screen.until("location.href.includes('cover%3Amouth')")
+    screen.page.reload()  # the address holds what was changed
+    screen.page.wait_for_selector("#now b")
+    screen.until("document.querySelector('#now')?.textContent.includes('untouched')")
+    screen.page.get_by_role("button", name="Undo all").press("Enter")
+    screen.until(f"document.querySelector('#now b').textContent === {before!r}")
+    assert "what=" not in screen.page.url
+    brush = screen.page.get_by_role("button", name="Brush")
+    brush.press("Space")  # the square by keyboard
+    screen.page.keyboard.press("ArrowDown")
+    screen.page.keyboard.press("+")
+    screen.page.keyboard.press("Space")
+    screen.until("document.querySelector('#now').textContent.includes('untouched')")
+    silent(screen)
+
+
+@browsers
+@pytest.mark.parametrize(
+    ("place", "awaited"),
+    [
+        ("models", "h2 a"), ("models/meso4", "table"), ("models/panel", "h2"), ("tour", ".steps"), ("glossary", "dfn"),
+        ("compare?a=ID.0&b=ID.9", "figure canvas"), ("scan/ID/face/0?model=mesolite", "figure canvas"), ("nowhere", "[role=alert]"),
+    ],
+)  # fmt: skip
+def test_every_other_place_fits_and_is_accessible(
+    screen: Screen, scanned: str, place: str, awaited: str
+) -> None:
+    screen.go(place.replace("ID", scanned), awaited)
+    screen.fits(place)
+    screen.accessible(place)
     silent(screen)
 
 

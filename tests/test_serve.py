@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import socket
@@ -287,6 +288,35 @@ def test_a_posted_face_is_scored_and_its_maps_given(client: TestClient, scanned:
     problem(client.post(f"{API}/predictions", content=b"x"), "unreadable", 422)
     problem(client.post(f"{API}/predictions", content=b""), "empty", 400)
     problem(client.post(f"{API}/predictions", params={"layers": "x"}, content=png), "no-such-layer", 404)
+
+
+def test_maps_come_as_safetensors_with_how_the_logit_came_about(
+    client: TestClient, scanned: dict[str, Any]
+) -> None:
+    png = client.get(f"{API}/scans/{scanned['id']}/faces/0.png").content
+    params = {"layers": "conv1,dense1", "stages": "activated", "split": "true", "format": "safetensors"}
+    content = client.post(f"{API}/predictions", params=params, content=png).content
+    length = int.from_bytes(content[:8], "little")
+    head = json.loads(content[8 : 8 + length])
+    about = json.loads(head["__metadata__"]["prediction"])
+    assert abs(about["split"]["adds_up_to"] - about["logit"]) < 1e-4
+    assert set(head) == {"__metadata__", "conv1.activated", "dense1.activated"}
+    start, stop = head["conv1.activated"]["data_offsets"]
+    maps = np.frombuffer(content[8 + length + start : 8 + length + stop], "<f4").reshape(8, 256, 256)
+    whole = client.post(f"{API}/predictions", params={"layers": "conv1"}, content=png).content
+    with np.load(io.BytesIO(whole)) as archive:
+        np.testing.assert_array_equal(maps, archive["conv1.activated"])
+    wrong = client.post(f"{API}/predictions", params={"layers": "conv1", "stages": "x"}, content=png)
+    assert "pooled" in problem(wrong, "bad-setting", 422, "no 'x'")["known"]
+
+
+def test_filters_that_never_fire_are_told(client: TestClient, scanned: dict[str, Any]) -> None:
+    found = client.get(f"{API}/scans/{scanned['id']}/firing").json()
+    assert found["faces"] == 1
+    assert len(found["layers"]["conv1"]["share"]) == 8
+    for number in found["layers"]["conv1"]["dead"]:
+        assert found["layers"]["conv1"]["share"][number] in (0, 1)
+    problem(client.get(f"{API}/scans/none/firing"), "no-such-scan", 404)
 
 
 def test_pages_are_safe_and_need_nothing_from_elsewhere(client: TestClient) -> None:

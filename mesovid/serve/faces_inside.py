@@ -5,25 +5,30 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from mesovid.explain.explainer import Explainer
 from mesovid.models.card import ModelCard
 from mesovid.opencv import cv2
-from mesovid.records import Pixels
+from mesovid.records import Pixels, Stage
 from mesovid.scanner import rule_of
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.scans import face_file
-from mesovid.serve.state import BYTES, State, check_layer, explainer_of, refusals
+from mesovid.serve.state import BYTES, Name, State, check_layer, explainer_of, refusals
 from mesovid.settings import ScanSettings
 from mesovid.verdict import label_of
 
 LARGEST_FACE = 16 * 2**20  # bytes of one picture of a face
+FIRING = 32  # faces of a scan that say which filters are dead
 MOST_NUMBERS = 200_000  # of maps that are sent as JSON; more go as .npz
 
 
@@ -52,10 +57,17 @@ def routes(state: State) -> APIRouter:
         request: Request,
         model: Annotated[str, Query(max_length=100)] = ScanSettings().model,
         layers: Annotated[str, Query(max_length=1000, description="Names with commas between.")] = "",
+        stages: Annotated[str, Query(max_length=100, description="Of the layers; all when left out.")] = "",
+        split: Annotated[bool, Query(description="Say how the logit came about, too.")] = False,
+        format_: Annotated[
+            Literal["auto", "safetensors"],
+            Query(alias="format", description="auto: JSON, or .npz of many numbers."),
+        ] = "auto",
     ) -> Response:
         """The score of one face, sent as a picture that is cut as the model wants it; and the maps of some layers."""
         pixels = await _posted_face(request)
-        return await asyncio.to_thread(_predicted, state, model, pixels, [n for n in layers.split(",") if n])
+        asked = _Asked(model, _names(layers), _stages(stages), split, format_ == "safetensors")
+        return await asyncio.to_thread(_predicted, state, pixels, asked)
 
     @router.post("/explanations", responses=refusals(409))
     def explain(asked: Explanation) -> dict[str, Any]:
@@ -72,7 +84,58 @@ def routes(state: State) -> APIRouter:
                 value["occlusion"] = {"logit": found.logit, "cells": found.cells.tolist(), "fill": found.fill}
         return value
 
+    @router.get("/scans/{id_}/firing", responses=refusals(409))
+    def firing(
+        id_: Name, model: Annotated[str, Query(max_length=100)] = ScanSettings().model
+    ) -> dict[str, Any]:
+        """How often each filter fires on the faces of a scan, and which gave one and the same number everywhere."""
+        job = state.jobs.get(id_)
+        count = len(job.scan.scores) if job.scan else 0
+        if not count:
+            raise ProblemError("not-finished", "there is no face of this scan to look at")
+        chosen = sorted({count * number // FIRING for number in range(FIRING)})
+        with state.lock:
+            explainer = explainer_of(state, model)
+            crops = [_fitted(explainer, _read_face(face_file(job, n))) for n in chosen]
+            found = explainer.firing(np.stack(crops))
+        return {
+            "model": model,
+            "faces": len(chosen),
+            "layers": {
+                each.layer.name: {"share": each.share.round(4).tolist(), "dead": list(each.dead)}
+                for each in found
+            },
+        }
+
     return router
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of a posted face."""
+
+    model: str
+    layers: list[str]
+    stages: list[Stage] | None  # None: all
+    split: bool
+    safetensors: bool
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _stages(text: str) -> list[Stage] | None:
+    known: tuple[Stage, ...] = get_args(Stage)
+    found = [stage for stage in known if stage in _names(text)]
+    if unknown := set(_names(text)) - set(known):
+        raise ProblemError(
+            "bad-setting",
+            f"stages: no {min(unknown)[:40]!r}; known: {', '.join(known)}",
+            field="stages",
+            known=list(known),
+        )
+    return found or None
 
 
 async def _posted_face(request: Request) -> Pixels:
@@ -124,22 +187,27 @@ def _split(explainer: Explainer, crop: Pixels) -> dict[str, Any] | None:
     }
 
 
-def _predicted(state: State, model: str, pixels: Pixels, layers: list[str]) -> Response:
+def _predicted(state: State, pixels: Pixels, asked: _Asked) -> Response:
     with state.lock:
-        explainer = explainer_of(state, model)
-        for name in layers:
+        explainer = explainer_of(state, asked.model)
+        for name in asked.layers:
             check_layer(explainer, name)
         crop = _fitted(explainer, pixels)
         logit = float(explainer.logits(crop[None])[0])
         probability = explainer.fake_probability(logit)
-        maps = explainer.activations(crop[None], layers) if layers else ()
+        maps = explainer.activations(crop[None], asked.layers, asked.stages) if asked.layers else ()
+        split = _split(explainer, crop) if asked.split else None
     value = {
-        "model": model,
+        "model": asked.model,
         "fake_probability": round(probability, 6),
         "logit": logit,
         "label": _label(explainer.card, probability),
     }
+    if asked.split:
+        value["split"] = split
     arrays = {f"{each.layer.name}.{stage}": found[0] for each in maps for stage, found in each.maps.items()}
+    if asked.safetensors:
+        return Response(_safetensors(arrays, value), media_type="application/octet-stream")
     if sum(array.size for array in arrays.values()) > MOST_NUMBERS:
         stream = io.BytesIO()
         np.savez_compressed(stream, **arrays, prediction=json.dumps(value))
@@ -148,6 +216,23 @@ def _predicted(state: State, model: str, pixels: Pixels, layers: list[str]) -> R
         key: {"shape": array.shape, "values": array.ravel().tolist()} for key, array in arrays.items()
     }
     return Response(json.dumps(value), media_type="application/json")
+
+
+def _safetensors(arrays: Mapping[str, npt.NDArray[np.float32]], about: object) -> bytes:
+    """The safetensors format: the length of a JSON head, the head, then the numbers as they lie in memory."""
+    head: dict[str, Any] = {"__metadata__": {"prediction": json.dumps(about)}}
+    parts, end = [], 0
+    for name, array in arrays.items():
+        parts.append(np.ascontiguousarray(array, "<f4").tobytes())
+        head[name] = {
+            "dtype": "F32",
+            "shape": list(array.shape),
+            "data_offsets": [end, end + len(parts[-1])],
+        }
+        end += len(parts[-1])
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + b"".join(parts)
 
 
 def _label(card: ModelCard, probability: float) -> str:

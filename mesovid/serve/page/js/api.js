@@ -63,7 +63,7 @@ export async function tensors(answer) {
   for (const [key, { shape, data_offsets: [from, to] }] of Object.entries(head)) {
     arrays[key] = { shape, values: new Float32Array(buffer.slice(8 + length + from, 8 + length + to)) };
   }
-  return { about, arrays };
+  return { about: about.prediction ? JSON.parse(about.prediction) : {}, arrays };
 }
 
 const cards = new Map();

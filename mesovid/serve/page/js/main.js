@@ -39,7 +39,7 @@ async function swapToken() {
 function locked(message) {
   const input = el("input", { type: "password", id: "token", autocomplete: "off", spellcheck: "false", required: true });
   const said = el("p", { role: "alert" });
-  return card("This page needs its token",
+  return card(null, el("h1", {}, "This page needs its token"),
     el("p", {}, "Open the address that ", el("code", {}, "mesovid serve"), " printed: it ends in ", el("code", {}, "#token=…"),
       ". Or enter the token, or that whole address, here."),
     message && el("p", { class: "soft" }, message),
@@ -57,7 +57,7 @@ function locked(message) {
 /** An error as a card, never as nothing. */
 export function failed(error) {
   if (error.kind === "token-needed") return locked("");
-  return el("section", { class: "card warn", role: "alert" }, el("h2", {}, "That did not work"), el("p", {}, error.message),
+  return el("section", { class: "card warn", role: "alert" }, el("h1", {}, "That did not work"), el("p", {}, error.message),
     el("p", {}, el("a", { href: "#/" }, "Back to the start")));
 }
 
@@ -66,7 +66,7 @@ export async function show() {
   const { words, query } = place();
   const key = words[0] || "";
   const kind = words[0] === "scan" && words[2] === "face" ? "face" : key;
-  const identity = words.join("/");
+  const identity = [...words, ...["model", "a", "b"].map((name) => query.get(name))].join("/");
   if (shown && shown.identity === identity && shown.page.changed) {
     shown.page.changed(query);
     return;

@@ -2,7 +2,7 @@
 
 import { at, erase, get, models, upload } from "./api.js";
 import { card, el, fill, name, say, svg } from "./dom.js";
-import { MARKS, WORDS, auc, bytes, clock, count } from "./words.js";
+import { MARKS, WORDS, auc, bytes, clock, count, makeup } from "./words.js";
 
 export async function page({ about }) {
   const [cards, samples, past] = await Promise.all([models(), get("/samples"), get("/scans")]);
@@ -46,7 +46,7 @@ function modelChoice(cards, state) {
   const each = (each) => el("label", {},
     el("input", { type: "radio", name: "model", value: each.name, checked: each.name === state.model, onchange: () => { state.model = each.name; } }),
     el("b", {}, each.name, each.name === state.model && " (usual)"),
-    el("span", {}, each.summary), el("span", {}, `${auc(each)}; ${count(each.parameters, "parameter")}.`));
+    el("span", {}, each.summary), el("span", {}, `${auc(each)}; ${makeup(each)}.`));
   return el("section", { class: "card" }, el("h2", { id: "which" }, "Which model judges"),
     el("div", { class: "choice", role: "radiogroup", "aria-labelledby": "which" }, cards.map(each)),
     el("p", { class: "soft", css: { "margin-top": "12px" } }, "Video AUC: of a fake and a real video, how often the fake scores higher; 0.5 is chance. ",

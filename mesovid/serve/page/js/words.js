@@ -77,7 +77,7 @@ export function updateScale(node, probability, threshold, band, what = "this cli
   const edge = !known ? "" : probability < 0.12 ? " first" : probability > 0.88 ? " last" : "";
   return fill(node,
     el("div", { role: "img", "aria-label": `Scale of P(fake) from 0, real, to 1, fake: ${where}; ${said}` },
-      el("div", { class: "pinrow" }, known && el("div", { class: `pin${edge}`, css: { left: `${100 * probability}%` } },
+      known && el("div", { class: "pinrow" }, el("div", { class: `pin${edge}`, css: { left: `${100 * probability}%` } },
         el("span", {}, `P(fake) ${probability.toFixed(2)}`))),
       el("div", { class: "zones" }, part("z-real", low, "real"), part("z-mid", high - low, "cannot tell"), part("z-fake", 1 - high, "fake")),
       el("div", { class: "under" },
@@ -93,4 +93,11 @@ export function auc(card) {
   if (!found) return "not measured";
   const interval = found.low !== null && found.low !== undefined ? ` (${found.low.toFixed(2)} to ${found.high.toFixed(2)})` : "";
   return `video AUC ${found.value.toFixed(2)}${interval} on ${found.data}`;
+}
+
+/** What a model is made of, in a few words. */
+export function makeup(card) {
+  const members = (card.members || []).map((each) => each.name);
+  if (members.length) return `a panel of ${members.join(", ")}`;
+  return card.parameters ? count(card.parameters, "parameter") : "of unknown size";
 }
