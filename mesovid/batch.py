@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mesovid.archive import facts
@@ -21,11 +22,13 @@ from mesovid.pool import NOTHING_YET, Crash, Limits, NothingYet, run
 from mesovid.records import Failure, Scan
 from mesovid.report.faces import FaceSaver
 from mesovid.scanner import OnCrops, Options, Scanner
+from mesovid.settings import BatchSettings
 from mesovid.texts import decode, lines
 
 _log = logging.getLogger(__name__)
 
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+Engine = Callable[..., Iterator[tuple[str, Scan | Failure | Crash]]]
 SETTLED = 2.0  # seconds without a change after which a file that arrives counts as complete
 MANY = 8  # inputs from which starting processes is worth it, and one that crashes would cost much
 # suffixes that files of text have, too (TypeScript, models of AMPL): in a folder these are looked into
@@ -97,12 +100,13 @@ def scan_in_processes(
     limits: Limits | None = None,
     save_faces: str | None = None,
     in_order: bool = True,
+    engine: Engine = run,
 ) -> Iterator[Scan | Failure]:
     """One result for each path, from `workers` processes: what crashes, hangs or eats memory is a Failure and costs the others
     nothing.
 
     In the order of the paths, for which results wait for each other, or as they come. Each network takes one thread unless the
-    options say more. Raises ModelError and SettingsError as a Scanner does.
+    options say more. `engine` is `mesovid.pool.run` or has its contract. Raises ModelError and SettingsError as a Scanner does.
     """
     runtime = replace(options.runtime, threads=options.runtime.threads or 1)
     work = ScanWork(replace(options, runtime=runtime), save_faces)
@@ -123,7 +127,7 @@ def scan_in_processes(
                 yield path
             number += 1
 
-    for path, outcome in run(jobs(), work, workers, limits):
+    for path, outcome in engine(jobs(), work, workers, limits):
         ready[place.pop(path)] = (
             Failure(path, f"{path}: {outcome.reason}") if isinstance(outcome, Crash) else outcome
         )
@@ -133,6 +137,15 @@ def scan_in_processes(
             given += 1
     for number in sorted(ready):
         yield ready.pop(number)
+
+
+def engine_of(settings: BatchSettings, options: Options) -> Engine:
+    """What the settings ask for: processes of this machine, or a Ray cluster."""
+    if settings.engine == "local":
+        return run
+    from mesovid import ray_engine
+
+    return partial(ray_engine.run, address=settings.address, gpu=options.runtime.device == "cuda")
 
 
 def arrivals(

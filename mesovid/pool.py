@@ -168,9 +168,9 @@ class _Crew(Generic[Job, Result]):
             ended.append((job, outcome))
         while ended:
             job, outcome = ended.popleft()
-            if isinstance(outcome, _Raised):
+            if isinstance(outcome, Raised):
                 raise outcome.error
-            yield job, outcome.value if isinstance(outcome, _Returned) else outcome
+            yield job, outcome.value if isinstance(outcome, Returned) else outcome
 
 
 class _End:
@@ -181,12 +181,16 @@ _END = _End()
 
 
 @dataclass(frozen=True, slots=True)
-class _Returned:
+class Returned:
+    """What `work` gave."""
+
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
-class _Raised:
+class Raised:
+    """What `work` raised."""
+
     error: BaseException
 
 
@@ -262,20 +266,20 @@ def _serve(connection: Connection, work: Callable[[Any], Any], memory: int | Non
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logs.configure()
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    if memory is not None:
-        _limit_memory(memory)
+    bounded(memory)
     connection.send(_Ready())
     while True:
         try:
             job = connection.recv()
         except EOFError:
             return
-        connection.send(_outcome(work, job, memory))
+        connection.send(outcome_of(work, job, memory))
 
 
-def _outcome(work: Callable[[Any], Any], job: Any, memory: int | None) -> _Returned | _Raised | Crash:
+def outcome_of(work: Callable[[Any], Any], job: Any, memory: int | None) -> Returned | Raised | Crash:
+    """What becomes of a job: nothing is raised."""
     try:
-        return _Returned(work(job))
+        return Returned(work(job))
     except MemoryError:
         if memory is None:
             return Crash("there is not enough memory for it")
@@ -285,13 +289,13 @@ def _outcome(work: Callable[[Any], Any], job: Any, memory: int | None) -> _Retur
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:  # some exceptions cannot be sent; what they say can
-            return _Raised(RuntimeError(f"{type(error).__name__}: {error}"))
-        return _Raised(error)
+            return Raised(RuntimeError(f"{type(error).__name__}: {error}"))
+        return Raised(error)
 
 
-def _limit_memory(mebibytes: int) -> None:
-    """Let allocations fail beyond this: of the heap and of private mappings, which is what decoders and arrays take."""
-    if sys.platform == "linux":
+def bounded(mebibytes: int | None) -> None:
+    """Let this process's allocations fail beyond this: of the heap and of private mappings, which decoders and arrays take."""
+    if mebibytes is not None and sys.platform == "linux":
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -213,6 +213,15 @@ class BatchSettings(Settings):
         "Processes that scan; 0 scans in this one. Default: one a core for 8 inputs and more, fewer are scanned in this one.",
         at_least=0, at_most=1024, metavar="N",
     )  # fmt: skip
+    engine: Literal["local", "ray"] = setting(
+        "local", "Where they run: on this machine, or on a Ray cluster (pip install mesovid[ray]).",
+        choices=("local", "ray"),
+    )  # fmt: skip
+    address: str | None = setting(
+        None,
+        "Of the Ray cluster: auto, or HOST:PORT. Default: one of this machine's own.",
+        metavar="HOST:PORT",
+    )
     timeout: float = setting(
         3600.0, "Give up a video after so many seconds (with processes).", at_least=0.1, at_most=1e6
     )
@@ -220,6 +229,11 @@ class BatchSettings(Settings):
         None, "Give up a video that takes its process beyond this, MiB (Linux, with processes).",
         at_least=64, at_most=10_000_000, metavar="MIB",
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if self.address is not None and self.engine != "ray":
+            raise SettingsError("address is that of a Ray cluster; add --engine ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

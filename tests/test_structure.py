@@ -17,7 +17,7 @@ LAYERS = (
     ("records", "errors", "logs", "assets", "media", "folders", "texts", "names"),
     ("settings", "files", "backend", "opencv"),
     ("pictures", "pool", "cropping", "tones", "fields"),
-    ("timeline", "align", "people", "networks", "verdict", "cuts", "container", "display"),
+    ("timeline", "ray_engine", "align", "people", "networks", "verdict", "cuts", "container", "display"),
     ("decoding", "animations"),
     ("video", "cascade"),
     ("faces", "models", "report"),

@@ -186,19 +186,26 @@ def _scans(
     in_order: bool,
 ) -> Generator[Scan | Failure, None, None]:
     """The results, from this process or from several."""
-    from mesovid.batch import scan_all, scan_in_processes, workers_for
+    from mesovid.batch import engine_of, scan_all, scan_in_processes, workers_for
     from mesovid.pool import Limits
     from mesovid.scanner import Scanner
 
     if not paths:  # all are done
         return
     batch: BatchSettings = settings["batch_settings"]
-    workers = 0 if keeper else workers_for(len(paths), batch.workers)
+    if keeper and batch.engine != "local":
+        raise click.UsageError(f"--report keeps faces in this process, without --engine; {LATER}")
     options = _options(settings)
-    if workers:
-        limits = Limits(batch.timeout, batch.memory_limit)
+    workers = 0 if keeper else workers_for(len(paths), batch.workers)
+    if workers or batch.engine != "local":
         yield from scan_in_processes(
-            paths, options, workers=workers, limits=limits, save_faces=save_faces, in_order=in_order
+            paths,
+            options,
+            workers=workers if batch.engine == "local" else min(batch.workers or 0, len(paths)),
+            limits=Limits(batch.timeout, batch.memory_limit),
+            save_faces=save_faces,
+            in_order=in_order,
+            engine=engine_of(batch, options),
         )
         return
     if batch.memory_limit is not None:
