@@ -34,6 +34,7 @@ UPRIGHT = (0.0,)  # rolls, degrees clockwise
 ALL_ROLLS = (0.0, 90.0, 180.0, 270.0)
 MOST_TURNED = 16  # proposals of an image with certain faces that are looked at at other rolls
 TURNED_CONFIDENCE = 0.95  # at rest, of a face that was looked for at another roll than upright
+LEAST_SETTLED = 0.3  # at rest, of any face: below it lie letters, and profiles without landmarks
 CERTAIN = 0.995  # at rest, of an upright face: it is not looked at in other ways
 PREFERENCE = 0.5  # of log odds, for the upright one of two readings of a place
 TURNED_OVERLAP = 0.5  # of the smaller box: two readings of one place
@@ -174,7 +175,8 @@ class Cascade:
     def look_around(self, sight: Sight, rolls: Sequence[float] = ALL_ROLLS) -> Sight:
         """What is seen at other rolls as well: of two readings of one place, the more certain one."""
         seen = sight.readings
-        certain = seen.take(np.flatnonzero(seen.settled >= CERTAIN)).found
+        upright = _apart(roll_of(seen.landmarks), np.zeros(1, np.float32)) < STRAYED
+        certain = seen.take(np.flatnonzero((seen.settled >= CERTAIN) & upright)).found
         left = sight.proposals.take(np.flatnonzero(~_covered(sight.proposals, certain)))
         # time: where faces are certain, others that lie are few and among the best proposals
         known = set(certain.image.tolist())
@@ -206,6 +208,9 @@ class Cascade:
         """R-Net and O-Net over proposals, all taken to be turned by their rolls."""
         found, first = self._decide(images, self._refine(images, proposals))
         settled, landmarks, box = self._settle(images, found.image, first)
+        kept = np.flatnonzero(settled > LEAST_SETTLED)
+        found, first = found.take(kept), first[kept]
+        settled, landmarks, box = settled[kept], landmarks[kept], box[kept]
         sure = settled >= self._settings.confidence
         landmarks = np.where(sure[:, None, None], landmarks, first)
         # a face that came to rest at quite another roll than the one it was looked for: so was its box

@@ -47,6 +47,18 @@ def placed(portrait: np.ndarray, *corners: tuple[int, int], size: int = 256, see
     return scene
 
 
+def letters(seed: int) -> np.ndarray:
+    """A page of tilted letters; in some of them the detector sees a face."""
+    rng = np.random.default_rng(seed)
+    page = np.full((480, 640, 3), rng.integers(90, 220, 3), np.uint8)
+    for line in range(60, 480, 70):
+        text = "".join(rng.choice(list("ABCDEGOQRSUX08963:."), 14))
+        font, colour = int(rng.integers(0, 4)), rng.integers(0, 255, 3).tolist()
+        cv2.putText(page, text, (0, line), font, 1.8, colour, int(rng.integers(3, 8)))
+    tilt = cv2.getRotationMatrix2D((320, 240), float(rng.integers(0, 360)), 1.2)
+    return cv2.GaussianBlur(cv2.warpAffine(page, tilt, (640, 480)), (0, 0), 1.5)
+
+
 def frames(images: Sequence[np.ndarray]) -> list[Frame]:
     return [Frame(i, i / 10, image) for i, image in enumerate(images)]
 
@@ -173,6 +185,15 @@ class TestFind:
         assert (
             np.hypot((left + right) / 2 - expected[2, 0], (top + bottom) / 2 - expected[2, 1]) < 0.25 * width
         )
+
+    def test_letters_that_do_not_come_to_rest_as_a_face_are_none(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cascade, image = Cascade(FaceSettings(), CPU), letters(1823)
+        assert cascade.detect([image]) == [()]
+        monkeypatch.setattr("mesovid.cascade.LEAST_SETTLED", 0.0)
+        ((face,),) = cascade.detect([image])
+        assert face.confidence > 0.95
 
     def test_two_faces_and_only_the_largest_of_them(self, finder: FaceFinder, astronaut: np.ndarray) -> None:
         image = placed(astronaut, (30, 40))
