@@ -344,6 +344,40 @@ def test_every_other_place_fits_and_is_accessible(
 
 
 @browsers
+def test_a_clip_that_browsers_do_not_play_is_shown_by_its_frames(screen: Screen) -> None:
+    clip = Path(__file__).parent.parent / "examples" / "astronaut.mp4"  # MPEG-4 part 2
+    screen.go("", ".drop")
+    screen.page.set_input_files("#file", clip)
+    screen.page.wait_for_selector("#answer", timeout=60_000)
+    screen.page.wait_for_selector(".stage img:not([hidden])")
+    first = screen.page.get_attribute(".stage img", "src")
+    screen.page.get_by_role("button", name="Next").press("Enter")
+    screen.until(f"document.querySelector('.stage img').getAttribute('src') !== {first!r}")
+    screen.until("document.querySelector('.stage img').naturalWidth > 0")
+    assert "does not play" in screen.page.text_content("#played")
+    assert screen.page.locator(".stage .box").count() == 1
+    silent(screen)
+
+
+@browsers
+def test_a_panel_judges_and_its_members_are_looked_into(screen: Screen) -> None:
+    screen.go("", ".drop")
+    screen.page.check("input[value=panel]")
+    screen.page.get_by_role("button", name="The portrait itself").press("Enter")
+    screen.page.wait_for_selector("#answer", timeout=60_000)
+    found = re.search(r"#/scan/([^/?]+)", screen.page.url)
+    assert found
+    result = screen.api(f"/scans/{found[1]}")["result"]
+    assert result["model"]["name"] == "panel"
+    assert screen.page.text_content("#reason") == result["reason"]
+    screen.page.get_by_role("link", name="Look inside this face").press("Enter")
+    screen.page.wait_for_selector("#now b")
+    assert screen.page.locator("#model option[value=panel]").count() == 0
+    assert "by meso4 alone" in screen.page.text_content("#now")
+    silent(screen)
+
+
+@browsers
 def test_a_file_that_is_no_video_is_said(screen: Screen, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     screen.go("", ".drop")

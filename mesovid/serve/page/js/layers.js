@@ -83,7 +83,7 @@ export function layers(view) {
   function state(layer, number, fired) {
     const known = fired && fired.layers[layer.name];
     if (!known) return "";
-    if (known.dead.includes(number)) return fired.faces > 1 ? `dead: the same on all ${fired.faces} faces` : "dead on this face";
+    if (known.dead.includes(number)) return fired.faces > 1 ? `dead: the same on all ${fired.faces} faces` : "";
     return known.share[number] === 0 ? `fires on none of ${count(fired.faces, "face")}` : known.share[number] < 1 ? `fires on ${Math.round(100 * known.share[number])} % of faces` : "";
   }
 
@@ -106,7 +106,8 @@ export function layers(view) {
       event.currentTarget.remove();
     } }, `Show all ${maps}`);
     return [el("p", { class: "soft" }, `${count(maps, "map")} of ${high} × ${wide}, ${STAGES[stage] || stage}. `,
-      !fired ? "" : dead.length ? `Dead filters, which give the same number on ${fired.faces > 1 ? `all ${fired.faces} faces` : "this one face"} looked at: ${dead.map((each) => each + 1).join(", ")}.` : `No filter is dead on the ${count(fired.faces, "face")} looked at.`),
+      !fired ? "" : dead.length ? fired.faces > 1 ? `Dead filters, which give the same number on all ${fired.faces} faces looked at: ${dead.map((each) => each + 1).join(", ")}.`
+        : `On this one face these give the same number everywhere: ${dead.map((each) => each + 1).join(", ")}; whether they are dead, more faces would tell.` : `No filter is dead on the ${count(fired.faces, "face")} looked at.`),
     el("div", { css: { "max-width": "360px" } }, bar(common)), grid, more];
   }
 

@@ -132,16 +132,16 @@ function stage(view) {
   video.addEventListener("loadeddata", () => {
     if (!video.videoWidth) return;
     video.hidden = false;
+    note.textContent = "Boxes are dashed between the frames that were looked at.";
     picture.hidden = true;
     picture.removeAttribute("src");
     video.currentTime = faces[current].time + 0.001;
   });
-  const note = el("p", { class: "soft", hidden: still }, "Boxes are dashed between the frames that were looked at.");
+  // until the player shows a picture; of some files it never does, and says nothing
+  const note = el("p", { class: "soft", id: "played", hidden: still }, "This browser does not play files of this kind, so the frames that were looked at are shown.");
   if (!still && job.video_kept && plays(job.name)) video.src = at(`${base}/video`);
-  else if (!still) note.textContent = "This browser does not play files of this kind, so the frames that were looked at are shown.";
   video.addEventListener("error", () => {
-    note.textContent = "This browser cannot play the clip, so the frames that were looked at are shown.";
-    showFrame(0);
+    if (!video.hidden) showFrame(video.currentTime);
   });
   view.seek = seek;
   const many = faces.length > 1 && !still;

@@ -10,7 +10,7 @@ export async function page({ about }) {
   const work = el("div");
   const start = (file, called) => begin(work, file, called, state, about);
   const running = past.filter((scan) => scan.state === "running" || scan.state === "queued");
-  const rest = el("div", {}, modelChoice(cards, state), tryIt(samples, start), pastScans(past));
+  const rest = el("div", {}, tryIt(samples, start), pastScans(past), modelChoice(cards, state));
   const node = el("div", {},
     el("h1", {}, "Is a face in this video faked?"),
     el("p", { class: "lead" }, "Drop a clip and see which person, which seconds and which faces look faked, and how the network came to that."),
@@ -46,7 +46,7 @@ function modelChoice(cards, state) {
   const each = (each) => el("label", {},
     el("input", { type: "radio", name: "model", value: each.name, checked: each.name === state.model, onchange: () => { state.model = each.name; } }),
     el("b", {}, each.name, each.name === state.model && " (usual)"),
-    el("span", {}, each.summary), el("span", {}, `${auc(each)}; ${makeup(each)}.`));
+    el("span", {}, `${each.summary[0].toUpperCase()}${each.summary.slice(1)}.`), el("span", {}, `${auc(each)}; ${makeup(each)}.`));
   return el("section", { class: "card" }, el("h2", { id: "which" }, "Which model judges"),
     el("div", { class: "choice", role: "radiogroup", "aria-labelledby": "which" }, cards.map(each)),
     el("p", { class: "soft", css: { "margin-top": "12px" } }, "Video AUC: of a fake and a real video, how often the fake scores higher; 0.5 is chance. ",

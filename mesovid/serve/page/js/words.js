@@ -86,13 +86,15 @@ export function updateScale(node, probability, threshold, band, what = "this cli
         el("span", { css: { left: "0.6ch" } }, "0"), el("span", { css: { left: "calc(100% - 0.6ch)" } }, "1"))));
 }
 
-/** The area under the curve of a card, in words; the validation's where no other is known. */
+/** The areas under the curve of a card in words, a data set each; the validation's where no other is known. */
 export function auc(card) {
-  const found = (card.figures || []).find((each) => each.metric === "video AUC" && each.subset === "all" && each.data !== "validation")
-    || (card.figures || []).find((each) => each.metric === "video AUC" && each.subset === "all");
-  if (!found) return "not measured";
-  const interval = found.low !== null && found.low !== undefined ? ` (${found.low.toFixed(2)} to ${found.high.toFixed(2)})` : "";
-  return `video AUC ${found.value.toFixed(2)}${interval} on ${found.data}`;
+  const all = (card.figures || []).filter((each) => each.metric === "video AUC" && each.subset === "all" && !each.data.includes(", videos "));
+  const found = all.filter((each) => each.data !== "validation");
+  const told = (found.length ? found : all).map((each) => {
+    const interval = each.low !== null && each.low !== undefined ? ` (${each.low.toFixed(2)} to ${each.high.toFixed(2)})` : "";
+    return `${each.value.toFixed(2)}${interval} on ${each.data}`;
+  });
+  return told.length ? `Video AUC ${told.join(", ")}` : "Not measured";
 }
 
 /** What a model is made of, in a few words. */
