@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 from test_browser import CHROMIUM, QUIET
+from test_pages import clip
 
 from mesovid.serve.app import create_app
 from mesovid.serve.guard import access
@@ -173,10 +174,10 @@ def screen(base: str) -> Iterator[Screen]:
 @pytest.fixture(scope="module")
 def scanned(screen: Screen, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The id of a clip that was given to the page's file button."""
-    clip = tmp_path_factory.mktemp("clip") / NAME
-    clip.write_bytes((SAMPLES / "portrait.webm").read_bytes())
+    file = tmp_path_factory.mktemp("clip") / NAME
+    file.write_bytes((SAMPLES / "portrait.webm").read_bytes())
     screen.go("", ".drop")
-    screen.page.set_input_files("#file", clip)
+    screen.page.set_input_files("#file", file)
     screen.page.wait_for_selector("#answer", timeout=60_000)
     found = re.search(r"#/scan/([^/?]+)", screen.page.url)
     assert found
@@ -344,10 +345,11 @@ def test_every_other_place_fits_and_is_accessible(
 
 
 @browsers
-def test_a_clip_that_browsers_do_not_play_is_shown_by_its_frames(screen: Screen) -> None:
-    clip = Path(__file__).parent.parent / "examples" / "astronaut.mp4"  # MPEG-4 part 2
+def test_a_clip_that_browsers_do_not_play_is_shown_by_its_frames(
+    screen: Screen, tmp_path: Path, astronaut: np.ndarray
+) -> None:
     screen.go("", ".drop")
-    screen.page.set_input_files("#file", clip)
+    screen.page.set_input_files("#file", clip(tmp_path / "ffv1.avi", astronaut))
     screen.page.wait_for_selector("#answer", timeout=60_000)
     screen.page.wait_for_selector(".stage img:not([hidden])")
     first = screen.page.get_attribute(".stage img", "src")
