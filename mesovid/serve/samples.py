@@ -44,6 +44,14 @@ SAMPLES = (
         "real",
         "image/jpeg",
     ),
+    Sample(
+        "blended",
+        "blended.jpg",
+        "The portrait, faked in part",
+        "The upper face was altered and blended back in. Not every model sees it: try another.",
+        "fake",
+        "image/jpeg",
+    ),
 )
 
 

@@ -57,7 +57,7 @@ function tryIt(samples, start) {
   const each = (sample) => el("button", { type: "button", class: "sample", onclick: async () => {
     const answer = await fetch(at(`/samples/${sample.id}`));
     start(await answer.blob(), sample.file);
-  } }, el("img", { src: at("/samples/picture"), alt: "" }),
+  } }, el("img", { src: at(`/samples/${sample.kind.startsWith("image") ? sample.id : "picture"}`), alt: "" }),
     el("span", {}, el("b", {}, sample.title), el("span", {}, sample.about)));
   return card("Try it", el("div", { class: "samples" }, samples.map(each)),
     el("p", { class: "soft", css: { "margin-top": "12px" } }, el("a", { href: "#/tour" }, "Or take the tour"), ": eight steps from a clip to the inside of the network."));
