@@ -695,3 +695,20 @@ def test_the_learning_rate_warms_up() -> None:
 def test_settings_that_contradict_each_other_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         TrainSettings(**values)  # type: ignore[arg-type]
+
+
+def test_a_run_in_a_folder_called_run_ends_with_a_model(faces: Path, tmp_path: Path) -> None:
+    """Its card would have been the run's own run.json. The command itself, with a weight."""
+    words = ["train", str(faces), "-o", str(tmp_path / "run"), "-q", "--epochs", "1", "--steps", "1"]
+    words += ["--batch-size", "4", "--weight", "real=1"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert load_model(tmp_path / "run").card.name == "model"
+
+
+@pytest.mark.parametrize("name", ["run", ".hidden", "a/b", "a:b"])
+def test_names_that_are_no_names_of_files_are_refused(faces: Path, tmp_path: Path, name: str) -> None:
+    result = CliRunner().invoke(cli, ["train", str(faces), "-o", str(tmp_path / "x"), "--name", name])
+    assert result.exit_code == 2
+    assert "a model cannot be called so" in result.output
+    assert not (tmp_path / "x").exists()

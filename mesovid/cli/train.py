@@ -49,6 +49,7 @@ def command(
     mesovid scan clip.mp4 --model runs/mine
     """
     parsed = dict(_weight(text) for text in weights)
+    name = _name(name, folder)
 
     from mesovid.training.fit import train
     from mesovid.training.job import Job
@@ -57,7 +58,7 @@ def command(
         datasets=[Path(path) for path in datasets],
         options=settings["options"],
         folder=Path(folder),
-        name=name or Path(folder).resolve().name,
+        name=name,
         train=settings["train_settings"],
         augment=settings["augment_settings"],
         network=settings["network_settings"],
@@ -74,6 +75,18 @@ def command(
     finally:
         progress.close()
     click.echo(f"{card.name}: threshold {card.threshold:g}; scan with it: mesovid scan --model {folder} ...")
+
+
+def _name(given: str | None, folder: str) -> str:
+    """The model's name: the folder's where none is given. Its card `NAME.json` lies beside the run's own `run.json`."""
+    name = given or Path(folder).resolve().name
+    if given is None and name in ("run", ""):
+        return "model"
+    if name == "run" or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
+        raise click.UsageError(
+            f"--name {name}: a model cannot be called so; it becomes the name of three files"
+        )
+    return name
 
 
 def _weight(text: str) -> tuple[str, float]:
