@@ -29,6 +29,7 @@ from mesovid.verdict import label_of
 
 LARGEST_FACE = 16 * 2**20  # bytes of one picture of a face
 FIRING = 32  # faces of a scan that say which filters are dead
+FIRINGS_KEPT = 32  # answers about scans; more would only fill the memory
 MOST_NUMBERS = 200_000  # of maps that are sent as JSON; more go as .npz
 
 
@@ -94,11 +95,13 @@ def routes(state: State) -> APIRouter:
         if not count:
             raise ProblemError("not-finished", "there is no face of this scan to look at")
         chosen = sorted({count * number // FIRING for number in range(FIRING)})
+        if (job.id, model) in state.firings:
+            return state.firings[job.id, model]
         with state.lock:
             explainer = explainer_of(state, model)
             crops = [_fitted(explainer, _read_face(face_file(job, n))) for n in chosen]
             found = explainer.firing(np.stack(crops))
-        return {
+        value = {
             "model": model,
             "faces": len(chosen),
             "layers": {
@@ -106,6 +109,10 @@ def routes(state: State) -> APIRouter:
                 for each in found
             },
         }
+        while len(state.firings) >= FIRINGS_KEPT:
+            state.firings.pop(next(iter(state.firings)), None)
+        state.firings[job.id, model] = value
+        return value
 
     return router
 

@@ -37,6 +37,7 @@ class State:
     jobs: Jobs
     guard: Guard
     explainers: dict[str, Explainer] = field(default_factory=dict)
+    firings: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # by scan and model
     lock: threading.Lock = field(default_factory=threading.Lock)  # an Explainer is one thread's at a time
 
 

@@ -31,6 +31,7 @@ export async function page({ words, query }) {
   const votes = el("div");
   const still = job.result.video.duration === null;
   const live = scoreLine(view, votes);
+  view.scored = live.first; // what takes longer comes after the score
   const node = el("div", { "data-all": "" },
     el("nav", { class: "crumbs", "aria-label": "Faces" }, el("a", { href: `#/scan/${id}?t=${face.time}` }, "‹ Back to the verdict"),
       many && n > 0 && link(n - 1, "Face before"), many && n < faces.length - 1 && link(n + 1, "Next face"),
@@ -83,6 +84,8 @@ function scoreLine(view, votes) {
   const drawn = scale(null, about.threshold, bandOf, "this face");
   const node = el("div", { class: "score sticky" }, now, drawn);
   let before = null;
+  let scored = () => {};
+  const first = new Promise((resolve) => { scored = () => resolve(true); });
   let busy = false;
   let next = null;
   const canvas = () => damaged(crop, view.what);
@@ -99,6 +102,7 @@ function scoreLine(view, votes) {
       } catch (error) {
         fill(now, /** @type {any} */ (error).message);
       }
+      scored();
     }
     busy = false;
   };
@@ -118,7 +122,7 @@ function scoreLine(view, votes) {
     next = { ...view.what, covers: [...view.what.covers] };
     if (!busy) run();
   };
-  return { node, ask, canvas };
+  return { node, ask, canvas, first };
 }
 
 function voteCard(view, answer) {
@@ -242,7 +246,7 @@ function whatIf(view, live) {
 function maps(view) {
   const holder = el("div", { class: "maps3" }, el("p", { class: "soft" }, "Covering 64 places and scoring each."));
   const node = card("Where in the face", el("p", {}, "Yellow with a plus speaks for fake, dark blue with a minus for real; where the grey face shows through, little is said. Numbers are logits: +1 takes a P(fake) of 0.50 to 0.73."), holder);
-  post("/explanations", { face: { scan: view.id, n: view.n }, model: view.name, cells: 8 }).then((answer) => answer.json()).then((found) => {
+  view.scored.then(() => post("/explanations", { face: { scan: view.id, n: view.n }, model: view.name, cells: 8 })).then((answer) => answer.json()).then((found) => {
     const figure = (title, text, cells) => {
       const end = Math.max(...cells.flat().map(Math.abs)) || 1;
       const canvas = el("canvas", { class: "heat", role: "img", "aria-label": `${title}. ${finding(cells)}` });

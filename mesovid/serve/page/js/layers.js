@@ -18,7 +18,7 @@ export function layers(view) {
   const node = el("section", { class: "card", id: "layers" }, el("h2", {}, "What the layers make of it"),
     el("p", {}, `${name} has ${count(rows.length, "layer")}. All maps of a layer share one scale, so that a bright map says more than a dark one; choose a map to see it large.`));
   const large = el("div");
-  const firing = get(`/scans/${encodeURIComponent(view.id)}/firing`, { model: name }).catch(() => null);
+  const firing = view.scored.then(() => get(`/scans/${encodeURIComponent(view.id)}/firing`, { model: name })).catch(() => null);
   const asked = place().query;
   for (const layer of rows) node.append(row(layer));
   node.append(large);
