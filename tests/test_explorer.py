@@ -146,6 +146,10 @@ class Screen:
             self.page.set_viewport_size({"width": width, "height": height})
             found = self.page.evaluate("document.documentElement.scrollWidth")
             assert found <= width, f"{where} is {found} px wide at {width}"
+            narrow = self.page.evaluate(
+                "[...document.querySelectorAll('.wide tbody th')].filter(e => e.offsetParent && e.offsetWidth < 60).length"
+            )
+            assert not narrow, f"{where} breaks words into letters at {width}"
         self.page.set_viewport_size({"width": 1280, "height": 900})
 
     def accessible(self, where: str) -> None:
