@@ -273,7 +273,7 @@ def _maps(number: int, part: FacePart) -> str:
             f'<figure><img src="{_data(part.maps[name])}" width="512" height="512" alt="{heading}, face {number}. {says}">'
             f'<div class="bar" aria-hidden="true"></div>'
             f'<div class="ends"><span>-{end:.3g}, for real</span><span>0</span><span>+{end:.3g}, for fake</span></div>'
-            f"<figcaption><b>{heading}.</b> {says}{_numbers(cells, heading)}</figcaption></figure>"
+            f"<figcaption><b>{heading}.</b> {says}{_numbers(cells, f'{heading}, face {number}')}</figcaption></figure>"
         )
     return "".join(figures)
 
