@@ -225,7 +225,7 @@ def test_a_full_queue_says_when_to_come_again(portrait: bytes) -> None:
         ({"sec-fetch-site": "cross-site"}, "foreign-origin", 403),
         ({"authorization": "Bearer wrong"}, "token-needed", 401),
         ({"authorization": "Basic x"}, "token-needed", 401),
-        ({"authorization": "", "cookie": "mesovid=wrong"}, "token-needed", 401),
+        ({"authorization": "", "cookie": "mesovid-8765=wrong"}, "token-needed", 401),
     ],
 )
 def test_strangers_are_refused(client: TestClient, headers: dict[str, str], kind: str, status: int) -> None:
@@ -240,8 +240,11 @@ def test_the_token_is_swapped_for_a_cookie(client: TestClient) -> None:
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
-    found = client.get(f"{API}/models", headers={"authorization": "", "cookie": f"mesovid={TOKEN}"})
+    found = client.get(f"{API}/models", headers={"authorization": "", "cookie": f"mesovid-8765={TOKEN}"})
     assert found.status_code == 200
+    assert cookie.startswith("mesovid-8765=")  # a server at another port has one of its own
+    other = {"authorization": "", "cookie": f"mesovid-8766={TOKEN}"}
+    assert client.get(f"{API}/models", headers=other).status_code == 401
 
 
 def test_models_are_told_whole(client: TestClient) -> None:

@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 
 from mesovid import __version__
 from mesovid.pool import Limits
 from mesovid.serve import docs, faces_inside, models_inside, problems, samples, scans, static
-from mesovid.serve.guard import COOKIE, Access, Guard
+from mesovid.serve.guard import Access, Guard, cookie_name
 from mesovid.serve.jobs import Jobs
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.state import PREFIX, State
@@ -129,12 +129,13 @@ def _about(state: State, app: FastAPI) -> APIRouter:
         }
 
     @router.post(f"{PREFIX}/session", status_code=204, tags=["server"])
-    def session(given: Session) -> Response:
+    def session(given: Session, request: Request) -> Response:
         """Swap the token for a cookie, which pictures, players and event streams can send."""
         if state.access.token is not None and not state.guard.fits(given.token):
             raise ProblemError("token-needed", "this is not the server's token")
         answer = Response(status_code=204)
-        answer.set_cookie(COOKIE, state.access.token or "", httponly=True, samesite="strict")
+        name = cookie_name(request.headers.get("host", ""))
+        answer.set_cookie(name, state.access.token or "", httponly=True, samesite="strict")
         return answer
 
     @router.get(f"{PREFIX}/openapi.json", include_in_schema=False)

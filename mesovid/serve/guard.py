@@ -108,7 +108,7 @@ class Guard:
         if kind.lower() == "bearer" and self.fits(given.strip()):
             return True
         try:
-            cookie: Any = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+            cookie: Any = SimpleCookie(headers.get("cookie", "")).get(cookie_name(headers.get("host", "")))
         except CookieError:
             return False
         return cookie is not None and self.fits(cookie.value)
@@ -117,6 +117,13 @@ class Guard:
         """Whether this is the token; takes the same time for every wrong one."""
         token = self._access.token or ""
         return secrets.compare_digest(given.encode(errors="replace"), token.encode())
+
+
+def cookie_name(host: str) -> str:
+    """The cookie of the server with this Host header. Browsers send a host's cookies to all of its ports, so that two
+    servers would overwrite each other's."""
+    port = host.strip().rpartition(":")[2]
+    return f"{COOKIE}-{port}" if port.isdecimal() else COOKIE
 
 
 def _name(host: str) -> str:
