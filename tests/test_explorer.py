@@ -376,6 +376,7 @@ def test_a_panel_judges_and_its_members_are_looked_into(screen: Screen) -> None:
     result = screen.api(f"/scans/{found[1]}")["result"]
     assert result["model"]["name"] == "panel"
     assert screen.page.text_content("#reason") == result["reason"]
+    assert "in this clip" not in screen.page.text_content(".verdict")  # it is a picture
     screen.page.get_by_role("link", name="Look inside this face").press("Enter")
     screen.page.wait_for_selector("#now b")
     assert screen.page.locator("#model option[value=panel]").count() == 0

@@ -112,7 +112,7 @@ function scoreLine(view, votes) {
     const changed = touched(what);
     fill(now, el("b", {}, `P(fake) ${answer.fake_probability.toFixed(3)} `), word(label, { fake: "called fake", real: "called real", uncertain: "cannot tell" }[label]),
       el("span", { class: "soft" }, ` by ${name} alone`, changed ? `; untouched it was ${was.toFixed(3)}, so ${signed(answer.fake_probability - was, 3)}` : ""),
-      changed && label !== zone(was, about.threshold, bandOf) && el("b", {}, " A harmless change moves the answer: it is fragile."));
+      changed && !what.covers.length && label !== zone(was, about.threshold, bandOf) && el("b", {}, " A harmless change moves the answer: it is fragile."));
     updateScale(drawn, answer.fake_probability, about.threshold, bandOf, "this face");
     fill(votes, voteCard(view, answer));
     say(`P(fake) ${answer.fake_probability.toFixed(2)}`);

@@ -60,9 +60,11 @@ function verdictCard(result, own) {
   return el("section", { class: `card verdict ${label}`, "aria-labelledby": "answer" },
     el("h2", { class: `answer t-${label}`, id: "answer" }, el("span", { "aria-hidden": "true" }, `${MARKS[label]} `), WORDS[label]),
     el("p", { class: "reason", id: "reason", dir: "auto" }, result.reason),
-    scale(result.fake_probability, own.threshold, own.band),
-    el("p", {}, MEANING[label]));
+    scale(result.fake_probability, own.threshold, own.band, still(result) ? "this picture" : "this clip"),
+    el("p", {}, still(result) ? MEANING[label].replaceAll("clip", "picture") : MEANING[label]));
 }
+
+const still = (result) => result.video.duration === null;
 
 function warnings(result) {
   if (!result.warnings || !result.warnings.length) return null;
@@ -81,7 +83,7 @@ function limits(about) {
 function stage(view) {
   const { result, faces, base, job, own } = view;
   const { width, height } = result.video;
-  const still = result.video.duration === null || result.video.duration === undefined;
+  const single = still(result);
   const boxes = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", preserveAspectRatio: "xMidYMid meet" });
   const picture = el("img", { alt: "", hidden: true });
   const video = el("video", { controls: true, muted: true, playsinline: true, preload: "metadata", hidden: true, "aria-label": `The clip ${job.name}` });
@@ -107,7 +109,7 @@ function stage(view) {
       }
     }
     const best = here.reduce((a, b) => (b.fake_probability > a.fake_probability ? b : a), moment);
-    fill(told, `${still ? "" : `${clock(moment.time)}: `}person ${best.person}, P(fake) ${best.fake_probability.toFixed(2)}, `,
+    fill(told, `${single ? "" : `${clock(moment.time)}: `}person ${best.person}, P(fake) ${best.fake_probability.toFixed(2)}, `,
       word(zone(best.fake_probability, own.threshold, own.band)), here.length > 1 ? ` (the most suspicious of ${here.length})` : "");
     open.href = `#/scan/${view.id}/face/${best.n}`;
     for (const each of view.lanes) each.now(time);
@@ -138,14 +140,14 @@ function stage(view) {
     video.currentTime = faces[current].time + 0.001;
   });
   // until the player shows a picture; of some files it never does, and says nothing
-  const note = el("p", { class: "soft", id: "played", hidden: still }, "This browser does not play files of this kind, so the frames that were looked at are shown.");
-  if (!still && job.video_kept && plays(job.name)) video.src = at(`${base}/video`);
+  const note = el("p", { class: "soft", id: "played", hidden: single }, "This browser does not play files of this kind, so the frames that were looked at are shown.");
+  if (!single && job.video_kept && plays(job.name)) video.src = at(`${base}/video`);
   video.addEventListener("error", () => {
     if (!video.hidden) showFrame(video.currentTime);
   });
   view.seek = seek;
-  const many = faces.length > 1 && !still;
-  const node = el("section", { class: "card" }, el("h2", {}, still ? "The picture" : "The clip"),
+  const many = faces.length > 1 && !single;
+  const node = el("section", { class: "card" }, el("h2", {}, single ? "The picture" : "The clip"),
     el("div", { class: "stage" }, video, picture, boxes), told,
     el("div", { class: "row" }, open,
       many && el("button", { type: "button", onclick: () => seek(faces[Math.max(0, current - 1)].time) }, "‹ Before"),
