@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from mesovid.scanner import OnCrops, Options
 
 FAKE_FOUND = 3  # exit status with --fail-on fake
-FORMATS = ("text", "json", "jsonl", "csv")
+FORMATS = ("text", "table", "json", "jsonl", "csv")
+MANY_ROWS = 8  # inputs from which a line each tells more than a paragraph each
 MANY = 20  # videos from which a rate says something
 OUTCOMES = {"no_face": "no verdict", "too_few_faces": "no verdict", "error": "failed"}  # as they are counted
 LATER = "make the pages afterwards: mesovid report results.jsonl -o DIR"
@@ -47,7 +48,7 @@ class DashedFiles(click.Command):
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("--follow-links", is_flag=True, help="In a folder, follow links to folders elsewhere.")
 @click.option("--from-file", "lists", multiple=True, metavar="LIST", type=click.Path(), help="Read inputs from this file, one a line.")  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="What the result looks like. Default: by the suffix of -o, else text.")  # fmt: skip
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="What the result looks like. Default: by the suffix of -o, else text, of 8 inputs and more a table.")  # fmt: skip
 @click.option(
     "-o",
     "--output",
@@ -117,6 +118,7 @@ def command(
 
     if output in STDOUT:
         output = None
+    asked = format_
     format_ = format_ or _format_of(output)
     lasting = format_ == "jsonl" and output is not None and is_file_or_none(output)
     if (restart or retry_failed or watch) and not lasting:
@@ -131,6 +133,8 @@ def command(
     paths = find_inputs(
         inputs, lists, follow_links=follow_links, on_skip=lambda *path_why: skipped.append(path_why)
     )
+    if format_ == "text" and not asked and len(paths) >= MANY_ROWS and not verbose:
+        format_ = "table"
     named = [path if isinstance(path, str) else path.path for path in paths]
     if output is not None:
         check_output(output, [*lists, *named])

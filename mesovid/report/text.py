@@ -37,6 +37,28 @@ def failure_text(failure: Failure, *, color: bool) -> str:
     return f"{_styled(shown(failure.path), color, bold=True)}\n  {mark}  {shown(failure.error)}\n"
 
 
+TABLE_HEAD = f"{'verdict':14} {'P(fake)':>7} {'faces':>6} {'length':>9}  input"
+
+
+def table_row(result: Scan | Failure, *, color: bool) -> str:
+    """One line of a table below `TABLE_HEAD`: the verdict, what it rests on, and which input."""
+    if isinstance(result, Failure):
+        mark = _styled(f"{'NOT SCANNED':14}", color, fg="magenta", bold=True)
+        return f"{mark} {'':7} {'':6} {'':9}  {shown(result.error)}"
+    label, probability = result.verdict.label, result.verdict.fake_probability
+    word = _styled(f"{_word(result):14}", color, fg=COLORS[label], bold=True)
+    score = "" if probability is None else f"{probability:.2f}"
+    length = clock(result.video.duration) if result.video.duration else ""
+    noted = f"  ({'; '.join(shown(warning) for warning in result.warnings)})" if result.warnings else ""
+    return f"{word} {score:>7} {len(result.scores):>6} {length:>9}  {shown(result.video.path)}{noted}"
+
+
+def _word(scan: Scan) -> str:
+    if scan.verdict.label is not None:
+        return scan.verdict.label.upper()
+    return {"no_face": "NO FACE", "too_few_faces": "TOO FEW FACES"}.get(scan.verdict.status, "NO VERDICT")
+
+
 def _header(scan: Scan, color: bool) -> str:
     video = scan.video
     facts = [f"{video.width}x{video.height}"]
@@ -50,10 +72,7 @@ def _header(scan: Scan, color: bool) -> str:
 def _verdict(scan: Scan, color: bool, bar: tuple[str, str]) -> str:
     label, probability = scan.verdict.label, scan.verdict.fake_probability
     if label is None or probability is None:
-        words = {"no_face": "NO FACE", "too_few_faces": "TOO FEW FACES"}.get(
-            scan.verdict.status, "NO VERDICT"
-        )
-        return "  " + _styled(words, color, fg=COLORS[None], bold=True)
+        return "  " + _styled(_word(scan), color, fg=COLORS[None], bold=True)
     word = _styled(f"{label.upper():9}", color, fg=COLORS[label], bold=True)
     return f"  {word} {_bar(probability, label, color, bar)}  P(fake) {probability:.2f}"
 

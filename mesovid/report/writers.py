@@ -10,7 +10,7 @@ from typing import IO, Any, Protocol
 
 from mesovid.names import is_utf8, with_bytes
 from mesovid.records import FaceScore, Failure, Scan
-from mesovid.report.text import BLOCKS, failure_text, scan_text
+from mesovid.report.text import BLOCKS, TABLE_HEAD, failure_text, scan_text, table_row
 
 SCHEMA = 1  # of the JSON formats
 Result = Scan | Failure
@@ -48,6 +48,23 @@ class TextWriter:
 
     def close(self) -> None:
         pass
+
+
+class TableWriter:
+    """For people at a terminal who have many videos: a line each."""
+
+    def __init__(
+        self, stream: IO[str], *, color: bool = False, detail: bool = False, several: bool = False
+    ) -> None:
+        self._stream, self._color = stream, color
+        self._stream.write(TABLE_HEAD + "\n")
+
+    def write(self, result: Result) -> None:
+        self._stream.write(table_row(result, color=self._color) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.flush()
 
 
 class JsonWriter:
@@ -135,6 +152,7 @@ class CsvWriter:
 
 WRITERS: dict[str, type[Writer]] = {
     "text": TextWriter,
+    "table": TableWriter,
     "json": JsonWriter,
     "jsonl": JsonLinesWriter,
     "csv": CsvWriter,
