@@ -1,14 +1,17 @@
-"""mkdocs hook: puts a table of every option of mesovid, made from `mesovid.settings`, into options.md."""
+"""mkdocs hook: fills pages that say what stands elsewhere: every option, from `mesovid.settings`, and CONTRIBUTING.md."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+from pathlib import Path
 from typing import Any
 
 from mesovid import settings
 
 MARK = "<!-- options -->"
+CONTRIBUTING_MARK = "<!-- contributing -->"
+CONTRIBUTING = Path(__file__).resolve().parent.parent / "CONTRIBUTING.md"
 # settings class -> the commands that take it
 COMMANDS = {
     "ScanSettings": "scan, serve", "SampleSettings": "scan, extract, explain", "FaceSettings": "scan, extract, explain",
@@ -20,6 +23,8 @@ COMMANDS = {
 
 def on_page_markdown(markdown: str, **_more: Any) -> str:
     """The page with its mark replaced."""
+    if CONTRIBUTING_MARK in markdown:
+        return CONTRIBUTING.read_text(encoding="utf-8")
     return markdown.replace(MARK, tables()) if MARK in markdown else markdown
 
 
