@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import skimage.data
 from make_clip import FPS, HEIGHT, SECONDS, WIDTH, view
+from make_swap import swapped
 
 from mesovid.align import transform
 from mesovid.models.card import read_card
@@ -33,6 +34,7 @@ def main() -> None:
     picture = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(folder / "portrait.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     _clip(folder / "portrait.webm", picture)
+    _clip(folder / "swapped.webm", np.ascontiguousarray(swapped(skimage.data.astronaut())[..., ::-1]))
     _fake(folder / "blended.jpg", folder / "portrait.jpg")
     for path in sorted(folder.iterdir()):
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")

@@ -86,7 +86,7 @@ def test_samples_are_there(client: TestClient) -> None:
         assert len(answer.content) == sample["size"]
     refused = client.get("/api/v1/samples/none")
     assert refused.status_code == 404
-    assert refused.json()["known"] == ["clip", "picture", "blended"]
+    assert refused.json()["known"] == ["clip", "swapped", "picture", "blended"]
     del client.headers["authorization"]
 
 

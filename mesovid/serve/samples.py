@@ -37,6 +37,14 @@ SAMPLES = (
         "video/webm",
     ),
     Sample(
+        "swapped",
+        "swapped.webm",
+        "The same with a face put in",
+        "A part of the face was exchanged in every frame, as a swapping tool would do it.",
+        "fake",
+        "video/webm",
+    ),
+    Sample(
         "picture",
         "portrait.jpg",
         "The portrait itself",
