@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mesovid.errors import InputError, SettingsError
-from mesovid.files import whole
+from mesovid.files import append, whole
 from mesovid.names import with_bytes
 from mesovid.records import Failure, Scan
 from mesovid.report.writers import SCHEMA, to_json
@@ -81,16 +81,8 @@ class Archive:
         """Append a result; on disk before this returns. OSError when there is no room, and then nothing of it is there."""
         path = result.path if isinstance(result, Failure) else result.video.path
         value = with_bytes(to_json(result) | {"file": facts(path)})
-        content = memoryview((json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode())
-        done = 0
-        try:
-            while done < len(content):
-                done += os.write(self._file, content[done:])
-        except BaseException:
-            os.ftruncate(self._file, self._size)
-            os.lseek(self._file, self._size, os.SEEK_SET)
-            raise
-        self._size += done
+        line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+        self._size = append(self._file, line.encode(), self._size)
         self._done[path] = _outcome(value)
 
     def _open(self) -> None:

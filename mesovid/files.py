@@ -97,6 +97,26 @@ def remove_leftovers(folder: str | Path) -> None:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
+def append(file: int, content: bytes, size: int) -> int:
+    """Write at the end of an open regular file that has `size` bytes; gives its new size.
+
+    OSError when it does not fit, and then nothing of it is in the file.
+    """
+    try:
+        _write_all(file, content)
+    except BaseException:
+        os.ftruncate(file, size)
+        os.lseek(file, size, os.SEEK_SET)
+        raise
+    return size + len(content)
+
+
+def _write_all(file: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(file, left) :]
+
+
 class Lines:
     """A text file that grows by whole lines: each `write` is on disk before the next, and one that fails is taken back.
 
@@ -115,17 +135,11 @@ class Lines:
 
     def write(self, text: str) -> int:
         """Append text that ends a line. OSError when it does not fit, and then nothing of it is in the file."""
-        content = memoryview(text.encode(errors="backslashreplace"))
-        done = 0
-        try:
-            while done < len(content):
-                done += os.write(self._file, content[done:])
-        finally:
-            if done < len(content) and self._regular:
-                os.ftruncate(self._file, self._size)
-                os.lseek(self._file, self._size, os.SEEK_SET)
-            else:
-                self._size += done
+        content = text.encode(errors="backslashreplace")
+        if self._regular:
+            self._size = append(self._file, content, self._size)
+        else:
+            _write_all(self._file, content)
         return len(text)
 
     def flush(self) -> None:
