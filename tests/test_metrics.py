@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from mesovid.evaluation import metrics
+from mesovid.evaluation.evaluate import _calls
 from mesovid.evaluation.metrics import FIGURES, Scores
+from mesovid.records import Face, FaceScore
+from mesovid.verdict import Rule, judge
 
 
 def random_scores(seed: int, count: int = 80, ties: bool = False) -> Scores:
@@ -319,3 +322,37 @@ def _width(estimate: metrics.Estimate) -> float:
     assert estimate.low is not None
     assert estimate.high is not None
     return estimate.high - estimate.low
+
+
+@given(
+    people=st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=6), min_size=1, max_size=4),
+    min_faces=st.integers(1, 4),
+)
+def test_a_video_gets_the_probability_and_the_label_that_a_scan_gives_it(
+    people: list[list[float]], min_faces: int
+) -> None:
+    """As `verdict.judge` has it: the most suspicious person with enough faces, or all faces as one."""
+    points = np.array([[10, 20], [30, 20], [20, 30], [12, 40], [28, 40]], np.float32)
+    face = Face((0, 0, 120, 120), 0.99, points)
+    rows = [(person, value) for person, values in enumerate(people) for value in values]
+    scores = [FaceScore(i, i / 25, face, person, value) for i, (person, value) in enumerate(rows)]
+    rule = Rule(threshold=0.6, band=(0.4, 0.6), min_faces=min_faces)
+    verdict = judge(scores, rule).verdict
+    videos = Scores.of(
+        [True] * len(rows),
+        [value for _, value in rows],
+        ["v"] * len(rows),
+        person=[person for person, _ in rows],
+    ).per_video(min_faces)
+    if len(rows) < min_faces:  # a scan says nothing; an evaluation takes what there is
+        assert verdict.label is None
+        return
+    assert verdict.fake_probability is not None
+    assert abs(verdict.fake_probability - float(videos.probability[0])) < 1e-12
+    (calls,) = _calls(videos, rule.threshold, rule.band)
+    counted = {"fake": calls.called_fake, "uncertain": calls.uncertain, "real": calls.called_real}
+    edge = min(abs(verdict.fake_probability - value) for value in (0.4, 0.6))
+    if edge > 1e-9:  # both means are sums in another order
+        assert {name: share.value for name, share in counted.items()} == {
+            name: float(name == verdict.label) for name in counted
+        }
