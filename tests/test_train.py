@@ -706,7 +706,7 @@ def test_a_run_in_a_folder_called_run_ends_with_a_model(faces: Path, tmp_path: P
     assert load_model(tmp_path / "run").card.name == "model"
 
 
-@pytest.mark.parametrize("name", ["run", ".hidden", "a/b", "a:b"])
+@pytest.mark.parametrize("name", ["run", "best", "last", ".hidden", "a/b", "a:b"])
 def test_names_that_are_no_names_of_files_are_refused(faces: Path, tmp_path: Path, name: str) -> None:
     result = CliRunner().invoke(cli, ["train", str(faces), "-o", str(tmp_path / "x"), "--name", name])
     assert result.exit_code == 2

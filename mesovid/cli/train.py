@@ -77,12 +77,15 @@ def command(
     click.echo(f"{card.name}: threshold {card.threshold:g}; scan with it: mesovid scan --model {folder} ...")
 
 
+TAKEN = ("run", "best", "last")  # files of a run folder that a model's would replace
+
+
 def _name(given: str | None, folder: str) -> str:
     """The model's name: the folder's where none is given. Its card `NAME.json` lies beside the run's own `run.json`."""
     name = given or Path(folder).resolve().name
-    if given is None and name in ("run", ""):
+    if given is None and name in ("", *TAKEN):
         return "model"
-    if name == "run" or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
+    if name in TAKEN or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
         raise click.UsageError(
             f"--name {name}: a model cannot be called so; it becomes the name of three files"
         )
