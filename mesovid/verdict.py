@@ -73,11 +73,19 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
     return Judgement(verdict, people, _segments(_sharp(scores, rule), rule))
 
 
+MEANS_LITTLE = ", so that its score means little"  # the end of a reason that begins with a doubt
+
+
 def doubted(verdict: Verdict, doubt: str) -> Verdict:
     """The verdict on a video whose frames cannot be relied on: `doubt` says why."""
     if verdict.label is None:
         return verdict
-    return replace(verdict, label="uncertain", reason=f"{doubt}, so that its score means little")
+    return replace(verdict, label="uncertain", reason=doubt + MEANS_LITTLE)
+
+
+def doubt_of(verdict: Verdict) -> str | None:
+    """Why the frames of a video that was judged cannot be relied on, as `doubted` had it; None where they can."""
+    return verdict.reason.removesuffix(MEANS_LITTLE) if verdict.reason.endswith(MEANS_LITTLE) else None
 
 
 def silent(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> dict[int, str]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesovid.records import Face, FaceScore
-from mesovid.verdict import AGGREGATES, Rule, aggregate, doubted, judge
+from mesovid.records import Face, FaceScore, Verdict
+from mesovid.verdict import AGGREGATES, Rule, aggregate, doubt_of, doubted, judge
 
 RULE = Rule(threshold=0.5, band=(0.4, 0.6))
 FACE = Face((0, 0, 50, 50), 0.99, np.zeros((5, 2), np.float32))
@@ -212,3 +212,10 @@ def test_the_sharp_one_decides_among_people_too_small_to_judge() -> None:
 def test_a_blurred_moment_does_not_blur_a_person() -> None:
     found = seen(0.99, 0.99, 0.99) + [replace(score, index=99) for score in seen(0.99, 0.99, detail=0.05)]
     assert judge(found, SEEING).verdict.label == "fake"
+
+
+def test_a_doubt_is_known_again_from_the_verdict() -> None:
+    sound = Verdict("fake", 0.9, "ok", "The 8 faces scored P(fake) 0.90 on average.")
+    assert doubt_of(sound) is None
+    found = doubted(sound, "Its colours cannot be converted")
+    assert (found.label, doubt_of(found)) == ("uncertain", "Its colours cannot be converted")

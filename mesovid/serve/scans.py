@@ -23,7 +23,7 @@ from mesovid.serve.problems import ProblemError
 from mesovid.serve.settings_query import ScanQuery, options_of
 from mesovid.serve.state import BYTES, PREFIX, Name, State, card_path, refusals
 from mesovid.serve.uploads import check_kind, receive
-from mesovid.verdict import judge
+from mesovid.verdict import doubt_of, doubted, judge
 
 EVENT_WAIT = 0.05  # seconds between looks at a scan's events
 EVENT_SILENCE = 15.0  # seconds after which a comment keeps the line open
@@ -118,9 +118,9 @@ def routes(state: State) -> APIRouter:
         card = read_card(job.options.scan.model)
         rule = rule_of(card, settings, picture=scan.video.frame_count == 1 and scan.video.duration is None)
         judged = judge(scan.scores, rule)
-        again = dataclasses.replace(
-            scan, verdict=judged.verdict, people=judged.people, segments=judged.segments
-        )
+        doubt = doubt_of(scan.verdict)  # of the frames, which no rule mends
+        found = judged.verdict if doubt is None else doubted(judged.verdict, doubt)
+        again = dataclasses.replace(scan, verdict=found, people=judged.people, segments=judged.segments)
         kept = ("status", "verdict", "fake_probability", "reason", "people", "segments")
         value = to_json(again)
         return {key: value[key] for key in kept} | {"threshold": rule.threshold, "band": rule.band}
