@@ -97,6 +97,8 @@ def choose(times: Times, duration: float, keys: Integers, settings: SampleSettin
         chosen = _first_of_each_interval(window - start, settings.fps)
     else:
         keys = keys[(keys >= first) & (keys < stop)] - first
+        if settings.start is None and len(window):
+            start = float(window[0])  # what is heard before the first picture takes no samples
         chosen = _on_display(window, start, end, keys, settings.frames)
     return chosen.astype(np.int64) + first
 

@@ -101,7 +101,7 @@ def test_parts_get_frames_by_their_length_whatever_lies_between(
     assert np.all(np.abs(np.bincount(parts, minlength=len(lengths)) - expected) <= 1)
 
 
-@given(st.integers(2, 300), st.integers(1, 40), st.floats(5.1, 5000))
+@given(st.integers(2, 300), st.integers(1, 40), st.floats(0.1, 5000))
 def test_time_before_the_first_frame_takes_no_samples(frames: int, count: int, late: float) -> None:
     times = np.arange(frames) / 25
     settings = SampleSettings(frames=count)
