@@ -79,13 +79,7 @@ class ScanWork:
         """The result of one path."""
         if self not in _loaded:
             _loaded.clear()
-            _loaded[self] = Scanner(
-                self.options.scan.model,
-                scan_settings=self.options.scan,
-                sample_settings=self.options.sample,
-                face_settings=self.options.faces,
-                runtime_settings=self.options.runtime,
-            )
+            _loaded[self] = Scanner.of(self.options)
         return _scan(path, _loaded[self], FaceSaver(self.save_faces) if self.save_faces else None)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -62,6 +62,17 @@ class Scanner:
         self.options = _options(str(model), options)
         self.classifier = load_model(self.options.scan.model, self.options.runtime)
         self.finder = FaceFinder(self.options.faces, self.options.runtime)
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """A scanner with all of its settings given as one object."""
+        return cls(
+            options.scan.model,
+            scan_settings=options.scan,
+            sample_settings=options.sample,
+            face_settings=options.faces,
+            runtime_settings=options.runtime,
+        )
 
     def scan(
         self, path: str | Path, on_crops: OnCrops | None = None, on_frame: OnFrame | None = None

@@ -214,13 +214,7 @@ def _scans(
         return
     if batch.memory_limit is not None:
         raise click.UsageError("--memory-limit is for scans in processes of their own; add --workers 1")
-    scanner = Scanner(
-        options.scan.model,
-        scan_settings=options.scan,
-        sample_settings=options.sample,
-        face_settings=options.faces,
-        runtime_settings=options.runtime,
-    )
+    scanner = Scanner.of(options)
     watchers = [watcher for watcher in (_saver(save_faces), keeper) if watcher is not None]
 
     def on_crops(*seen: Any) -> None:
