@@ -1,7 +1,7 @@
 """What drawing into a clip costs beside decoding and encoding it alone: python benchmarks/annotating.py CLIP [CLIP...]
 
-Each clip is scanned once; then it is annotated, and written again by the same encoder without anything drawn, three times in
-turns. Prints medians of wall and processor seconds.
+Each clip is scanned once; then it is annotated, and written again by the same encoder without
+anything drawn, three times in turns. Prints medians of wall and processor seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ def main(clips: list[str]) -> None:
     scanner = Scanner()
     card = scanner.classifier.card
     painter = annotating._Painter.__call__
-    print("clip                            drawn: wall  cpu    plain: wall  cpu    ratio: wall  cpu")
+    print(
+        "clip                            drawn: wall  cpu    plain: wall  cpu    ratio: wall  cpu"
+    )
     for clip in clips:
         scan = scanner.scan(clip)
         found: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
@@ -35,7 +37,9 @@ def main(clips: list[str]) -> None:
                     band=card.uncertain,
                     smallest_face=card.smallest_face,
                 )
-                found[drawn].append((time.perf_counter() - began[0], time.process_time() - began[1]))
+                found[drawn].append(
+                    (time.perf_counter() - began[0], time.process_time() - began[1])
+                )
         wall, cpu, plain_wall, plain_cpu = (
             statistics.median(times[kind] for times in found[drawn])
             for drawn in (True, False)

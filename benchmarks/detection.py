@@ -3,10 +3,11 @@
     python benchmarks/detection.py                      # videos of DATA/ffpp-c23 and DATA/clips
     python benchmarks/detection.py FOLDER|FILE ...      # your own
 
-The first table asks: of the package's faces of at least 40 px (longer side of the box) with a confidence of at least 0.95, how many
-are found at an intersection over union (IoU) of 0.7 or better; how far are the eyes, in widths of the package's box; and how many
-faces are given that the package has not at all (IoU below 0.5 with each of its faces, of any size and confidence). The second table
-times both on frames of 1280 x 720. Needs mtcnn and tensorflow.
+The first table asks: of the package's faces of at least 40 px (longer side of the box) with a
+confidence of at least 0.95, how many are found at an intersection over union (IoU) of 0.7 or
+better; how far are the eyes, in widths of the package's box; and how many faces are given that the
+package has not at all (IoU below 0.5 with each of its faces, of any size and confidence). The
+second table times both on frames of 1280 x 720. Needs mtcnn and tensorflow.
 """
 
 from __future__ import annotations
@@ -85,14 +86,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("paths", nargs="*", type=Path, help="videos, pictures or folders of them")
-    parser.add_argument("--frames", type=int, help="frames of each video (default: 4, or 16 of DATA/clips)")
-    parser.add_argument("--repeat", type=int, default=7, help="timed runs of each way; the median is shown")
+    parser.add_argument(
+        "--frames", type=int, help="frames of each video (default: 4, or 16 of DATA/clips)"
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=7, help="timed runs of each way; the median is shown"
+    )
     parser.add_argument("--only", choices=("faces", "speed"), help="one of the two tables")
     options = parser.parse_args()
     data = Path(os.environ.get("MESOVID_DATA", ROOT.parent / "shared" / "data"))
     paths = options.paths or [data / "ffpp-c23", data / "clips"]
     if not any(videos(path) for path in paths):
-        sys.exit(f"no videos in {', '.join(map(str, paths))}; name files or folders, or set MESOVID_DATA")
+        sys.exit(
+            f"no videos in {', '.join(map(str, paths))}; name files or folders, or set MESOVID_DATA"
+        )
     detector = original_detector()
     if options.only != "speed":
         compare_faces(paths, options.frames, detector)
@@ -135,7 +142,9 @@ def compare_speed(paths: Sequence[Path], repeat: int, detector: Any) -> None:
     for name, frames in scenes(paths):
         images = [frame.image for frame in frames]
         few = images[:: len(images) // 4][:4]
-        halves = [cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for image in few]
+        halves = [
+            cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for image in few
+        ]
         # min_face_size=20 is the package's default; what makes the trick faster is the half scale
         ways: list[tuple[str, Callable[[], object], int]] = [
             ("mtcnn detect_faces", lambda few=few: [detect(detector, image) for image in few], 4),
@@ -144,8 +153,16 @@ def compare_speed(paths: Sequence[Path], repeat: int, detector: Any) -> None:
                 lambda halves=halves: [detect(detector, image) for image in halves],
                 4,
             ),
-            ("  the same, 16 at once", lambda images=images: detector.detect_faces(images[:16]), 16),
-            ("mesovid find, one by one", lambda few=few: [finder.find([image]) for image in few], 4),
+            (
+                "  the same, 16 at once",
+                lambda images=images: detector.detect_faces(images[:16]),
+                16,
+            ),
+            (
+                "mesovid find, one by one",
+                lambda few=few: [finder.find([image]) for image in few],
+                4,
+            ),
             ("mesovid find, 16 at once", lambda images=images: finder.find(images[:16]), 16),
             (
                 f"mesovid follow, {len(frames)}",
@@ -172,7 +189,9 @@ def times(ways: Sequence[Callable[[], object]], repeat: int) -> tuple[list[float
             if round_:  # the first warms up
                 wall[i].append(time.perf_counter() - start)
                 processor[i].append(time.process_time() - own)
-    return [statistics.median(each) for each in wall], [statistics.median(each) for each in processor]
+    return [statistics.median(each) for each in wall], [
+        statistics.median(each) for each in processor
+    ]
 
 
 def scenes(paths: Sequence[Path]) -> Iterator[tuple[str, list[Frame]]]:
@@ -190,7 +209,11 @@ def scenes(paths: Sequence[Path]) -> Iterator[tuple[str, list[Frame]]]:
                 best[kind] = (score, path)
     for kind, (_, path) in best.items():
         frames = [
-            Frame(frame.index, frame.time, cv2.resize(frame.image, (1280, 720), interpolation=cv2.INTER_AREA))
+            Frame(
+                frame.index,
+                frame.time,
+                cv2.resize(frame.image, (1280, 720), interpolation=cv2.INTER_AREA),
+            )
             for frame in read(path, 32)
         ]
         yield f"{kind} ({path.stem})", frames

@@ -50,13 +50,17 @@ def main() -> None:
     try:
         faces = choose(given.datasets, given.split, given.faces)
         data = given.data or " and ".join(dataset.name for dataset in given.datasets)
-        print("| model | map | covered with | better than chance | moves the logit by | at random |")
+        print(
+            "| model | map | covered with | better than chance | moves the logit by | at random |"
+        )
         print("| --- | --- | --- | ---: | ---: | ---: |")
         for name in given.model or SHIPPED:
             explainer = Explainer(name, RuntimeSettings(device="cpu", threads=1))
             figures = measure(explainer, faces, data)
             for each in figures:
-                interval = f"{100 * each.better:.0f} % [{100 * each.low:.0f}, {100 * each.high:.0f}]"
+                interval = (
+                    f"{100 * each.better:.0f} % [{100 * each.low:.0f}, {100 * each.high:.0f}]"
+                )
                 print(
                     f"| {name} | {each.method} | {each.cover} | {interval} | {each.change:.2f} | {each.random:.2f} |"
                 )
@@ -66,19 +70,25 @@ def main() -> None:
         sys.exit(str(error))
 
 
-def choose(folders: list[Path], splits: list[str] | None, most: int) -> list[tuple[Path, CropEntry]]:
+def choose(
+    folders: list[Path], splits: list[str] | None, most: int
+) -> list[tuple[Path, CropEntry]]:
     """As many faces, drawn at random with a fixed seed, of all datasets alike."""
     rng = np.random.default_rng(0)
     found: list[tuple[Path, CropEntry]] = []
     for number, folder in enumerate(folders):
-        crops = [crop for crop in read_dataset(folder).crops if splits is None or crop.split in splits]
+        crops = [
+            crop for crop in read_dataset(folder).crops if splits is None or crop.split in splits
+        ]
         wanted = (most - len(found)) // (len(folders) - number)
         chosen = rng.permutation(len(crops))[:wanted]
         found += [(folder, crops[index]) for index in sorted(chosen)]
     return found
 
 
-def measure(explainer: Explainer, faces: list[tuple[Path, CropEntry]], data: str) -> list[Faithfulness]:
+def measure(
+    explainer: Explainer, faces: list[tuple[Path, CropEntry]], data: str
+) -> list[Faithfulness]:
     rng = np.random.default_rng(0)
     began = time.perf_counter()
     trials, worst = [], 0.0
@@ -87,7 +97,10 @@ def measure(explainer: Explainer, faces: list[tuple[Path, CropEntry]], data: str
         trials.append(trial(explainer, pixels, rng))
         split = explainer.split(pixels)
         if split is not None:
-            sums = (split.cells.sum() + split.constant, sum(s.value for s in split.shares) + split.bias)
+            sums = (
+                split.cells.sum() + split.constant,
+                sum(s.value for s in split.shares) + split.bias,
+            )
             worst = max(worst, *(abs(total - split.logit) for total in sums))
     videos = np.unique([f"{folder}/{crop.video}" for folder, crop in faces], return_inverse=True)[1]
     name = explainer.card.name

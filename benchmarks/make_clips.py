@@ -3,9 +3,10 @@
     python benchmarks/make_clips.py CLIPS                                # from examples/astronaut.mp4, copies of it as a crowd
     python benchmarks/make_clips.py CLIPS --person FILE --crowd FILE     # from your own
 
-A source is repeated up to the length, scaled and cropped to 16:9 and encoded by x264 with its default settings (key frames up to
-250 frames apart). The hour repeats the minute without encoding again. Needs the ffmpeg program. Clips are named
-`<scene>_<height>p_<length>.mp4`; those that exist are kept.
+A source is repeated up to the length, scaled and cropped to 16:9 and encoded by x264 with its
+default settings (key frames up to 250 frames apart). The hour repeats the minute without encoding
+again. Needs the ffmpeg program. Clips are named `<scene>_<height>p_<length>.mp4`; those that exist
+are kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from pathlib import Path
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "astronaut.mp4"
 HEIGHTS = (360, 720, 1080)  # px
 LENGTHS = {"10s": 10, "1min": 60}  # s; the hour is made of the minute
-CROWD = "[0:v]split=6[a][b][c][d][e][f];[a][b][c]hstack=3[up];[d][e][f]hstack=3[low];[up][low]vstack"
+CROWD = (
+    "[0:v]split=6[a][b][c][d][e][f];[a][b][c]hstack=3[up];[d][e][f]hstack=3[low];[up][low]vstack"
+)
 
 
 def main() -> None:
@@ -28,9 +31,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--person", type=Path, default=EXAMPLE, help="clip with one person")
     parser.add_argument(
-        "--crowd", type=Path, help="clip with many; default: the person's, six times beside each other"
+        "--crowd",
+        type=Path,
+        help="clip with many; default: the person's, six times beside each other",
     )
-    parser.add_argument("--heights", type=int, nargs="+", default=HEIGHTS, choices=HEIGHTS, metavar="PX")
+    parser.add_argument(
+        "--heights", type=int, nargs="+", default=HEIGHTS, choices=HEIGHTS, metavar="PX"
+    )
     parser.add_argument(
         "--hour", type=int, nargs="*", default=[1080], metavar="PX", help="heights to have for 1 h"
     )

@@ -145,7 +145,9 @@ def crop_face(image: Any, box: list[int]) -> Any:
     left, top, width, height = box
     half = 1.3 * max(width, height) / 2
     x, y = left + width / 2, top + height / 2
-    part = image[max(int(y - half), 0) : int(y + half) + 1, max(int(x - half), 0) : int(x + half) + 1]
+    part = image[
+        max(int(y - half), 0) : int(y + half) + 1, max(int(x - half), 0) : int(x + half) + 1
+    ]
     return cv2.resize(part, (SIZE, SIZE))
 
 
@@ -164,7 +166,9 @@ def serve() -> None:
         if key not in scanners:
             scanners[key] = mesovid.Scanner(**options)
         found = scanners[key].scan(clip)
-        boxes = sorted([score.index, *(round(side) for side in score.face.box)] for score in found.scores)
+        boxes = sorted(
+            [score.index, *(round(side) for side in score.face.box)] for score in found.scores
+        )
         return {
             "fake_probability": found.verdict.fake_probability,
             "faces": len(found.scores),

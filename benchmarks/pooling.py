@@ -2,8 +2,9 @@
 
     python benchmarks/pooling.py MODEL DATASET [--split dev]
 
-Besides the rules of `mesovid scan --aggregate`: the mean logit, the mean weighted by how sure each face is, and the standard
-deviation over frames. Prints a markdown table; intervals are 95 %, by bootstrap over videos.
+Besides the rules of `mesovid scan --aggregate`: the mean logit, the mean weighted by how sure each
+face is, and the standard deviation over frames. Prints a markdown table; intervals are 95 %, by
+bootstrap over videos.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     python benchmarks/probe.py COLLECTION                       # cross-validated over groups, in each split
     python benchmarks/probe.py COLLECTION --copies COPIES       # the same, after the same resizing and coding
 
-A detector that does no better than this may have learned the page and not the trace. Prints a markdown table: AUC of a logistic
-regression on all of it, learned on one part of the groups and measured on the rest, then of each feature alone (the larger of both
-directions). `--copies` is a folder that `mesovid degrade` made of the collection.
+A detector that does no better than this may have learned the page and not the trace. Prints a
+markdown table: AUC of a logistic regression on all of it, learned on one part of the groups and
+measured on the rest, then of each feature alone (the larger of both directions). `--copies` is a
+folder that `mesovid degrade` made of the collection.
 """
 
 from __future__ import annotations
@@ -35,7 +36,16 @@ from mesovid.evaluation.metrics import Scores, measure  # noqa: E402
 from mesovid.evaluation.tables import estimate  # noqa: E402
 from mesovid.report.table import Table, markdown_table  # noqa: E402
 
-FEATURES = ("width", "height", "frames", "bits a pixel", "sharpness", "noise", "dark border", "flat border")
+FEATURES = (
+    "width",
+    "height",
+    "frames",
+    "bits a pixel",
+    "sharpness",
+    "noise",
+    "dark border",
+    "flat border",
+)
 FOLDS = 5
 LOOKED_AT = 8  # frames
 BORDER = 4  # px
@@ -50,14 +60,17 @@ def main() -> None:
     parser.add_argument("--copies", type=Path, help="measure these copies instead")
     given = parser.parse_args()
     try:
-        sources = [source for source in gather([given.collection]).sources if len(source.files) == 1]
+        sources = [
+            source for source in gather([given.collection]).sources if len(source.files) == 1
+        ]
     except MesovidError as error:
         sys.exit(str(error))
     rows = []
     for split in sorted({source.split or "all" for source in sources}):
         part = [source for source in sources if (source.split or "all") == split]
         places = [
-            given.copies / f"{source.video}.mp4" if given.copies else source.files[0] for source in part
+            given.copies / f"{source.video}.mp4" if given.copies else source.files[0]
+            for source in part
         ]
         if all(place.is_file() for place in places):
             rows += measured(split, part, np.array([features(place) for place in places]))
@@ -86,7 +99,9 @@ def features(path: Path) -> Floats:
                     dark.append(np.mean(edge < 16))
                     flat.append(np.log(edge.std() + 1))
     means = [float(np.mean(values)) for values in (sharpness, noise, dark, flat)]
-    return np.array([width, height, frames, np.log(bits / (width * height * max(frames, 1))), *means])
+    return np.array(
+        [width, height, frames, np.log(bits / (width * height * max(frames, 1))), *means]
+    )
 
 
 def measured(split: str, sources: Sequence[Source], seen: Floats) -> list[tuple[str, ...]]:
@@ -102,7 +117,9 @@ def measured(split: str, sources: Sequence[Source], seen: Floats) -> list[tuple[
         StandardScaler(),
         LogisticRegression(class_weight="balanced", max_iter=1000),
     )
-    guess = cross_val_predict(model, seen, fake, groups=groups, cv=GroupKFold(FOLDS), method="predict_proba")
+    guess = cross_val_predict(
+        model, seen, fake, groups=groups, cv=GroupKFold(FOLDS), method="predict_proba"
+    )
     rows = [("all together", guess[:, 1])]
     for name, values in zip(FEATURES, seen.T, strict=True):
         rows.append((name, rankdata(values) / len(values)))
@@ -110,7 +127,9 @@ def measured(split: str, sources: Sequence[Source], seen: Floats) -> list[tuple[
     return [(split, name, counted, auc_of(fake, values, groups, name)) for name, values in rows]
 
 
-def auc_of(fake: npt.NDArray[np.bool_], values: Floats, groups: npt.NDArray[np.str_], name: str) -> str:
+def auc_of(
+    fake: npt.NDArray[np.bool_], values: Floats, groups: npt.NDArray[np.str_], name: str
+) -> str:
     """The AUC; of a single feature whichever direction is better."""
     scores = Scores.of(fake, values, group=list(groups))
     found = measure(scores, 0.5, cluster="group").auc

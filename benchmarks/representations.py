@@ -19,9 +19,9 @@ and compared with the scan of the file itself, which looks at the same frames:
     pq, hlg           HDR of 10 bits, BT.2020: SDR white at 203 cd/m2, as ITU-R BT.2408 has it
     interlaced ...    two neighbouring frames woven into the fields of one, upper or lower first
 
-Any change beyond the control's is the reader's fault, except where pixels were resampled, where time
-passes between two fields, and where HDR was rounded. OUT.json holds every single figure. A `crossed`
-verdict turned from real to fake or from fake to real.
+Any change beyond the control's is the reader's fault, except where pixels were resampled, where
+time passes between two fields, and where HDR was rounded. OUT.json holds every single figure. A
+`crossed` verdict turned from real to fake or from fake to real.
 """
 
 from __future__ import annotations
@@ -80,21 +80,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="with original_sequences and manipulated_sequences")
+    parser.add_argument(
+        "folder", type=Path, help="with original_sequences and manipulated_sequences"
+    )
     parser.add_argument("model")
     parser.add_argument("out", type=Path, help="a JSON file")
     parser.add_argument("--method", default="Deepfakes", help="of the fakes; default Deepfakes")
     parser.add_argument("--videos", type=int, help="of each class; default all")
     parser.add_argument("--frames", type=int, default=16, help="of each video; default 16")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="representations whose name begins so")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="representations whose name begins so"
+    )
     given = parser.parse_args()
-    names = [name for name in WAYS if not given.only or any(name.startswith(each) for each in given.only)]
+    names = [
+        name for name in WAYS if not given.only or any(name.startswith(each) for each in given.only)
+    ]
     classes = {
         "real": videos(given.folder / "original_sequences" / "youtube", given.videos),
         "fake": videos(given.folder / "manipulated_sequences" / given.method, given.videos),
     }
     if not names or not any(classes.values()):
-        sys.exit(f"nothing to do: no videos in {given.folder}, or no representation of {', '.join(WAYS)}")
+        sys.exit(
+            f"nothing to do: no videos in {given.folder}, or no representation of {', '.join(WAYS)}"
+        )
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         scanner = Scanner(given.model, frames=given.frames)
@@ -126,10 +134,14 @@ def compared(
 ) -> list[dict[str, Any]]:
     """A row for the file itself and for each representation of it."""
     source = read(path, scanner.options.sample.frames)
-    rows = [{"video": path.stem, "label": kind, "representation": "upright"} | scanned(scanner, path)]
+    rows = [
+        {"video": path.stem, "label": kind, "representation": "upright"} | scanned(scanner, path)
+    ]
     for name in names:
         clip = WAYS[name](source, folder)
-        rows.append({"video": path.stem, "label": kind, "representation": name} | scanned(scanner, clip))
+        rows.append(
+            {"video": path.stem, "label": kind, "representation": name} | scanned(scanner, clip)
+        )
         clip.unlink()
     return rows
 
@@ -149,7 +161,9 @@ def scanned(scanner: Scanner, path: Path) -> dict[str, Any]:
 
 def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     """One line for each representation and label."""
-    upright = {(row["label"], row["video"]): row for row in rows if row["representation"] == "upright"}
+    upright = {
+        (row["label"], row["video"]): row for row in rows if row["representation"] == "upright"
+    }
     lines = [
         "| | | real | uncertain | fake | none | crossed | within .1 | median change | largest | of |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
@@ -162,11 +176,15 @@ def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def line(name: str, label: str, rows: Sequence[dict[str, Any]], upright: dict[tuple[str, str], Any]) -> str:
+def line(
+    name: str, label: str, rows: Sequence[dict[str, Any]], upright: dict[tuple[str, str], Any]
+) -> str:
     counts = Counter(row["verdict"] for row in rows)
     none = len(rows) - sum(counts[each] for each in ("real", "uncertain", "fake"))
     before = [upright[label, row["video"]] for row in rows]
-    crossed = sum({a["verdict"], b["verdict"]} == {"real", "fake"} for a, b in zip(before, rows, strict=True))
+    crossed = sum(
+        {a["verdict"], b["verdict"]} == {"real", "fake"} for a, b in zip(before, rows, strict=True)
+    )
     changes = {
         row["video"]: row["fake_probability"] - was["fake_probability"]
         for was, row in zip(before, rows, strict=True)
@@ -205,7 +223,9 @@ def read(path: Path, count: int) -> Source:
             for key in ("colorspace", "color_range", "color_primaries", "color_trc")
         }
     following = [min(i + 1, len(frames) - 1) for i in chosen]
-    return Source(path, tuple(frames[i] for i in chosen), tuple(frames[i] for i in following), colours)
+    return Source(
+        path, tuple(frames[i] for i in chosen), tuple(frames[i] for i in following), colours
+    )
 
 
 def planes(frame: av.VideoFrame) -> Planes:
@@ -231,14 +251,17 @@ def each(change: Callable[[Plane], Plane], frames: Iterable[Planes]) -> list[Pla
     return [(y, cb, cr) for y, cb, cr in changed]
 
 
-def resized(frames: Iterable[Planes], across: Fraction, down: Fraction = Fraction(1)) -> list[Planes]:
+def resized(
+    frames: Iterable[Planes], across: Fraction, down: Fraction = Fraction(1)
+) -> list[Planes]:
     """Every plane resampled; luma to an even size, so that chroma has whole samples."""
     method = cv2.INTER_AREA if across * down < 1 else cv2.INTER_CUBIC
 
     def change(frame: Planes) -> Planes:
         luma = frame[0]
         width, height = (
-            round(side * by / 2) * 2 for side, by in zip(luma.shape[::-1], (across, down), strict=True)
+            round(side * by / 2) * 2
+            for side, by in zip(luma.shape[::-1], (across, down), strict=True)
         )
         part = luma.shape[0] // frame[1].shape[0]
         sizes = (width, height), (width // part, height // part), (width // part, height // part)
@@ -285,7 +308,9 @@ def coded(
     return path
 
 
-def packets(context: Any, frames: Sequence[Planes], colours: dict[str, int], time: int) -> Iterator[Any]:
+def packets(
+    context: Any, frames: Sequence[Planes], colours: dict[str, int], time: int
+) -> Iterator[Any]:
     for number, (y, cb, cr) in enumerate(frames):
         frame = av.VideoFrame(y.shape[1], y.shape[0], pixel_format((y, cb, cr)))
         for plane, values in zip(frame.planes, (y, cb, cr), strict=True):
@@ -319,7 +344,9 @@ def by_matrix(matrix: Matrix, stored: Callable[[Plane], Plane]) -> Callable[[Sou
         start = content.index(b"tkhd") + 4 + 40  # box of version 0
         a, b, c, d = (value * 65536 for value in matrix)
         for position, value in enumerate((a, b, 0, c, d, 0, 0, 0, 1 << 30)):
-            content[start + 4 * position : start + 4 * position + 4] = value.to_bytes(4, "big", signed=True)
+            content[start + 4 * position : start + 4 * position + 4] = value.to_bytes(
+                4, "big", signed=True
+            )
         path.write_bytes(content)
         return path
 
@@ -331,7 +358,9 @@ def by_message(flip: str, stored: Callable[[Plane], Plane]) -> Callable[[Source,
 
     def way(source: Source, folder: Path) -> Path:
         # key frames alone: the message stands before each of them
-        plain = coded(folder / "plain.mp4", [each(stored, source.frames)], source.colours, options={"g": "1"})
+        plain = coded(
+            folder / "plain.mp4", [each(stored, source.frames)], source.colours, options={"g": "1"}
+        )
         path = folder / "message.mp4"
         with av.open(str(plain)) as given, av.open(str(path), "w") as container:
             stream = given.streams.video[0]
@@ -351,7 +380,10 @@ def by_message(flip: str, stored: Callable[[Plane], Plane]) -> Callable[[Source,
 
 def growing(source: Source, folder: Path) -> Path:
     middle = len(source.frames) // 2
-    parts = [resized(source.frames[:middle], Fraction(1, 2), Fraction(1, 2)), source.frames[middle:]]
+    parts = [
+        resized(source.frames[:middle], Fraction(1, 2), Fraction(1, 2)),
+        source.frames[middle:],
+    ]
     return coded(folder / "growing.ts", parts, source.colours)
 
 
@@ -393,7 +425,10 @@ def interlaced(first: str) -> Callable[[Source, Path], Path]:
                 plane[1::2] = lower[1::2]
             woven.append((y, cb, cr))
         return coded(
-            folder / "interlaced.mp4", [woven], source.colours, options={"x264-params": f"{first}=1:qp=0"}
+            folder / "interlaced.mp4",
+            [woven],
+            source.colours,
+            options={"x264-params": f"{first}=1:qp=0"},
         )
 
     return way
@@ -423,7 +458,12 @@ def hdr(transfer: str) -> Callable[[Source, Path], Path]:
             for index, planes_ in enumerate(source.frames):
                 frame = hdr_frame(rgb(planes_, source.colours), curve)
                 frame.pts, frame.time_base = index, Fraction(1, FPS)
-                frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = 9, number, 9, 1
+                frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = (
+                    9,
+                    number,
+                    9,
+                    1,
+                )
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         return path
@@ -436,7 +476,9 @@ def rgb(frame: Planes, colours: dict[str, int]) -> npt.NDArray[np.float64]:
     y, cb, cr = (plane.astype(np.float64) for plane in frame)
     size = y.shape[1], y.shape[0]
     luma = (y - 16) / 219
-    blue, red = (cv2.resize((plane - 128) / 224, size, interpolation=cv2.INTER_LINEAR) for plane in (cb, cr))
+    blue, red = (
+        cv2.resize((plane - 128) / 224, size, interpolation=cv2.INTER_LINEAR) for plane in (cb, cr)
+    )
     kr, kb = (0.2126, 0.0722) if colours["colorspace"] == 1 else (0.299, 0.114)
     r, b = luma + 2 * (1 - kr) * red, luma + 2 * (1 - kb) * blue
     g = (luma - kr * r - kb * b) / (1 - kr - kb)
@@ -463,9 +505,9 @@ def hdr_frame(picture: npt.NDArray[np.float64], curve: Callable[[Any], Any]) -> 
 def pq(light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Signal of light in cd/m2; SMPTE ST 2084."""
     power = (light / 10_000) ** (2610 / 16384)
-    result: npt.NDArray[np.float64] = ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (
-        2523 / 32
-    )
+    result: npt.NDArray[np.float64] = (
+        (3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)
+    ) ** (2523 / 32)
     return result
 
 

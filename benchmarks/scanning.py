@@ -3,9 +3,9 @@
     python benchmarks/scanning.py FaceForensics++ --split dev --model meso4 --model mesolite
     python benchmarks/scanning.py CLIPS --label real
 
-`mesovid evaluate` measures the main person of each video of a dataset. A scan meets the others too. Prints a markdown table;
-intervals are 95 %, by bootstrap over videos, Wilson's for shares of verdicts. A video without a verdict has no part in the AUC
-and is counted in the last column.
+`mesovid evaluate` measures the main person of each video of a dataset. A scan meets the others too.
+Prints a markdown table; intervals are 95 %, by bootstrap over videos, Wilson's for shares of
+verdicts. A video without a verdict has no part in the AUC and is counted in the last column.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def measured(model: str, sources: Sequence[Source]) -> list[tuple[str, ...]]:
     threshold, name = scanner.classifier.card.threshold, scanner.classifier.card.name
     results = scan_all([str(source.files[0]) for source in sources], scanner)
     pairs = [(source, verdict_of(result)) for source, result in zip(sources, results, strict=True)]
-    judged = [(source, verdict) for source, verdict in pairs if verdict.fake_probability is not None]
+    judged = [
+        (source, verdict) for source, verdict in pairs if verdict.fake_probability is not None
+    ]
     if not judged:
         raise InputError("no video has a verdict")
     scores = Scores.of(
@@ -101,7 +103,9 @@ def verdict_of(result: Scan | Failure) -> Verdict:
 
 def called(verdicts: Sequence[Verdict], label: str) -> str:
     """The share of the verdicts with this label."""
-    return estimate(share(sum(verdict.label == label for verdict in verdicts), len(verdicts)), percent=True)
+    return estimate(
+        share(sum(verdict.label == label for verdict in verdicts), len(verdicts)), percent=True
+    )
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@
     python benchmarks/speed.py start                                     # mesovid --help, mesovid models
     python benchmarks/speed.py paths FOLDER                              # the fast path against the reference path
 
-Every figure is the median of --runs runs (5), taken in turns: run 1 of each row, run 2 of each row. CPU seconds and peak memory
-include child processes. FOLDER is searched for videos. Uses the ffmpeg program where there is one.
+Every figure is the median of --runs runs (5), taken in turns: run 1 of each row, run 2 of each row.
+CPU seconds and peak memory include child processes. FOLDER is searched for videos. Uses the ffmpeg
+program where there is one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,16 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PACKAGES = ("mesovid", "av", "opencv-python", "onnxruntime", "numpy", "mtcnn", "tensorflow", "keras")
+PACKAGES = (
+    "mesovid",
+    "av",
+    "opencv-python",
+    "onnxruntime",
+    "numpy",
+    "mtcnn",
+    "tensorflow",
+    "keras",
+)
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov"}
 
 
@@ -49,7 +59,9 @@ def main() -> None:
     parser.add_argument("section", choices=SECTIONS)
     parser.add_argument("paths", nargs="*", type=Path)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--clips", type=int, help="how many clips of a folder; default 50, 500 for memory")
+    parser.add_argument(
+        "--clips", type=int, help="how many clips of a folder; default 50, 500 for memory"
+    )
     parser.add_argument(
         "--only", nargs="+", metavar="ROW", help="rows of `clips` whose name contains one of these"
     )
@@ -78,7 +90,9 @@ def clips(given: argparse.Namespace) -> None:
         if shutil.which("ffmpeg"):
             rows = {"ffmpeg -f null, all frames": ffmpeg(clip)} | rows
         wanted = [
-            name for name in (*rows, WARM) if not given.only or any(part in name for part in given.only)
+            name
+            for name in (*rows, WARM)
+            if not given.only or any(part in name for part in given.only)
         ]
         usages: dict[str, list[Usage]] = {name: [] for name in wanted}
         with server() as ask:
@@ -166,7 +180,11 @@ def memory(given: argparse.Namespace) -> None:
 def extract(given: argparse.Namespace) -> None:
     """Faces written a second by `mesovid extract` (one process, and one a core) and by the obvious pipeline."""
     found = videos(given.paths, given.clips or 10)
-    rates: dict[str, list[float]] = {"obvious": [], "mesovid extract, 1 process": [], "mesovid extract": []}
+    rates: dict[str, list[float]] = {
+        "obvious": [],
+        "mesovid extract, 1 process": [],
+        "mesovid extract": [],
+    }
     counts = dict.fromkeys(rates, 0)
     for _ in range(given.runs):
         for name in rates:
@@ -227,7 +245,9 @@ def paths(given: argparse.Namespace) -> None:
         print(f"Largest |difference| of the verdict's probability: {worst:.4f} ({where}).")
         print(f"Mean {statistics.mean(value for value, _ in differences):.4f}; ", end="")
         print(f"above 0.02: {sum(value > 0.02 for value, _ in differences)}.")
-    print(f"Another number of faces in {len(other_faces)}: {', '.join(other_faces[:20]) or 'none'}.")
+    print(
+        f"Another number of faces in {len(other_faces)}: {', '.join(other_faces[:20]) or 'none'}."
+    )
     print(f"Another status in {len(other_status)}: {', '.join(other_status[:20]) or 'none'}.")
 
 
@@ -259,7 +279,9 @@ def measure(command: Sequence[str]) -> Usage:
     """Run a command to its end. SystemExit with its stderr when it fails."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=messages, env=environment(), cwd=ROOT)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=messages, env=environment(), cwd=ROOT
+        )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -313,7 +335,9 @@ def server() -> Iterator[Any]:
             + "\n"
         )
         process.stdin.flush()
-        answer: dict[str, Any] = json.loads(process.stdout.readline() or sys.exit("the warm process ended"))
+        answer: dict[str, Any] = json.loads(
+            process.stdout.readline() or sys.exit("the warm process ended")
+        )
         return answer
 
     try:
@@ -331,7 +355,9 @@ def asked(answer: dict[str, Any]) -> Usage:
 
 
 def median(runs: Sequence[Usage]) -> Usage:
-    middle = [statistics.median(getattr(run, name) for run in runs) for name in ("wall", "cpu", "peak")]
+    middle = [
+        statistics.median(getattr(run, name) for run in runs) for name in ("wall", "cpu", "peak")
+    ]
     return Usage(*middle, runs[0].faces)
 
 
@@ -343,7 +369,8 @@ def print_usages(usages: dict[str, Usage]) -> None:
         ratio = f" {usage.wall / cold.wall:.2f} x |" if cold else ""
         faces = "" if usage.faces is None else usage.faces
         print(
-            f"| {name} | {usage.wall:.2f} | {usage.cpu:.2f} | {usage.peak:.0f} | {faces} |{ratio}", flush=True
+            f"| {name} | {usage.wall:.2f} | {usage.cpu:.2f} | {usage.peak:.0f} | {faces} |{ratio}",
+            flush=True,
         )
 
 
@@ -368,7 +395,9 @@ def absolute(arguments: Sequence[object]) -> list[str]:
 
 def environment() -> dict[str, str]:
     return os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(
+            os.pathsep
+        )
     }
 
 
@@ -389,7 +418,11 @@ def videos(places: Sequence[Path], most: int) -> list[Path]:
 
 def machine() -> str:
     """Machine, versions and date, one line each."""
-    names = [line.split(":")[1].strip() for line in lines("/proc/cpuinfo") if line.startswith("model name")]
+    names = [
+        line.split(":")[1].strip()
+        for line in lines("/proc/cpuinfo")
+        if line.startswith("model name")
+    ]
     kib = [int(line.split()[1]) for line in lines("/proc/meminfo") if line.startswith("MemTotal")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = []
@@ -399,7 +432,9 @@ def machine() -> str:
         except PackageNotFoundError:
             continue
     if shutil.which("ffmpeg"):
-        banner = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=False).stdout
+        banner = subprocess.run(
+            ["ffmpeg", "-version"], capture_output=True, text=True, check=False
+        ).stdout
         versions.append(" ".join(banner.split()[:3:2]))
     load = os.getloadavg()[0]
     return (

@@ -3,10 +3,12 @@
     python benchmarks/training.py                # crops of a public-domain portrait, made for the occasion
     python benchmarks/training.py DATASET        # the train split of a dataset of yours
 
-Prints images a second over whole epochs, everything included: reading, augmentation, steps. The plain way reads and trains,
-and augments not at all; with `--augment` it does so by Keras's own layers (flip, rotation, zoom, brightness). mesovid trains with the
-paper's augmentation, which it does by default, and with everything that it can do. All are run in turn, several times, because
-other work on the machine moves the figures; the medians are given, and the processor's time an image, which such work moves less.
+Prints images a second over whole epochs, everything included: reading, augmentation, steps. The
+plain way reads and trains, and augments not at all; with `--augment` it does so by Keras's own
+layers (flip, rotation, zoom, brightness). mesovid trains with the paper's augmentation, which it
+does by default, and with everything that it can do. All are run in turn, several times, because
+other work on the machine moves the figures; the medians are given, and the processor's time an
+image, which such work moves less.
 """
 
 from __future__ import annotations
@@ -47,7 +49,15 @@ SIZE = 256  # px
 BATCH = 32
 CROPS = 512  # at most, of either class together
 EVERYTHING = AugmentSettings(
-    jpeg=0.3, h264=0.3, rescale=0.3, blur=0.2, sharpen=0.2, noise=0.2, colour=0.3, gamma=0.2, erase=0.1
+    jpeg=0.3,
+    h264=0.3,
+    rescale=0.3,
+    blur=0.2,
+    sharpen=0.2,
+    noise=0.2,
+    colour=0.3,
+    gamma=0.2,
+    erase=0.1,
 )
 
 
@@ -85,11 +95,18 @@ def main() -> None:
         ways = [
             plain(Path(folder), arguments.architecture, arguments.augment),
             ours(
-                Path(folder), arguments.architecture, AugmentSettings(), "mesovid, the paper's augmentation"
+                Path(folder),
+                arguments.architecture,
+                AugmentSettings(),
+                "mesovid, the paper's augmentation",
             ),
             ours(Path(folder), arguments.architecture, EVERYTHING, "mesovid, every augmentation"),
             ours(
-                Path(folder), arguments.architecture, EVERYTHING, "mesovid, the same, half self-blended", 0.5
+                Path(folder),
+                arguments.architecture,
+                EVERYTHING,
+                "mesovid, the same, half self-blended",
+                0.5,
             ),
         ]
         for number in range(arguments.epochs + 1):
@@ -105,14 +122,21 @@ def write_crops(dataset: Path | None, folder: Path) -> int:
         import skimage.data
 
         face = cv2.resize(skimage.data.astronaut()[20:240, 110:330], (SIZE, SIZE))[..., ::-1]
-        images = [np.clip(face + rng.normal(0, 8, face.shape), 0, 255).astype(np.uint8) for _ in range(CROPS)]
-        labelled = [(image, "fake" if number % 2 else "real") for number, image in enumerate(images)]
+        images = [
+            np.clip(face + rng.normal(0, 8, face.shape), 0, 255).astype(np.uint8)
+            for _ in range(CROPS)
+        ]
+        labelled = [
+            (image, "fake" if number % 2 else "real") for number, image in enumerate(images)
+        ]
     else:
         read = read_dataset(dataset)
         rows = list(read.of_split("train")) or list(read.crops)
         chosen = rng.choice(len(rows), min(CROPS, len(rows)), replace=False)
         paths = [(read.path(rows[row]), rows[row].label) for row in chosen]
-        labelled = [(cv2.resize(cv2.imread(str(path)), (SIZE, SIZE)), label) for path, label in paths]
+        labelled = [
+            (cv2.resize(cv2.imread(str(path)), (SIZE, SIZE)), label) for path, label in paths
+        ]
     for split in ("train", "valid"):
         for number, (image, label) in enumerate(labelled if split == "train" else labelled[:2]):
             path = folder / split / label / f"{number:05}.png"
@@ -151,13 +175,18 @@ def plain(folder: Path, architecture: str, augment: bool) -> Way:
         return count
 
     return Way(
-        "image_dataset_from_directory + fit" + (", Keras's augmentation" if augment else ", no augmentation"),
+        "image_dataset_from_directory + fit"
+        + (", Keras's augmentation" if augment else ", no augmentation"),
         epoch,
     )
 
 
 def ours(
-    folder: Path, architecture: str, augmentation: AugmentSettings, name: str, self_blend: float = 0.0
+    folder: Path,
+    architecture: str,
+    augmentation: AugmentSettings,
+    name: str,
+    self_blend: float = 0.0,
 ) -> Way:
     """The very parts that `mesovid train` runs in an epoch."""
     settings = TrainSettings(architecture=architecture, batch_size=BATCH, self_blend=self_blend)
@@ -170,7 +199,9 @@ def ours(
         plan = sampler.epoch(number)
         losses = []
         for step, batch in enumerate(feed.train(plan)):
-            losses.append(trainer.step(*batch, learning_rate(settings, number + step / len(plan)))[0])
+            losses.append(
+                trainer.step(*batch, learning_rate(settings, number + step / len(plan)))[0]
+            )
         assert np.isfinite([float(loss) for loss in losses]).all()
         return len(plan) * BATCH
 
@@ -186,8 +217,13 @@ def report(ways: list[Way], architecture: str, crops: int) -> None:
     print("| --- | --- | --- | --- |")
     first = statistics.median(ways[0].seconds[1:])
     for way in ways:
-        seconds, processor = statistics.median(way.seconds[1:]), statistics.median(way.processor[1:])
-        print(f"| {way.name} | {1 / seconds:.0f} | {first / seconds:.2f} x | {1000 * processor:.1f} |")
+        seconds, processor = (
+            statistics.median(way.seconds[1:]),
+            statistics.median(way.processor[1:]),
+        )
+        print(
+            f"| {way.name} | {1 / seconds:.0f} | {first / seconds:.2f} x | {1000 * processor:.1f} |"
+        )
 
 
 if __name__ == "__main__":

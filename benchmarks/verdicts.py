@@ -4,13 +4,16 @@
     python benchmarks/verdicts.py mesolite.jsonl meso4.jsonl --collection COLLECTION --split dev
     python benchmarks/verdicts.py copies.jsonl --collection COLLECTION --copies COPIES --split dev
 
-Scans are matched with the collection by their paths; `--copies` is a folder of `mesovid degrade`, in which every clip went through the
-same resizing and coding. Each may be given several times. Prints three markdown tables: what a user gets; each method's fakes against
-the reals of all sources, and against their own originals; and the reals by source. A manifest's columns `kind` (swap, reenact, talking
-...), `set` and `origin` (where a clip came from) are used where it has them.
+Scans are matched with the collection by their paths; `--copies` is a folder of `mesovid degrade`,
+in which every clip went through the same resizing and coding. Each may be given several times.
+Prints three markdown tables: what a user gets; each method's fakes against the reals of all
+sources, and against their own originals; and the reals by source. A manifest's columns `kind`
+(swap, reenact, talking ...), `set` and `origin` (where a clip came from) are used where it has
+them.
 
-Intervals are 95 %: of AUC by bootstrap, of shares by Wilson's formula, both at the number of people or groups rather than of clips.
-A clip without a verdict is neither right nor wrong, and has no part in the AUC.
+Intervals are 95 %: of AUC by bootstrap, of shares by Wilson's formula, both at the number of people
+or groups rather than of clips. A clip without a verdict is neither right nor wrong, and has no part
+in the AUC.
 """
 
 from __future__ import annotations
@@ -66,7 +69,9 @@ def main() -> None:
     )
     parser.add_argument("scans", type=Path, nargs="+", help="files of mesovid scan --format jsonl")
     parser.add_argument("--collection", type=Path, action="append", required=True)
-    parser.add_argument("--copies", type=Path, action="append", default=[], help="in the collections' order")
+    parser.add_argument(
+        "--copies", type=Path, action="append", default=[], help="in the collections' order"
+    )
     parser.add_argument("--split", help="this split of the collections alone")
     given = parser.parse_args()
     try:
@@ -139,7 +144,9 @@ def verdicts(path: Path, clips: dict[str, Clip]) -> Iterable[tuple[str, list[Cli
             continue
         spoken = [getattr(clip, name) for name in Clip.__dataclass_fields__][:-2]
         model = found.setdefault(scan["model"]["name"], [])
-        model.append(Clip(*spoken, label=scan["verdict"], fake_probability=scan["fake_probability"]))
+        model.append(
+            Clip(*spoken, label=scan["verdict"], fake_probability=scan["fake_probability"])
+        )
     return [(model, judged + failed) for model, judged in found.items()]
 
 
@@ -188,10 +195,13 @@ def user_table(judged: dict[str, list[Clip]]) -> Table:
 def method_table(judged: dict[str, list[Clip]]) -> Table:
     """Fakes by kind and method, each against the reals of all sources and against their own originals."""
     rows = []
-    kinds = sorted({(clip.kind, clip.method) for clips in judged.values() for clip in clips if clip.fake})
+    kinds = sorted(
+        {(clip.kind, clip.method) for clips in judged.values() for clip in clips if clip.fake}
+    )
     wholes = [(kind, "all") for kind in dict.fromkeys(kind for kind, _ in kinds)]
     for kind, method in sorted(
-        {*kinds, *(one for one in wholes if one[0])}, key=lambda one: (one[0], one[1] != "all", one[1])
+        {*kinds, *(one for one in wholes if one[0])},
+        key=lambda one: (one[0], one[1] != "all", one[1]),
     ):
         for model, clips in judged.items():
             fakes = [c for c in clips if c.fake and c.kind == kind and method in ("all", c.method)]
@@ -206,7 +216,9 @@ def method_table(judged: dict[str, list[Clip]]) -> Table:
 def source_table(judged: dict[str, list[Clip]]) -> Table:
     """False alarms by where the reals came from."""
     rows = []
-    for source in sorted({clip.source for clips in judged.values() for clip in clips if not clip.fake}):
+    for source in sorted(
+        {clip.source for clips in judged.values() for clip in clips if not clip.fake}
+    ):
         for model, clips in judged.items():
             reals = [clip for clip in clips if not clip.fake and clip.source == source]
             if reals:
@@ -221,7 +233,9 @@ def calls(clips: Sequence[Clip]) -> tuple[str, ...]:
 
 def of(clips: Sequence[Clip], hit: Callable[[Clip], bool]) -> str:
     """The share of clips for which something holds, with its interval."""
-    return estimate(rate([hit(clip) for clip in clips], [clip.group for clip in clips]), percent=True)
+    return estimate(
+        rate([hit(clip) for clip in clips], [clip.group for clip in clips]), percent=True
+    )
 
 
 def area(clips: Sequence[Clip]) -> str:
@@ -235,7 +249,11 @@ def pairs(clips: Sequence[Clip]) -> str:
     """How many fakes lie above their own originals."""
     scores = scores_of(clips)
     found = paired(scores, cluster="group") if len(scores) else None
-    return f"{estimate(found.accuracy, percent=True)} of {found.count}" if found else estimate(Estimate(None))
+    return (
+        f"{estimate(found.accuracy, percent=True)} of {found.count}"
+        if found
+        else estimate(Estimate(None))
+    )
 
 
 def scores_of(clips: Sequence[Clip]) -> Scores:

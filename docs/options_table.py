@@ -62,7 +62,10 @@ def _range(field: dataclasses.Field[Any]) -> str:
     if about["choices"]:
         return ", ".join(about["choices"])
     least, most = about["at_least"], about["at_most"]
-    parts = [f"from {least:g}" if least is not None else "", f"to {most:g}" if most is not None else ""]
+    parts = [
+        f"from {least:g}" if least is not None else "",
+        f"to {most:g}" if most is not None else "",
+    ]
     return " ".join(part for part in parts if part)
 
 

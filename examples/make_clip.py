@@ -28,7 +28,9 @@ def main() -> None:
 def write(picture: np.ndarray, output: Path) -> None:
     """A clip of the camera's way over `picture` (512, 512, 3) RGB."""
     with av.open(str(output), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", FPS, options={"crf": QUALITY, "preset": "veryslow"})
+        stream = container.add_stream(
+            "libx264", FPS, options={"crf": QUALITY, "preset": "veryslow"}
+        )
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(FPS * SECONDS):
             image = view(picture, number / (FPS * SECONDS))
@@ -40,7 +42,10 @@ def write(picture: np.ndarray, output: Path) -> None:
 def view(picture: np.ndarray, progress: float) -> np.ndarray:
     """What the camera sees of `picture` at `progress` 0 to 1: it circles the face, zooms and rolls a little."""
     phase = 2 * math.pi * progress
-    centre = (225 + 15 * math.cos(phase), 150 + 10 * math.sin(phase))  # px of the picture, about the face
+    centre = (
+        225 + 15 * math.cos(phase),
+        150 + 10 * math.sin(phase),
+    )  # px of the picture, about the face
     matrix = cv2.getRotationMatrix2D(centre, 4 * math.sin(phase), 1.35 - 0.15 * math.cos(phase))
     matrix[:, 2] += np.array([WIDTH / 2, HEIGHT / 2]) - centre
     return cv2.warpAffine(

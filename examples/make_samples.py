@@ -1,5 +1,6 @@
-"""Makes the samples of the page of `mesovid serve`: the public-domain portrait of make_clip.py as a picture, as a clip that
-browsers play (VP9), and as a fake: a part of the face altered and blended back in, as models learn from.
+"""Makes the samples of the page of `mesovid serve`: the public-domain portrait of make_clip.py as a
+picture, as a clip that browsers play (VP9), and as a fake: a part of the face altered and blended
+back in, as models learn from.
 
 python examples/make_samples.py [FOLDER]
 """
@@ -34,7 +35,9 @@ def main() -> None:
     picture = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(folder / "portrait.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     _clip(folder / "portrait.webm", picture)
-    _clip(folder / "swapped.webm", np.ascontiguousarray(swapped(skimage.data.astronaut())[..., ::-1]))
+    _clip(
+        folder / "swapped.webm", np.ascontiguousarray(swapped(skimage.data.astronaut())[..., ::-1])
+    )
     _fake(folder / "blended.jpg", folder / "portrait.jpg")
     for path in sorted(folder.iterdir()):
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
@@ -45,8 +48,12 @@ def _fake(path: Path, portrait: Path) -> None:
     Scanner("meso4").scan(portrait, lambda _path, crops, _scores: found.extend(crops))
     (crop,) = found
     image = read_picture(portrait)
-    matrix = transform(crop.face.landmarks, read_card("meso4").geometry)  # from the picture to the crop
-    landmarks = cv2.transform(crop.face.landmarks[None].astype(np.float64), matrix)[0].astype(np.float32)
+    matrix = transform(
+        crop.face.landmarks, read_card("meso4").geometry
+    )  # from the picture to the crop
+    landmarks = cv2.transform(crop.face.landmarks[None].astype(np.float64), matrix)[0].astype(
+        np.float32
+    )
     blended = self_blend(crop.pixels, landmarks, np.random.default_rng(SEED))
     change = cv2.warpAffine(
         blended.fake.astype(np.float32) - crop.pixels,

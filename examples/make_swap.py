@@ -2,9 +2,10 @@
 
 python examples/make_swap.py [OUTPUT]
 
-What is put in is the same public-domain portrait, mirrored: turned and scaled onto the eyes and the mouth, made as soft as what
-a generator gives, and blended in along a soft edge. So nobody is shown who was not asked, and the traces are those of a swap:
-another sharpness within the edge than without, and a seam.
+What is put in is the same public-domain portrait, mirrored: turned and scaled onto the eyes and the
+mouth, made as soft as what a generator gives, and blended in along a soft edge. So nobody is shown
+who was not asked, and the traces are those of a swap: another sharpness within the edge than
+without, and a seam.
 """
 
 from __future__ import annotations
@@ -35,9 +36,14 @@ def swapped(picture: np.ndarray) -> np.ndarray:
     """The portrait (512, 512, 3) RGB with a part of its face exchanged."""
     mirrored = np.ascontiguousarray(picture[:, ::-1])
     theirs = LANDMARKS[[1, 0, 2, 4, 3]] * (-1, 1) + (picture.shape[1] - 1, 0)
-    source = cv2.warpAffine(mirrored, onto(theirs, LANDMARKS), picture.shape[1::-1], flags=cv2.INTER_CUBIC)
+    source = cv2.warpAffine(
+        mirrored, onto(theirs, LANDMARKS), picture.shape[1::-1], flags=cv2.INTER_CUBIC
+    )
     small = cv2.resize(source, None, fx=SOFTNESS, fy=SOFTNESS, interpolation=cv2.INTER_AREA)
-    soft = cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32) + TINT
+    soft = (
+        cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        + TINT
+    )
     share = mask(picture.shape[0])[..., None]
     return np.clip(share * soft + (1 - share) * picture + 0.5, 0, 255).astype(np.uint8)
 

@@ -34,8 +34,9 @@ def align(image: Pixels, landmarks: npt.NDArray[np.float32], geometry: Geometry)
 def transform(landmarks: npt.NDArray[np.float32], geometry: Geometry) -> npt.NDArray[np.float64]:
     """The similarity (2, 3) that takes a frame's pixels to a crop's; see `Geometry` for side and centre.
 
-    The face's horizontal is the eyes' line averaged with the normal of the line from the eyes to the mouth, after FFHQ (Karras et
-    al. 2019, arXiv 1812.04948): in a profile view the eyes all but coincide and their line alone says nothing.
+    The face's horizontal is the eyes' line averaged with the normal of the line from the eyes to
+    the mouth, after FFHQ (Karras et al. 2019, arXiv 1812.04948): in a profile view the eyes all but
+    coincide and their line alone says nothing.
     """
     left_eye, right_eye, nose, left_mouth, right_mouth = landmarks.astype(np.float64)
     eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
@@ -44,7 +45,9 @@ def transform(landmarks: npt.NDArray[np.float32], geometry: Geometry) -> npt.NDA
         geometry.scale * max(np.hypot(*across), np.hypot(*down)), 1.0
     )  # px; 1 keeps broken landmarks finite
     centre = eyes + geometry.centre * (nose - eyes)
-    horizontal = across + np.array([down[1], -down[0]]) if geometry.remove_roll else np.array([1.0, 0.0])
+    horizontal = (
+        across + np.array([down[1], -down[0]]) if geometry.remove_roll else np.array([1.0, 0.0])
+    )
     length = np.hypot(*horizontal)
     cos, sin = horizontal / length if length > 0 else (1.0, 0.0)
     zoom = geometry.size / side
@@ -70,7 +73,9 @@ def detail(crop: Pixels, geometry: Geometry) -> float | None:
     grey = cv2.cvtColor(
         np.ascontiguousarray(crop[first : first + part, first : first + part]), cv2.COLOR_RGB2GRAY
     )
-    level = cv2.resize(grey, (DETAIL_SIDE, DETAIL_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    level = cv2.resize(grey, (DETAIL_SIDE, DETAIL_SIDE), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
     contrast = []
     for _ in range(4):
         smaller = cv2.pyrDown(level)
@@ -79,7 +84,9 @@ def detail(crop: Pixels, geometry: Geometry) -> float | None:
     return contrast[0] / max(float(np.hypot(contrast[2], contrast[3])), 1e-6)
 
 
-def _shrink(image: Pixels, matrix: npt.NDArray[np.float64]) -> tuple[Pixels, npt.NDArray[np.float64]]:
+def _shrink(
+    image: Pixels, matrix: npt.NDArray[np.float64]
+) -> tuple[Pixels, npt.NDArray[np.float64]]:
     """Average whole blocks of pixels first where the crop would skip some, so that shrinking does not alias."""
     factor = int(1 / np.hypot(matrix[0, 0], matrix[0, 1]))
     if factor < 2:
@@ -90,6 +97,7 @@ def _shrink(image: Pixels, matrix: npt.NDArray[np.float64]) -> tuple[Pixels, npt
     small = cv2.resize(
         image[:height, :width], (width // factor, height // factor), interpolation=cv2.INTER_AREA
     )
-    # a small pixel x covers the pixels factor * x ... factor * x + factor - 1, whose centre is factor * x + (factor - 1) / 2
+    # a small pixel x covers the pixels factor * x ... factor * x + factor - 1, whose centre is
+    # factor * x + (factor - 1) / 2
     shift = matrix[:, :2] @ np.full(2, (factor - 1) / 2)
     return small, np.column_stack([matrix[:, :2] * factor, matrix[:, 2] + shift])

@@ -95,12 +95,16 @@ class Animation:
                 raise InputError(
                     f"{self._path}: no frame of it can be read; it is damaged or cut off"
                 ) from error
-            warnings.append(f"{given} of {len(chosen)} frames could be read; the animation is damaged")
+            warnings.append(
+                f"{given} of {len(chosen)} frames could be read; the animation is damaged"
+            )
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[Frame]:
         """The frames with these numbers, in ascending order, but for those that are not there or cannot be read."""
         with contextlib.suppress(*DAMAGED):
-            yield from map(self._frame, sorted({index for index in indices if 0 <= index < len(self._times)}))
+            yield from map(
+                self._frame, sorted({index for index in indices if 0 <= index < len(self._times)})
+            )
 
     def _frame(self, index: int) -> Frame:
         # a PNG may show another picture to those who know no animations
@@ -118,7 +122,9 @@ def _durations(content: bytes, kind: str) -> list[float]:
     if kind == "webp":
         if not _is_animated_webp(content):
             return []
-        frames = (body for name, body in riff_chunks(content) if name == b"ANMF" and len(body) >= 16)
+        frames = (
+            body for name, body in riff_chunks(content) if name == b"ANMF" and len(body) >= 16
+        )
         return [int.from_bytes(body[12:15], "little") / 1000 for body in frames]
     found, animated = [], False
     for name, body in png_chunks(content):

@@ -1,7 +1,8 @@
 """The results of many videos in one file of JSON lines, which a run that was stopped goes on with.
 
-A line is what `scan --format json` says of one video, and `file`: the size and the time of change of what was scanned. A video
-is done when a line has its path, with the same size and time. The file grows by whole lines; what a kill tore is cut off.
+A line is what `scan --format json` says of one video, and `file`: the size and the time of change
+of what was scanned. A video is done when a line has its path, with the same size and time. The file
+grows by whole lines; what a kill tore is cut off.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ FREE = frozenset(["threads"])  # settings that change no result
 class Archive:
     """A file of results, to be used with `with`: from there on it is this process's alone.
 
-    InputError for a file that holds anything else or that another run writes to; SettingsError for results of another model or
-    of other settings. Lines of videos that have changed since, and with `retry` those that failed, are dropped; so are torn ones. `restart` drops them all.
+    InputError for a file that holds anything else or that another run writes to; SettingsError for
+    results of another model or of other settings. Lines of videos that have changed since, and with
+    `retry` those that failed, are dropped; so are torn ones. `restart` drops them all.
     """
 
     def __init__(
@@ -69,7 +71,10 @@ class Archive:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         os.close(self._file)
 
@@ -103,7 +108,9 @@ class Archive:
     def _locked(self) -> bool:
         opened = os.fstat(self._file)
         if not stat.S_ISREG(opened.st_mode):
-            raise InputError(f"{self.path} is no regular file; results that a run can go on with need one")
+            raise InputError(
+                f"{self.path} is no regular file; results that a run can go on with need one"
+            )
         if sys.platform != "win32":
             import fcntl
 
@@ -211,7 +218,11 @@ def _parsed(text: bytes) -> Line | None:
 
 def _path(line: Line) -> str:
     """The path as the system knows it."""
-    return os.fsdecode(bytes.fromhex(line["path_bytes"])) if "path_bytes" in line else str(line["path"])
+    return (
+        os.fsdecode(bytes.fromhex(line["path_bytes"]))
+        if "path_bytes" in line
+        else str(line["path"])
+    )
 
 
 def _outcome(line: Line) -> str:

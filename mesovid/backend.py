@@ -12,9 +12,10 @@ from collections.abc import Iterator
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras, silently unless that fails. Later plain imports of them cost nothing.
 
-    TensorFlow 2.21 writes to the stderr of the process before it reads its own log level, so the file descriptor itself
-    has to be turned away for that time; what it wrote is shown when the import fails. oneDNN stays on, although it is one of
-    the things that chatter: without it Meso-4 trains at a quarter of the speed (15 against 66 images a second on two cores).
+    TensorFlow 2.21 writes to the stderr of the process before it reads its own log level, so the
+    file descriptor itself has to be turned away for that time; what it wrote is shown when the
+    import fails. oneDNN stays on, although it is one of the things that chatter: without it Meso-4
+    trains at a quarter of the speed (15 against 66 images a second on two cores).
     """
     if "keras" in sys.modules and "tensorflow" in sys.modules:
         return

@@ -31,7 +31,8 @@ SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 Engine = Callable[..., Iterator[tuple[str, Scan | Failure | Crash]]]
 SETTLED = 2.0  # seconds without a change after which a file that arrives counts as complete
 MANY = 8  # inputs from which starting processes is worth it, and one that crashes would cost much
-# suffixes that files of text have, too (TypeScript, models of AMPL): in a folder these are looked into
+# suffixes that files of text have, too (TypeScript, models of AMPL): in a folder these are looked
+# into
 AMBIGUOUS = frozenset([".mod", ".ts"])
 
 
@@ -65,7 +66,9 @@ def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failu
         return Failure(path, f"{path}: {error.strerror or error}")
     except Exception as error:  # a defect met in one file of an archive must not cost the others
         _log.exception("a defect met in %r", path)
-        return Failure(path, f"{path}: unexpected {type(error).__name__}: {error}".replace("\n", " "))
+        return Failure(
+            path, f"{path}: unexpected {type(error).__name__}: {error}".replace("\n", " ")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +99,12 @@ def scan_in_processes(
     in_order: bool = True,
     engine: Engine = run,
 ) -> Iterator[Scan | Failure]:
-    """One result for each path, from `workers` processes: what crashes, hangs or eats memory is a Failure and costs the others
-    nothing.
+    """One result for each path, from `workers` processes: what crashes, hangs or eats memory is a
+    Failure and costs the others nothing.
 
-    In the order of the paths, for which results wait for each other, or as they come. Each network takes one thread unless the
-    options say more. `engine` is `mesovid.pool.run` or has its contract. Raises ModelError and SettingsError as a Scanner does.
+    In the order of the paths, for which results wait for each other, or as they come. Each network
+    takes one thread unless the options say more. `engine` is `mesovid.pool.run` or has its
+    contract. Raises ModelError and SettingsError as a Scanner does.
     """
     runtime = replace(options.runtime, threads=options.runtime.threads or 1)
     work = ScanWork(replace(options, runtime=runtime), save_faces)
@@ -147,8 +151,8 @@ def arrivals(
 ) -> Iterator[str | NothingYet]:
     """The videos and pictures in some folders that are not `known`, each once, and then those that arrive, without end.
 
-    A file comes when it is complete: when its size and its time have not changed for `SETTLED` seconds. In between comes
-    `NOTHING_YET`.
+    A file comes when it is complete: when its size and its time have not changed for `SETTLED`
+    seconds. In between comes `NOTHING_YET`.
     """
     given: set[str] = set()
     seen: dict[str, tuple[object, float]] = {}  # size and time of change, and since when
@@ -181,10 +185,11 @@ def find_inputs(
 ) -> list[str | Failure]:
     """The videos and pictures that `inputs` name: files, folders (searched through), glob patterns, `-` for a list on stdin.
 
-    `lists` are files with one input a line, or with a NUL after each (`find -print0`), in UTF-8 or with a byte order mark. Each
-    path comes once, in the order given, folders sorted by name; `~` is the home folder. What names nothing becomes a Failure.
-    `on_skip` hears what is passed over in a folder: files of other kinds, and what `mesovid.folders.walk` passes over.
-    InputError when a list cannot be read.
+    `lists` are files with one input a line, or with a NUL after each (`find -print0`), in UTF-8 or
+    with a byte order mark. Each path comes once, in the order given, folders sorted by name; `~` is
+    the home folder. What names nothing becomes a Failure. `on_skip` hears what is passed over in a
+    folder: files of other kinds, and what `mesovid.folders.walk` passes over. InputError when a
+    list cannot be read.
     """
     named = list(inputs)
     for name in lists:
@@ -272,7 +277,9 @@ def _read_list(name: str) -> list[str]:
             raise InputError("-: standard input is closed; give it a list of inputs")
         named = lines(decode(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()))
     except OSError as error:
-        raise InputError(f"{name}: cannot read the list of inputs: {error.strerror or error}") from error
+        raise InputError(
+            f"{name}: cannot read the list of inputs: {error.strerror or error}"
+        ) from error
     except ValueError as error:
         raise InputError(f"{name}: cannot read the list of inputs: {error}") from error
     # what stands in a list by hand may be indented; a name may begin and end with spaces, too

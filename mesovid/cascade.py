@@ -16,15 +16,17 @@ from mesovid.settings import FaceSettings, RuntimeSettings
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 
-# Geometry and overlaps are the mtcnn package's own (1.0.0), or what finds the same faces with less work: benchmarks/detection.py
-# measures that. The package has .709 for the step, .6 and .7 for the confidences.
+# Geometry and overlaps are the mtcnn package's own (1.0.0), or what finds the same faces with less
+# work: benchmarks/detection.py measures that. The package has .709 for the step, .6 and .7 for the
+# confidences.
 CELL, STRIDE = 12, 2  # px of a level: the side of P-Net's window, and how far apart windows lie
 LARGEST_FACE = 1.1  # the first level shows a face of `min_face` px so much smaller than P-Net's window: it finds those too
 PYRAMID_STEP = 0.6  # size of a level over the one before
 PROPOSAL_CONFIDENCE, REFINEMENT_CONFIDENCE = 0.85, 0.8
 TURNED_PROPOSAL_CONFIDENCE = 0.7  # of a face that is not upright: P-Net is less sure of those
 LEVEL_OVERLAP, PROPOSAL_OVERLAP, REFINEMENT_OVERLAP, OUTPUT_OVERLAP = 0.5, 0.7, 0.7, 0.7
-# O-Net's square about landmarks, in their root mean square distance from their mean: its side, and how far it lies above their middle
+# O-Net's square about landmarks, in their root mean square distance from their mean: its side, and
+# how far it lies above their middle
 SPANNED_SIDE, SPANNED_ABOVE = 4.07, 0.37
 SETTLING = 6  # rounds of O-Net until landmarks come to rest, at most
 LEVEL = 20.0  # degrees from a quarter turn, beyond which O-Net is shown a face turned upright
@@ -87,11 +89,16 @@ class Candidates:
 
     def turned(self, roll: float) -> Candidates:
         """The same places, for faces turned by `roll`."""
-        return Candidates(self.image, self.box, self.confidence, np.full(len(self.image), roll, np.float32))
+        return Candidates(
+            self.image, self.box, self.confidence, np.full(len(self.image), roll, np.float32)
+        )
 
     def without_overlaps(self, threshold: float, of_smaller: bool) -> Indices:
         """The rows that stay when those go that a better one of the same image overlaps."""
-        kept = [rows[_best(_overlaps(self.box[rows], of_smaller) > threshold)] for rows in self.each_image()]
+        kept = [
+            rows[_best(_overlaps(self.box[rows], of_smaller) > threshold)]
+            for rows in self.each_image()
+        ]
         return np.concatenate([np.empty(0, np.intp), *kept])
 
 
@@ -153,14 +160,18 @@ class Cascade:
         self._settings = settings
         self._networks = load_detector(runtime)
 
-    def detect(self, images: Sequence[Pixels], rolls: Sequence[float] = UPRIGHT) -> list[tuple[Face, ...]]:
+    def detect(
+        self, images: Sequence[Pixels], rolls: Sequence[float] = UPRIGHT
+    ) -> list[tuple[Face, ...]]:
         """The faces of each image, most confident first; of images that may differ in size.
 
         For `rolls` see `look`.
         """
         return self.faces(self.look(images, rolls))
 
-    def look(self, images: Sequence[Pixels], rolls: Sequence[float] = UPRIGHT, around: bool = False) -> Sight:
+    def look(
+        self, images: Sequence[Pixels], rolls: Sequence[float] = UPRIGHT, around: bool = False
+    ) -> Sight:
         """The whole cascade over images, for faces turned by `rolls`: degrees clockwise, first 0.
 
         P-Net proposes faces however they are turned; the other networks know those within some 45
@@ -180,7 +191,10 @@ class Cascade:
         left = sight.proposals.take(np.flatnonzero(~_covered(sight.proposals, certain)))
         # time: where faces are certain, others that lie are few and among the best proposals
         known = set(certain.image.tolist())
-        few = [rows[: MOST_TURNED if left.image[rows[0]] in known else None] for rows in left.each_image()]
+        few = [
+            rows[: MOST_TURNED if left.image[rows[0]] in known else None]
+            for rows in left.each_image()
+        ]
         left = left.take(np.concatenate([np.empty(0, np.intp), *few]))
         parts = [seen]
         for roll in rolls:
@@ -199,7 +213,10 @@ class Cascade:
                 box, image = found.box[i], found.image[i]
                 if (box[2:] - box[:2]).max() >= smallest:
                     face = _face(
-                        box, found.confidence[i], sight.readings.landmarks[i], sight.images[image].shape
+                        box,
+                        found.confidence[i],
+                        sight.readings.landmarks[i],
+                        sight.images[image].shape,
                     )
                     faces[image] = (*faces[image], face)
         return faces
@@ -213,10 +230,13 @@ class Cascade:
         settled, landmarks, box = settled[kept], landmarks[kept], box[kept]
         sure = settled >= self._settings.confidence
         landmarks = np.where(sure[:, None, None], landmarks, first)
-        # a face that came to rest at quite another roll than the one it was looked for: so was its box
+        # a face that came to rest at quite another roll than the one it was looked for: so was its
+        # box
         strayed = sure & (_apart(roll_of(landmarks), found.roll) > STRAYED)
         box = np.where(strayed[:, None], box, found.box)
-        return Readings(Candidates(found.image, box, found.confidence, found.roll), settled, landmarks)
+        return Readings(
+            Candidates(found.image, box, found.confidence, found.roll), settled, landmarks
+        )
 
     def confirm(
         self, images: Sequence[Pixels], guesses: Sequence[tuple[Face, ...]]
@@ -244,11 +264,12 @@ class Cascade:
     ) -> tuple[Floats, Floats, Floats]:
         """Confidence `(n,)`, landmarks and boxes of O-Net, shown again and again what they span.
 
-        Landmarks depend on the box that O-Net is shown: by 1 % of a face's width between two boxes that are both good, which
-        the classifiers feel. This comes to rest on landmarks that do not depend on where it began, and so makes no
-        difference between the whole cascade and `confirm`. Some swing to and fro: the mean of the last two rounds is taken.
-        The square is turned as the face is: landmarks that began quite wrong, on a face that lies on
-        its side, are drawn to the right ones.
+        Landmarks depend on the box that O-Net is shown: by 1 % of a face's width between two boxes
+        that are both good, which the classifiers feel. This comes to rest on landmarks that do not
+        depend on where it began, and so makes no difference between the whole cascade and
+        `confirm`. Some swing to and fro: the mean of the last two rounds is taken. The square is
+        turned as the face is: landmarks that began quite wrong, on a face that lies on its side,
+        are drawn to the right ones.
         """
         confidence = np.zeros(len(landmarks), np.float32)
         landmarks, begin = landmarks.copy(), landmarks
@@ -273,7 +294,9 @@ class Cascade:
         confidence, offsets, points = self._output(images, squares.image, squares.box, squares.roll)
         sure = np.flatnonzero(confidence >= self._settings.confidence)
         square, roll = squares.box[sure], squares.roll[sure]
-        found = Candidates(squares.image[sure], _shifted(square, offsets[sure], roll), confidence[sure], roll)
+        found = Candidates(
+            squares.image[sure], _shifted(square, offsets[sure], roll), confidence[sure], roll
+        )
         kept = found.without_overlaps(OUTPUT_OVERLAP, of_smaller=True)
         return found.take(kept), _landmarks(square, points[sure], roll)[kept]
 
@@ -294,16 +317,24 @@ class Cascade:
         found = []
         for shape, numbers in sizes.items():
             scales = pyramid(shape[0], shape[1], self._settings.min_face)
-            at_once = max(1, int(PIXELS_AT_ONCE / (shape[0] * shape[1] * scales[0] ** 2))) if scales else 1
+            at_once = (
+                max(1, int(PIXELS_AT_ONCE / (shape[0] * shape[1] * scales[0] ** 2)))
+                if scales
+                else 1
+            )
             for i in range(0, len(numbers) if scales else 0, at_once):
                 group = numbers[i : i + at_once]
                 few = self._propose_few([images[number] for number in group], scales, least)
                 found.append(
-                    Candidates(np.array(group, np.intp)[few.image], few.box, few.confidence, few.roll)
+                    Candidates(
+                        np.array(group, np.intp)[few.image], few.box, few.confidence, few.roll
+                    )
                 )
         return Candidates.join(found)
 
-    def _propose_few(self, images: Sequence[Pixels], scales: Sequence[float], least: float) -> Candidates:
+    def _propose_few(
+        self, images: Sequence[Pixels], scales: Sequence[float], least: float
+    ) -> Candidates:
         height, width = images[0].shape[:2]
         found = []
         level = images
@@ -312,11 +343,16 @@ class Cascade:
             found.append(self._propose_level(np.stack(level), scale, least))
         candidates = Candidates.join(found)
         levels = np.repeat(np.arange(len(found)), [len(each.image) for each in found])
-        kept = [rows[_best_proposals(candidates.box[rows], levels[rows])] for rows in candidates.each_image()]
+        kept = [
+            rows[_best_proposals(candidates.box[rows], levels[rows])]
+            for rows in candidates.each_image()
+        ]
         if not kept:
             return candidates
         candidates = candidates.take(np.concatenate(kept))
-        return Candidates(candidates.image, squares(candidates.box), candidates.confidence, candidates.roll)
+        return Candidates(
+            candidates.image, squares(candidates.box), candidates.confidence, candidates.roll
+        )
 
     def _propose_level(self, level: Pixels, scale: float, least: float) -> Candidates:
         """P-Net over one level `(n, height, width, 3)` of n images; boxes in pixels of the images."""
@@ -325,14 +361,19 @@ class Cascade:
         window = np.stack([column, row, column, row], axis=1) * STRIDE + (0, 0, CELL, CELL)
         box = (window + offsets[image, :, row, column] * CELL) / scale
         return Candidates(
-            image, box.astype(np.float32), probability[image, row, column], np.zeros(len(box), np.float32)
+            image,
+            box.astype(np.float32),
+            probability[image, row, column],
+            np.zeros(len(box), np.float32),
         )
 
     def _refine(self, images: Sequence[Pixels], candidates: Candidates) -> Candidates:
         """R-Net: better boxes, squared again, for those square candidates that it takes for faces."""
         if not len(candidates.image):
             return candidates
-        patches = _patches(images, candidates.image, candidates.box, candidates.roll, REFINEMENT_SIDE)
+        patches = _patches(
+            images, candidates.image, candidates.box, candidates.roll, REFINEMENT_SIDE
+        )
         confidence, offsets = _run(self._networks.refinement, patches)
         sure = np.flatnonzero(confidence > REFINEMENT_CONFIDENCE)
         box = _shifted(candidates.box[sure], offsets[sure], candidates.roll[sure])
@@ -367,7 +408,9 @@ def _reduced(image: Pixels, width: int, height: int) -> Pixels:
 
 
 def _run(network: Network, patches: Pixels) -> tuple[Array, ...]:
-    parts = [network(patches[i : i + PATCHES_AT_ONCE]) for i in range(0, len(patches), PATCHES_AT_ONCE)]
+    parts = [
+        network(patches[i : i + PATCHES_AT_ONCE]) for i in range(0, len(patches), PATCHES_AT_ONCE)
+    ]
     return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
 
@@ -391,7 +434,11 @@ def _patches(
         step_x, step_y = 2 * x / (side - 1), 2 * y / (side - 1)
         matrix = np.array(
             [
-                [c * step_x * across, -s * step_y * across, ((left + right) / 2 - c * x + s * y) * across],
+                [
+                    c * step_x * across,
+                    -s * step_y * across,
+                    ((left + right) / 2 - c * x + s * y) * across,
+                ],
                 [s * step_x * down, c * step_y * down, ((top + bottom) / 2 - s * x - c * y) * down],
             ]
         )
@@ -438,7 +485,9 @@ def _shifted(box: Floats, offsets: Floats, rolls: Floats) -> Floats:
     half = (moved[:, 2:] - moved[:, :2]) / 2
     across, down = (half**2).T
     half = np.sqrt(np.stack([cos * across + sin * down, sin * across + cos * down], axis=1))
-    return np.where(rolls[:, None] == 0, moved, np.concatenate([centre - half, centre + half], axis=1))
+    return np.where(
+        rolls[:, None] == 0, moved, np.concatenate([centre - half, centre + half], axis=1)
+    )
 
 
 def _landmarks(square: Floats, points: Floats, rolls: Floats) -> Floats:
@@ -504,7 +553,9 @@ def _most_certain(read: Readings) -> Indices:
     kept = [np.empty(0, np.intp)]
     for rows in replace(found, confidence=certainty).each_image():
         unlike = found.roll[rows][:, None] != found.roll[rows]
-        kept.append(rows[_best((_overlaps(found.box[rows], of_smaller=True) > TURNED_OVERLAP) & unlike)])
+        kept.append(
+            rows[_best((_overlaps(found.box[rows], of_smaller=True) > TURNED_OVERLAP) & unlike)]
+        )
     return np.sort(np.concatenate(kept))
 
 

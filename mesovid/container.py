@@ -18,8 +18,8 @@ from mesovid.errors import InputError
 from mesovid.media import is_picture
 from mesovid.records import VideoInfo
 
-# FFmpeg's demuxers of what cameras, phones, editors and archives write: each reads one file and opens no other, as those of
-# playlists, manifests, numbered pictures and scripts do
+# FFmpeg's demuxers of what cameras, phones, editors and archives write: each reads one file and
+# opens no other, as those of playlists, manifests, numbered pictures and scripts do
 DEMUXERS = (
     "mov", "matroska", "avi", "asf", "asf_o", "flv", "live_flv", "kux", "mpeg", "mpegts", "ogg", "rm", "ivr", "nut", "nuv",
     "mxf", "gxf", "lxf", "dv", "wtv", "ty", "pva", "nsv", "cine",
@@ -47,7 +47,10 @@ MOST_FRAMES = 1_000_000_000  # a container that says more is wrong
 LONGEST = 1e8  # seconds; a container that says more is wrong
 MOST_PIXELS = 2**27  # of a frame; 16K has 133 million
 NO_MOVING_PICTURE = (
-    Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+    Disposition.attached_pic
+    | Disposition.timed_thumbnails
+    | Disposition.still_image
+    | Disposition.dependent
 )
 
 
@@ -103,8 +106,8 @@ def _list_of_files(beginning: bytes) -> str | None:
 def video_stream(path: Path, container: InputContainer, wanted: int | None = None) -> VideoStream:
     """The stream to look at: number `wanted` of the file, else the one that a player shows.
 
-    That is the one marked as default and of several the largest: a file may hold a preview, a second camera, the cover of a
-    piece of music. InputError when there is none.
+    That is the one marked as default and of several the largest: a file may hold a preview, a
+    second camera, the cover of a piece of music. InputError when there is none.
     """
     streams = video_streams(container)
     if wanted is not None:
@@ -127,7 +130,9 @@ def video_stream(path: Path, container: InputContainer, wanted: int | None = Non
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
     """The streams of a container that hold moving pictures."""
-    streams = [stream for stream in container.streams.video if not stream.disposition & NO_MOVING_PICTURE]
+    streams = [
+        stream for stream in container.streams.video if not stream.disposition & NO_MOVING_PICTURE
+    ]
     # a sequence of AVIF or HEIC pictures has one of them as its cover
     return [stream for stream in streams if stream.frames != 1] or streams
 
@@ -141,7 +146,11 @@ def describe(stream: VideoStream) -> str:
 
 def _prominence(stream: VideoStream) -> tuple[bool, bool, int]:
     known = stream.codec_context is not None
-    return known, bool(stream.disposition & Disposition.default), stream.width * stream.height if known else 0
+    return (
+        known,
+        bool(stream.disposition & Disposition.default),
+        stream.width * stream.height if known else 0,
+    )
 
 
 def video_info(
@@ -173,7 +182,9 @@ def _end(container: InputContainer, stream: VideoStream) -> float:
     if "matroska" in container.format.name:  # counts from 0, wherever the first frame is
         end = (container.duration or 0) / av.time_base
         if clock := DURATION_TAG.fullmatch(stream.metadata.get("DURATION", "")):
-            end = sum(float(part) * unit for part, unit in zip(clock.groups(), (3600, 60, 1), strict=True))
+            end = sum(
+                float(part) * unit for part, unit in zip(clock.groups(), (3600, 60, 1), strict=True)
+            )
         if end > beginning(container):
             return end
     if container.duration is None:

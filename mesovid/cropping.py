@@ -1,7 +1,8 @@
 """The part of a video's pictures that its container says is to be shown.
 
-PyAV does not tell it, so the few elements are read here: `PixelCrop...` of Matroska (RFC 9559, 5.1.4.1.28) and the clean
-aperture of QuickTime and MP4 (`clap`, ISO/IEC 14496-12, 12.1.4). Players that show what they hide are the exception.
+PyAV does not tell it, so the few elements are read here: `PixelCrop...` of Matroska (RFC 9559,
+5.1.4.1.28) and the clean aperture of QuickTime and MP4 (`clap`, ISO/IEC 14496-12, 12.1.4). Players
+that show what they hide are the exception.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from typing import BinaryIO, NamedTuple
 
 from av.video.stream import VideoStream
 
-SEGMENT, TRACKS, CLUSTER, TRACK, TRACK_TYPE, VIDEO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE, 0x83, 0xE0
+SEGMENT, TRACKS, CLUSTER, TRACK, TRACK_TYPE, VIDEO = (
+    0x18538067,
+    0x1654AE6B,
+    0x1F43B675,
+    0xAE,
+    0x83,
+    0xE0,
+)
 CROP_LEFT, CROP_TOP, CROP_RIGHT, CROP_BOTTOM = 0x54CC, 0x54BB, 0x54DD, 0x54AA
 VIDEO_TRACK = 1  # a TRACK_TYPE
 MOST_BYTES = 1 << 22  # of a description of tracks
@@ -124,7 +132,9 @@ def _aperture(file: BinaryIO, stream: VideoStream) -> Crop:
             start = place[0] + 8  # version, flags, number of entries
             file.seek(start)
             (size,) = struct.unpack(">I", file.read(4))
-            for aperture in _boxes(file, start + SAMPLE_ENTRY, min(start + size, place[1]), b"clap"):
+            for aperture in _boxes(
+                file, start + SAMPLE_ENTRY, min(start + size, place[1]), b"clap"
+            ):
                 file.seek(aperture[0])
                 return _around(struct.unpack(">8i", file.read(32)), stream.width, stream.height)
     return NO_CROP
@@ -135,7 +145,8 @@ def _around(aperture: tuple[int, ...], width: int, height: int) -> Crop:
     if not all(aperture[1::2]):
         return NO_CROP
     inner_width, inner_height, right, down = (
-        numerator / denominator for numerator, denominator in zip(aperture[::2], aperture[1::2], strict=True)
+        numerator / denominator
+        for numerator, denominator in zip(aperture[::2], aperture[1::2], strict=True)
     )
     left, top = round((width - inner_width) / 2 + right), round((height - inner_height) / 2 + down)
     return Crop(left, top, width - left - round(inner_width), height - top - round(inner_height))

@@ -10,12 +10,11 @@ from mesovid.records import Pixels
 
 WIDTH, HEIGHT = 64, 36  # px of a thumbnail
 LEVELS = 8  # of each colour; equal steps of the square root, which tells dark colours apart
-# Two frames are of different shots when both their colours and their layout differ. Chosen on 3-second clips of 47 videos: of the
-# pairs of frames of two videos more than 99 % are told apart, of the pairs of one shot up to 3 s apart less than 1 %.
+# Two frames are of different shots when both their colours and their layout differ. Chosen on
+# 3-second clips of 47 videos: of the pairs of frames of two videos more than 99 % are told apart,
+# of the pairs of one shot up to 3 s apart less than 1 %.
 LEAST_SHARED_COLOURS = 0.64  # share of pixels, by quarters of the frame
-SAME_SHAPE = (
-    1.02  # by how much width over height may change: a stream may change its size in the midst of a shot
-)
+SAME_SHAPE = 1.02  # by how much width over height may change: a stream may change its size in the midst of a shot
 LEAST_CORRELATION = 0.6  # of brightness, over the whole frame: a flash or a fade does not change it
 
 _LEVEL = np.minimum(np.sqrt(np.arange(256) / 256) * LEVELS, LEVELS - 1).astype(np.int32)
@@ -42,7 +41,8 @@ class CutDetector:
 
 
 def _thumbnail(image: Pixels) -> Pixels:
-    # from 4 x 4 samples a pixel: averaging all pixels of a large frame would take longer than all the rest
+    # from 4 x 4 samples a pixel: averaging all pixels of a large frame would take longer than all
+    # the rest
     samples = cv2.resize(image, (4 * WIDTH, 4 * HEIGHT), interpolation=cv2.INTER_NEAREST)
     return np.asarray(cv2.resize(samples, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
 

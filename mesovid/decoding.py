@@ -1,9 +1,10 @@
 """Decodes the chosen frames of a video, and no more of it than they need.
 
-A video is read in two passes. The first reads its packets without decoding them (10 microseconds each) and so learns when
-every frame is shown and which ones are key frames; what containers say of their length is often wrong. The second
-decodes: from the key frame before a wanted frame up to that frame, without frames that no other one refers to, and jumps
-over what lies between. Only wanted frames become RGB. No pass holds more than a few frames.
+A video is read in two passes. The first reads its packets without decoding them (10 microseconds
+each) and so learns when every frame is shown and which ones are key frames; what containers say of
+their length is often wrong. The second decodes: from the key frame before a wanted frame up to that
+frame, without frames that no other one refers to, and jumps over what lies between. Only wanted
+frames become RGB. No pass holds more than a few frames.
 """
 
 from __future__ import annotations
@@ -40,9 +41,15 @@ THREADS = min(4, os.cpu_count() or 1)  # of a decoder; each holds a frame or two
 FIRST_PACKETS = 1000  # without one picture among them, a stream counts as unreadable
 READ_FAILURES = 100  # of a container, before it counts as ended
 SEEK_GAP = 64  # packets; fewer are read and dropped rather than jumped over
-GROUPS_BEFORE = (0, 1, 4, 16)  # groups of pictures decoded before the wanted one; more where fewer do not do
+GROUPS_BEFORE = (
+    0,
+    1,
+    4,
+    16,
+)  # groups of pictures decoded before the wanted one; more where fewer do not do
 RUN_GAP = 4  # frames; wanted frames this near to each other are decoded in one go
-# codecs whose marked frames are referred to by no other frame at all; HEVC's may be, by higher temporal layers
+# codecs whose marked frames are referred to by no other frame at all; HEVC's may be, by higher
+# temporal layers
 SKIPPABLE = frozenset(["h264", "mpeg1video", "mpeg2video", "mpeg4"])
 
 
@@ -72,8 +79,9 @@ class Video:
 
     def close(self) -> None:
         self._container.close()
-        # this generator refers back to self: without it the decoder and its frames are freed now, not at some later round
-        # of the garbage collector, which hardly runs in a program of few and large objects
+        # this generator refers back to self: without it the decoder and its frames are freed now,
+        # not at some later round of the garbage collector, which hardly runs in a program of few
+        # and large objects
         self._packets = iter(())
 
     @property
@@ -88,9 +96,13 @@ class Video:
         times, duration = self._times(timeline)
         chosen = choose(times, duration, timeline.key_indices(), settings)
         if not len(chosen):
-            raise InputError(f"{self._path}: no frame {_part(settings)}; the video lasts {duration:.2f} s")
+            raise InputError(
+                f"{self._path}: no frame {_part(settings)}; the video lasts {duration:.2f} s"
+            )
         if timeline.timestamps is None:
-            warnings.append("the stream has no usable timestamps; times assume a constant frame rate")
+            warnings.append(
+                "the stream has no usable timestamps; times assume a constant frame rate"
+            )
         pictures = self._pictures(timeline, chosen)
         self._display.forget()
         given = repaired = self._errors = 0
@@ -134,8 +146,11 @@ class Video:
         self._stream = video_stream(self._path, self._container, self._wanted)
         self._context = self._stream.codec_context
         context = self._context
-        self._container_colours = Colours(context.color_trc, context.color_primaries, context.colorspace)
-        # PyAV gives the container's, and where that is unknown what the stream said when it was opened
+        self._container_colours = Colours(
+            context.color_trc, context.color_primaries, context.colorspace
+        )
+        # PyAV gives the container's, and where that is unknown what the stream said when it was
+        # opened
         guess = self._stream.sample_aspect_ratio
         self._container_aspect = guess if guess != context.sample_aspect_ratio else None
         self._context.options = {"max_pixels": str(MOST_PIXELS)}
@@ -186,7 +201,8 @@ class Video:
         """The first picture that can be decoded: it tells the rotation, and that the stream can be decoded at all."""
         picture = self._first_decoded()
         if self._errors and self._threads > 1:
-            # a decoder with threads that has failed must not be flushed: VP9's then crashes on its next packet
+            # a decoder with threads that has failed must not be flushed: VP9's then crashes on its
+            # next packet
             self._threads = 1
             self._builder = TimelineBuilder()
             self._rewind()
@@ -203,7 +219,12 @@ class Video:
         for packet in self._read():
             self._add(packet)
             pictures = self._decode(packet)
-            if self._threads > 1 and self._position == 1 and packet.is_keyframe and not packet.is_discard:
+            if (
+                self._threads > 1
+                and self._position == 1
+                and packet.is_keyframe
+                and not packet.is_discard
+            ):
                 pictures = pictures or self._decode(None)  # mostly the first packet is enough
                 if not self._errors:
                     self._context.flush_buffers()
@@ -247,7 +268,8 @@ class Video:
         self, timeline: Timeline, timestamps: Integers, chosen: Integers
     ) -> Iterator[tuple[int, VideoFrame]]:
         """The chosen frames, from the key frame before each; for one that cannot be decoded the next that can."""
-        # groups of pictures: group g starts with key frame g - 1, group 0 comes before the first key frame
+        # groups of pictures: group g starts with key frame g - 1, group 0 comes before the first
+        # key frame
         groups = np.searchsorted(timeline.keys, timestamps, side="right")
         left = chosen.tolist()[::-1]
         while left:
@@ -259,7 +281,8 @@ class Video:
                 index = min(int(np.searchsorted(timestamps, picture.pts or 0)), len(timestamps) - 1)
                 yield index, picture
             if self._errors and self._threads > 1:
-                # threads report an error late and take sound pictures with them: go on with one, from the last one given
+                # threads report an error late and take sound pictures with them: go on with one,
+                # from the last one given
                 self._threads = 1
                 self._rewind()
                 left += [wanted for wanted in run[::-1] if wanted > index]

@@ -34,8 +34,13 @@ MATRICES = frozenset(
 )  # of Y'CbCr to RGB, by their numbers in H.273, that swscale knows
 UNSPECIFIED, YCGCO, BT2020, BT2020_CONSTANT = 2, 8, 9, 10
 STRANGE_MATRICES = range(BT2020_CONSTANT, 18)  # defined, but of colours that are rarely stored so
-LEAST_ASPECT, MOST_ASPECT = Fraction(1, 4), Fraction(4)  # of pixels; anamorphic video has 1:2 to 35:12
-NEARLY_SQUARE = Fraction(1, 100)  # from 1: resampling would cost more detail than it would put right
+LEAST_ASPECT, MOST_ASPECT = (
+    Fraction(1, 4),
+    Fraction(4),
+)  # of pixels; anamorphic video has 1:2 to 35:12
+NEARLY_SQUARE = Fraction(
+    1, 100
+)  # from 1: resampling would cost more detail than it would put right
 SIZES_NAMED = 4
 
 
@@ -50,7 +55,8 @@ class Colours(NamedTuple):
 class Display:
     """How the pictures of one video are shown. Each has its own size, pixel aspect and orientation.
 
-    A picture that says nothing of its orientation has that of the first one: a message in a stream need not be repeated.
+    A picture that says nothing of its orientation has that of the first one: a message in a stream
+    need not be repeated.
     """
 
     def __init__(self, first: VideoFrame, colours: Colours, crop: Crop = NO_CROP) -> None:
@@ -60,8 +66,12 @@ class Display:
         self._orientation = orientation(first) or AS_STORED
         self._reformatter = VideoReformatter()
         self._separator = Separator()
-        self._tone_maps: dict[tuple[int, int], tones.ToneMap] = {}  # by transfer characteristic and primaries
-        self._sizes: list[tuple[int, int]] = []  # width, height of the pictures shown; each change once
+        self._tone_maps: dict[
+            tuple[int, int], tones.ToneMap
+        ] = {}  # by transfer characteristic and primaries
+        self._sizes: list[
+            tuple[int, int]
+        ] = []  # width, height of the pictures shown; each change once
         self._absurd: Fraction | None = None  # a pixel aspect that was not believed
         self._combed = 0  # pictures of two fields that differ
         self.doubt: str | None = None  # why the pictures cannot be relied on
@@ -155,9 +165,7 @@ class Display:
             if matrix == YCGCO and not picture.format.is_rgb:
                 return self._of_ycgco(picture, pixels)
             if matrix in STRANGE_MATRICES and not picture.format.is_rgb:
-                self.doubt = (
-                    f"its colours are stored by matrix {matrix} of H.273, which mesovid cannot convert"
-                )
+                self.doubt = f"its colours are stored by matrix {matrix} of H.273, which mesovid cannot convert"
         rgb = self._reformatter.reformat(picture, picture.width, picture.height, pixels, threads=1)
         array = rgb.to_ndarray()
         return np.asarray(array, np.uint8) if pixels == "rgb24" else np.asarray(array, np.uint16)
@@ -182,8 +190,8 @@ class Display:
 def orientation(picture: VideoFrame) -> Orientation | None:
     """The nearest of the eight orientations to what the display matrix of the picture asks for; None when it has none.
 
-    The matrix sends a pixel at (x, y) to (a x + c y, b x + d y); one that asks for no turn by quarters, as of a camera held
-    askew, gives the nearest that does.
+    The matrix sends a pixel at (x, y) to (a x + c y, b x + d y); one that asks for no turn by
+    quarters, as of a camera held askew, gives the nearest that does.
     """
     content = _matrix(picture)
     if content is None:
@@ -197,13 +205,12 @@ def orientation(picture: VideoFrame) -> Orientation | None:
 def _matrix(picture: VideoFrame) -> bytes | None:
     """Nine numbers of 32 bits, row by row."""
     try:
-        # `picture.side_data` would do, but refers to the picture that keeps it: neither is freed at once
+        # `picture.side_data` would do, but refers to the picture that keeps it: neither is freed at
+        # once
         return bytes(SideDataContainer(picture)[Type.DISPLAYMATRIX])  # type: ignore[call-arg]
     except KeyError:
         return None
-    except (
-        ValueError
-    ):  # there is data beside the picture that this PyAV has no name for: an EXIF block, in motion JPEG
+    except ValueError:  # there is data beside the picture that this PyAV has no name for: an EXIF block, in motion JPEG
         picture = _without_exif(picture)
     try:
         return bytes(SideDataContainer(picture)[Type.DISPLAYMATRIX])  # type: ignore[call-arg]
@@ -214,9 +221,14 @@ def _matrix(picture: VideoFrame) -> bytes | None:
 def _without_exif(picture: VideoFrame) -> VideoFrame:
     graph = Graph()
     source = graph.add_buffer(
-        width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1000)
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        time_base=Fraction(1, 1000),
     )
-    graph.link_nodes(source, graph.add("sidedata", f"mode=delete:type={EXIF}"), graph.add("buffersink"))
+    graph.link_nodes(
+        source, graph.add("sidedata", f"mode=delete:type={EXIF}"), graph.add("buffersink")
+    )
     graph.configure()
     graph.vpush(picture)
     return graph.vpull()

@@ -17,7 +17,9 @@ from mesovid.settings import FaceSettings, RuntimeSettings
 
 Faces = tuple[Face, ...]
 
-SAME_FACE_OVERLAP = 0.4  # over the union, of one face in two frames between which it may be interpolated
+SAME_FACE_OVERLAP = (
+    0.4  # over the union, of one face in two frames between which it may be interpolated
+)
 LOOKED_AROUND = 2  # frames of a batch, at most, in which faces are looked for at every roll
 AROUND_AGAIN = 4  # batches 1, 4, 16 ... are, those with a new shot, and all until there is a face
 ROLL_STEP = 45.0  # degrees between the rolls that are looked at
@@ -29,7 +31,9 @@ _ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTAT
 class FaceFinder:
     """Keeps the detector's networks loaded. Not to be shared between threads."""
 
-    def __init__(self, settings: FaceSettings | None = None, runtime: RuntimeSettings | None = None) -> None:
+    def __init__(
+        self, settings: FaceSettings | None = None, runtime: RuntimeSettings | None = None
+    ) -> None:
         self.settings = settings or FaceSettings()
         self._cascade = Cascade(self.settings, runtime or RuntimeSettings())
 
@@ -40,13 +44,14 @@ class FaceFinder:
     def follow(self, frames: Iterable[Frame], batch_size: int) -> Iterator[FrameFaces]:
         """The faces of each frame of one video, in order: those of `find`, with less work.
 
-        Frames are taken `batch_size` at a time. The whole cascade sees the ends of each batch and of each shot, and every
-        `redetect`-th frame. Between two of those that show the same faces, they are interpolated, and O-Net alone confirms and
-        refines them; where the faces differ, the frame in the middle is looked at, and so on; and so is every frame in
-        which a face was not confirmed. Now and then a frame is searched for faces at every roll; the
-        rolls that are found so are looked at in all frames from there on, and a clip most of whose
-        faces lie on their side or upside down is turned as a whole. Boxes and landmarks are always
-        those of the frame as it came.
+        Frames are taken `batch_size` at a time. The whole cascade sees the ends of each batch and
+        of each shot, and every `redetect`-th frame. Between two of those that show the same faces,
+        they are interpolated, and O-Net alone confirms and refines them; where the faces differ,
+        the frame in the middle is looked at, and so on; and so is every frame in which a face was
+        not confirmed. Now and then a frame is searched for faces at every roll; the rolls that are
+        found so are looked at in all frames from there on, and a clip most of whose faces lie on
+        their side or upside down is turned as a whole. Boxes and landmarks are always those of the
+        frame as it came.
         """
         clip = _Clip(self._cascade, self.settings.redetect)
         stream = iter(frames)
@@ -101,13 +106,20 @@ class _Clip:
         """Which frames show faces elsewhere than the frame before: those of a new shot or of another size."""
         shapes = [self._shape, *(image.shape for image in images)]
         self._shape = shapes[-1]
-        return [cut or before != after for cut, (before, after) in zip(cuts, pairwise(shapes), strict=True)]
+        return [
+            cut or before != after
+            for cut, (before, after) in zip(cuts, pairwise(shapes), strict=True)
+        ]
 
-    def _detect_keys(self, images: Sequence[Pixels], keys: Sequence[int], new_shot: bool) -> dict[int, Faces]:
+    def _detect_keys(
+        self, images: Sequence[Pixels], keys: Sequence[int], new_shot: bool
+    ) -> dict[int, Faces]:
         """The whole cascade over the key frames; some of them are searched at every roll."""
         self._batches += 1
         due = new_shot or not self._settled or self._batches >= self._next_around
-        sight = self._cascade.look([_turned(images[key], self._turn) for key in keys], self._rolls, due)
+        sight = self._cascade.look(
+            [_turned(images[key], self._turn) for key in keys], self._rolls, due
+        )
         faces = self._cascade.faces(sight)
         if due:
             self._next_around = self._batches * AROUND_AGAIN
@@ -219,7 +231,9 @@ def _interpolated(pairs: Sequence[tuple[Face, Face]], first: int, last: int) -> 
 
 
 def _between(before: Face, after: Face, share: float) -> Face:
-    left, top, right, bottom = (a + (b - a) * share for a, b in zip(before.box, after.box, strict=True))
+    left, top, right, bottom = (
+        a + (b - a) * share for a, b in zip(before.box, after.box, strict=True)
+    )
     landmarks = before.landmarks + (after.landmarks - before.landmarks) * np.float32(share)
     return Face((left, top, right, bottom), min(before.confidence, after.confidence), landmarks)
 

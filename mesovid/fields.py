@@ -1,8 +1,9 @@
 """Makes whole pictures of interlaced ones, whose odd and even rows were taken at different times.
 
-Deinterlacers of players look at the frames before and after, which a scan of few frames does not decode. One picture alone tells
-where its two fields differ: there the rows of the second are interpolated from the first, elsewhere all rows stay, so that a
-face that keeps still keeps its detail, and so does video that only calls itself interlaced.
+Deinterlacers of players look at the frames before and after, which a scan of few frames does not
+decode. One picture alone tells where its two fields differ: there the rows of the second are
+interpolated from the first, elsewhere all rows stay, so that a face that keeps still keeps its
+detail, and so does video that only calls itself interlaced.
 """
 
 from __future__ import annotations
@@ -48,9 +49,14 @@ class Separator:
 def _graph(picture: VideoFrame, field: str) -> Graph:
     graph = Graph()
     source = graph.add_buffer(
-        width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1000)
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        time_base=Fraction(1, 1000),
     )
-    graph.link_nodes(source, graph.add("field", f"type={field}"), graph.add("buffersink")).configure()
+    graph.link_nodes(
+        source, graph.add("field", f"type={field}"), graph.add("buffersink")
+    ).configure()
     return graph
 
 
@@ -87,7 +93,9 @@ def _between(rows: Rows) -> npt.NDArray[np.float32]:
 def _differs(above: Rows, below: Rows, lower: Rows) -> npt.NDArray[np.bool_]:
     """Where a row of the lower field stands out from its neighbours of the upper one, as teeth of a comb do."""
     unit = 257.0 if lower.dtype == np.uint16 else 1.0
-    high, middle, low = (image.astype(np.float32).mean(axis=2) / unit for image in (above, lower, below))
+    high, middle, low = (
+        image.astype(np.float32).mean(axis=2) / unit for image in (above, lower, below)
+    )
     padded = np.pad(middle, ((1, 1), (0, 0)), mode="edge")
     comb = padded[:-2] + 4 * middle + padded[2:] - 3 * (high + low)
     up, down = middle - high, middle - low

@@ -1,8 +1,9 @@
 """Writes files whole or not at all, and refuses to write over what was read.
 
-Every command writes through here. A file is written beside its place, under a name that begins with `.mesovid-`, and moved
-there when it is complete: whoever looks sees the old file or the new one. The exception are results that come line by line
-(`Lines`): a long scan that is killed must not lose what is done, and whole lines are a valid file at any moment.
+Every command writes through here. A file is written beside its place, under a name that begins with
+`.mesovid-`, and moved there when it is complete: whoever looks sees the old file or the new one.
+The exception are results that come line by line (`Lines`): a long scan that is killed must not lose
+what is done, and whole lines are a valid file at any moment.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def write_whole(path: str | Path, content: bytes) -> None:
 def whole(path: str | Path) -> Iterator[Path]:
     """A path to write to, whose file takes the place of `path` when the block ends well and vanishes when not.
 
-    It lies in the same folder and has the same suffix. A link stays a link: the file that it leads to is replaced. An
-    existing file's mode is kept. What is no regular file, such as /dev/null or a FIFO, is written to as it is.
+    It lies in the same folder and has the same suffix. A link stays a link: the file that it leads
+    to is replaced. An existing file's mode is kept. What is no regular file, such as /dev/null or a
+    FIFO, is written to as it is.
     """
     place = Path(path)
     if _is_special(place):
@@ -120,7 +122,8 @@ def _write_all(file: int, content: bytes) -> None:
 class Lines:
     """A text file that grows by whole lines: each `write` is on disk before the next, and one that fails is taken back.
 
-    UTF-8. It begins empty, as any output does. Killed at any moment, the file holds the lines that were written.
+    UTF-8. It begins empty, as any output does. Killed at any moment, the file holds the lines that
+    were written.
     """
 
     encoding = "utf-8"
@@ -157,19 +160,27 @@ class Lines:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
 
 def check_output(
-    path: str | Path, inputs: Iterable[str | Path] = (), *, kind: Kind = "text", parents: bool = False
+    path: str | Path,
+    inputs: Iterable[str | Path] = (),
+    *,
+    kind: Kind = "text",
+    parents: bool = False,
 ) -> None:
     """Refuse an output that cannot be written, or whose writing would destroy something. Writes nothing.
 
-    SettingsError where it is one of `inputs` or a hard or symbolic link to one; where a file is there that holds anything but
-    text (or a PNG, for `kind="png"`; for "video" the caller looks): a video, a picture, a model; where text is asked into a name for a video or picture;
-    where its folder does not exist (unless `parents` are to be made) or may not be written to.
+    SettingsError where it is one of `inputs` or a hard or symbolic link to one; where a file is
+    there that holds anything but text (or a PNG, for `kind="png"`; for "video" the caller looks): a
+    video, a picture, a model; where text is asked into a name for a video or picture; where its
+    folder does not exist (unless `parents` are to be made) or may not be written to.
     """
     place, name = Path(path), shown(str(path))
     try:
@@ -194,7 +205,9 @@ def check_output(
             _check_content(place, name, kind)
             _check_folder(place, name, parents=False)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot write {name}: {getattr(error, 'strerror', None) or error}") from error
+        raise SettingsError(
+            f"cannot write {name}: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def check_copies(places: Iterable[str | Path], sources: Iterable[str | Path]) -> None:
@@ -223,14 +236,18 @@ def _check_suffix(place: Path, name: str, kind: Kind) -> None:
             f"the output {name} has the name of a video or picture; its content would be text"
         )
     if kind == "png" and media and suffix != ".png":
-        raise SettingsError(f"the output {name} would be a PNG file; give it a name that ends in .png")
+        raise SettingsError(
+            f"the output {name} would be a PNG file; give it a name that ends in .png"
+        )
 
 
 def _check_content(place: Path, name: str, kind: Kind) -> None:
     with place.open("rb") as file:
         head = file.read(HEAD)
     if kind == "png" and head and not head.startswith(PNG):
-        raise SettingsError(f"{name} is there already and is no PNG file; give the output another name")
+        raise SettingsError(
+            f"{name} is there already and is no PNG file; give the output another name"
+        )
     if kind == "text" and not is_text(head):
         raise SettingsError(
             f"{name} is there already and holds no text: a video, a picture or a model, say;"
@@ -257,7 +274,9 @@ def _check_folder(place: Path, name: str, parents: bool) -> None:
     if not folder.is_dir():
         raise SettingsError(f"cannot write {name}: {shown(str(folder))} is no folder")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise SettingsError(f"cannot write {name}: nothing may be written in the folder {shown(str(folder))}")
+        raise SettingsError(
+            f"cannot write {name}: nothing may be written in the folder {shown(str(folder))}"
+        )
 
 
 def _status(path: str | Path) -> os.stat_result | None:
@@ -297,6 +316,8 @@ def _through(place: Path) -> Iterator[Path]:
         number = _descriptor(place)
         with (
             partial.open("rb") as content,
-            open(os.dup(number) if number is not None else os.open(place, os.O_WRONLY), "wb") as target,
+            open(
+                os.dup(number) if number is not None else os.open(place, os.O_WRONLY), "wb"
+            ) as target,
         ):
             shutil.copyfileobj(content, target)

@@ -52,7 +52,8 @@ def walk(
                         yield name
                     else:
                         on_skip(
-                            entry.path, "a link to nothing" if entry.is_symlink() else "not a regular file"
+                            entry.path,
+                            "a link to nothing" if entry.is_symlink() else "not a regular file",
                         )
             except OSError as error:
                 on_skip(entry.path, error.strerror or str(error))
@@ -64,17 +65,25 @@ class _Folder:
     """A folder that is walked through."""
 
     name: str  # relative to the root
-    real: tuple[str, ...]  # real paths of the root, of the links on the way, and of the folder itself
+    real: tuple[
+        str, ...
+    ]  # real paths of the root, of the links on the way, and of the folder itself
     links: int  # on the way here
 
-    def enter(self, entry: os.DirEntry[str], name: str, follow_links: bool, on_skip: OnSkip) -> list[_Folder]:
+    def enter(
+        self, entry: os.DirEntry[str], name: str, follow_links: bool, on_skip: OnSkip
+    ) -> list[_Folder]:
         """The folder that `entry` is or leads to, in a list; nothing where the way must not go."""
         if not entry.is_symlink():
             real = os.path.join(self.real[-1], entry.name)
             if self.links and real in self.real:
                 return []
             return [
-                _Folder(name, (*self.real[:-1], real) if self.links else (self.real[0], real), self.links)
+                _Folder(
+                    name,
+                    (*self.real[:-1], real) if self.links else (self.real[0], real),
+                    self.links,
+                )
             ]
         real = os.path.realpath(entry.path)
         if any(is_inside(way, real) for way in self.real):
@@ -82,7 +91,9 @@ class _Folder:
                 on_skip(entry.path, f"a link to {real}, in which it lies itself")
             return []  # a circle: what lies there is found on the way
         if not follow_links and not is_inside(real, self.real[0]):
-            on_skip(entry.path, f"a link to {real}, which lies elsewhere; --follow-links follows it")
+            on_skip(
+                entry.path, f"a link to {real}, which lies elsewhere; --follow-links follows it"
+            )
             return []
         if self.links == LINKS:
             on_skip(entry.path, f"more than {LINKS} linked folders in one path")

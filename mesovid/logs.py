@@ -1,7 +1,7 @@
 """What mesovid does, for whoever looks for a fault: `mesovid --debug COMMAND`, or MESOVID_DEBUG=1.
 
-Every module logs to a logger of its own name below `mesovid`; nothing is shown unless it is asked for. Worker processes take
-the wish over by the environment.
+Every module logs to a logger of its own name below `mesovid`; nothing is shown unless it is asked
+for. Worker processes take the wish over by the environment.
 """
 
 from __future__ import annotations

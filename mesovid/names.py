@@ -1,8 +1,9 @@
 """File names as people and programs read them.
 
-A name on disk is bytes. Python keeps those that are not text as lone surrogates (U+DC80 to U+DCFF), which no encoding takes. They
-are shown, and written into JSON and CSV, as `\\xe9`; beside such a path, JSON has `path_bytes`, its bytes in hexadecimal:
-`bytes.fromhex(result["path_bytes"])` names the file again, and so does `xxd -r -p` in a shell.
+A name on disk is bytes. Python keeps those that are not text as lone surrogates (U+DC80 to U+DCFF),
+which no encoding takes. They are shown, and written into JSON and CSV, as `\\xe9`; beside such a
+path, JSON has `path_bytes`, its bytes in hexadecimal: `bytes.fromhex(result["path_bytes"])` names
+the file again, and so does `xxd -r -p` in a shell.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 import re
 from typing import IO, Any
 
-# controls, which can move the cursor and recolour a terminal; separators of lines; and what turns the reading direction round
+# controls, which can move the cursor and recolour a terminal; separators of lines; and what turns
+# the reading direction round
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

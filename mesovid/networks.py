@@ -30,8 +30,9 @@ PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-# What `auto` takes when it is there. The first three only are there when someone installed their build of onnxruntime.
-# CoreML comes with every build for macOS, but compiles a network anew for each shape of input, so it has to be asked for.
+# What `auto` takes when it is there. The first three only are there when someone installed their
+# build of onnxruntime. CoreML comes with every build for macOS, but compiles a network anew for
+# each shape of input, so it has to be asked for.
 AUTOMATIC = ("cuda", "directml", "openvino", "cpu")
 
 _TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -57,23 +58,22 @@ class Network(Protocol):
 class DetectorNetworks:
     """The three networks of MTCNN. Each takes RGB uint8 images `(n, height, width, 3)`.
 
-    The first output of each is the probability of a face, the second the offsets of a box's four sides in units of its size.
+    The first output of each is the probability of a face, the second the offsets of a box's four
+    sides in units of its size.
     """
 
-    proposal: (
-        Network  # any size -> (n, rows, columns), (n, 4, rows, columns): one box of 12 px at every 2nd px
-    )
+    proposal: Network  # any size -> (n, rows, columns), (n, 4, rows, columns): one box of 12 px at every 2nd px
     refinement: Network  # 24 px -> (n,), (n, 4)
-    output: (
-        Network  # 48 px -> (n,), (n, 4), (n, 10): five x, then five y of the landmarks, in units of the box
-    )
+    output: Network  # 48 px -> (n,), (n, 4), (n, 10): five x, then five y of the landmarks, in units of the box
 
 
-def load_onnx(path: str | Path, settings: RuntimeSettings, content: bytes | None = None) -> OnnxNetwork:
+def load_onnx(
+    path: str | Path, settings: RuntimeSettings, content: bytes | None = None
+) -> OnnxNetwork:
     """Load a network for ONNX Runtime, on the device and the number of threads that `settings` ask for.
 
-    `content` takes the place of the file's bytes, say with more outputs. Raises ModelError when the file is missing, damaged or
-    no ONNX network, and SettingsError when the device is absent.
+    `content` takes the place of the file's bytes, say with more outputs. Raises ModelError when the
+    file is missing, damaged or no ONNX network, and SettingsError when the device is absent.
     """
     path = Path(path)
     if not path.is_file():
@@ -105,15 +105,21 @@ class OnnxNetwork:
         devices = _devices(settings.device)
         try:
             self._session = onnxruntime.InferenceSession(
-                content or path, _options(settings), providers=[PROVIDERS[device] for device in devices]
+                content or path,
+                _options(settings),
+                providers=[PROVIDERS[device] for device in devices],
             )
         except _ERRORS as error:
-            raise ModelError(f"{path} is damaged or no ONNX network ({_first_line(error)})") from error
+            raise ModelError(
+                f"{path} is damaged or no ONNX network ({_first_line(error)})"
+            ) from error
         inputs = self._session.get_inputs()
         self._inputs = [each.name for each in inputs]
         self.input_types = [np.dtype(_TYPES.get(each.type, np.float32)) for each in inputs]
         first = inputs[0].shape[0] if inputs and inputs[0].shape else None
-        self.fixed_batch = first if isinstance(first, int) else None  # the only number of images it takes
+        self.fixed_batch = (
+            first if isinstance(first, int) else None
+        )  # the only number of images it takes
         self._outputs = [each.name for each in self._session.get_outputs()]
         self._check_device(settings.device)
         _log.debug("%s runs on %s", path, self.device)
@@ -130,10 +136,14 @@ class OnnxNetwork:
     def run(self, outputs: Sequence[str], *arrays: Array) -> tuple[Array, ...]:
         """Only these of its outputs, in their order."""
         try:
-            return tuple(self._session.run(list(outputs), dict(zip(self._inputs, arrays, strict=True))))
+            return tuple(
+                self._session.run(list(outputs), dict(zip(self._inputs, arrays, strict=True)))
+            )
         except (*_ERRORS, ValueError) as error:
             shapes = ", ".join(f"{array.dtype}{list(array.shape)}" for array in arrays)
-            raise ModelError(f"{self._path} does not take {shapes} ({_first_line(error)})") from error
+            raise ModelError(
+                f"{self._path} does not take {shapes} ({_first_line(error)})"
+            ) from error
 
     def _check_device(self, asked: str) -> None:
         # onnxruntime falls back to the processor when, say, CUDA's libraries are missing
@@ -175,7 +185,8 @@ def _original_networks(settings: RuntimeSettings) -> DetectorNetworks:
     from mtcnn import stages
 
     if settings.threads:
-        # TensorFlow takes this only before its first operation; later the number that it started with stays
+        # TensorFlow takes this only before its first operation; later the number that it started
+        # with stays
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
     device = _tensorflow_device(settings.device)
@@ -201,7 +212,8 @@ class _KerasNetwork:
         self._device = device
         shape = tf.TensorSpec((None, None, None, 3), tf.uint8)
         self._run = tf.function(
-            lambda images: model((tf.cast(images, tf.float32) - 127.5) / 128), input_signature=[shape]
+            lambda images: model((tf.cast(images, tf.float32) - 127.5) / 128),
+            input_signature=[shape],
         )
 
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:

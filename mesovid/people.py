@@ -15,8 +15,9 @@ PATIENCE = 4  # sampled frames of one shot that a person may be out of sight
 class PeopleLinker:
     """Gives each face of a video, frame by frame in order of time, the id of its person (0, 1, ... in order of appearance).
 
-    A face goes on with the nearest person of the last frames, within gates relative to its size; whoever is not matched is
-    somebody new. After a cut everybody is new: without recognising faces there is no saying who is who in another shot.
+    A face goes on with the nearest person of the last frames, within gates relative to its size;
+    whoever is not matched is somebody new. After a cut everybody is new: without recognising faces
+    there is no saying who is who in another shot.
     """
 
     def __init__(self) -> None:

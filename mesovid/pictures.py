@@ -1,6 +1,7 @@
 """Reads still pictures. What the bytes are decides, not the name.
 
-OpenCV reads what it reads well, Pillow AVIF and GIF, libheif HEIC; these two are imported when the first such file is met.
+OpenCV reads what it reads well, Pillow AVIF and GIF, libheif HEIC; these two are imported when the
+first such file is met.
 """
 
 from __future__ import annotations
@@ -102,7 +103,11 @@ def open_picture(path: Path) -> Picture:
             f"{path}: not a picture that can be read; it is damaged or something else by that name"
         )
     line = next((line for line in said.splitlines() if any(word in line for word in DAMAGE)), None)
-    warnings = () if line is None else (f"the picture is damaged ({line.decode(errors='replace').strip()})",)
+    warnings = (
+        ()
+        if line is None
+        else (f"the picture is damaged ({line.decode(errors='replace').strip()})",)
+    )
     return Picture(to_srgb(image, profile), warnings)
 
 
@@ -147,7 +152,8 @@ _hearing = threading.Lock()
 def _heard(work: Callable[[], Result]) -> tuple[Result, bytes]:
     """The result of `work`, and what libraries in C said on stderr meanwhile, which is kept from it.
 
-    It is the only way in which OpenCV's decoders of JPEG and PNG tell of damage. What other threads say is passed on.
+    It is the only way in which OpenCV's decoders of JPEG and PNG tell of damage. What other threads
+    say is passed on.
     """
     with _hearing, tempfile.TemporaryFile(buffering=0) as ear:
         try:
@@ -170,7 +176,9 @@ def _heard(work: Callable[[], Result]) -> tuple[Result, bytes]:
 
 
 def _of_decoders(line: bytes) -> bool:
-    return line.startswith(b"libpng ") or any(word in line for word in (*DAMAGE, b"JPEG", b"Warning: "))
+    return line.startswith(b"libpng ") or any(
+        word in line for word in (*DAMAGE, b"JPEG", b"Warning: ")
+    )
 
 
 def check_size(path: Path, width: int, height: int) -> None:
@@ -189,7 +197,9 @@ def _by_pillow(path: Path, content: bytes, kind: str) -> Picture:
         with _pillow_opener(kind)(io.BytesIO(content)) as image:
             check_size(path, *image.size)
             if kind == "heif" and image.n_frames > 1:
-                warnings.append(f"the file holds {image.n_frames} pictures; only the main one is looked at")
+                warnings.append(
+                    f"the file holds {image.n_frames} pictures; only the main one is looked at"
+                )
             profile = image.info.get("icc_profile")
             pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
     except (*DAMAGED, Image.DecompressionBombError) as error:  # the latter of a GIF's frame alone

@@ -1,7 +1,8 @@
 """Many jobs in several processes: a job that crashes, hangs or eats memory costs itself and nothing else.
 
-Each worker process has one job at a time, so that it is known whose fault a death was. Workers are started afresh (`spawn`:
-networks are not fork-safe), keep what they have loaded from job to job, and never outlive the process that started them.
+Each worker process has one job at a time, so that it is known whose fault a death was. Workers are
+started afresh (`spawn`: networks are not fork-safe), keep what they have loaded from job to job,
+and never outlive the process that started them.
 """
 
 from __future__ import annotations
@@ -65,10 +66,12 @@ def run(
 ) -> Iterator[tuple[Job, Result | Crash]]:
     """Each job with its result, in the order in which they end; with `workers` 0 in this process, one by one.
 
-    `work` and the jobs are sent to the processes by pickle; jobs are taken from their iterator as workers become free. An
-    exception that `work` raises is raised here and ends the run. A job whose worker was killed from outside (as a system does
-    that runs out of memory) is done once more at the end, with no other beside it. Closing the iterator, and Ctrl-C, kill all
-    workers at once; what was under way is lost. SettingsError when a memory limit is asked for where there is none.
+    `work` and the jobs are sent to the processes by pickle; jobs are taken from their iterator as
+    workers become free. An exception that `work` raises is raised here and ends the run. A job
+    whose worker was killed from outside (as a system does that runs out of memory) is done once
+    more at the end, with no other beside it. Closing the iterator, and Ctrl-C, kill all workers at
+    once; what was under way is lost. SettingsError when a memory limit is asked for where there is
+    none.
     """
     limits = limits or Limits()
     if limits.memory is not None and sys.platform != "linux":
@@ -157,7 +160,9 @@ class _Crew(Generic[Job, Result]):
                     continue
             elif worker.deadline <= now:
                 worker.kill()
-                outcome = Crash(f"it took longer than the {self._limits.timeout:g} s allowed (--timeout)")
+                outcome = Crash(
+                    f"it took longer than the {self._limits.timeout:g} s allowed (--timeout)"
+                )
             else:
                 continue
             del self._busy[worker]
@@ -262,7 +267,9 @@ class _Worker:
 
 def _serve(connection: Connection, work: Callable[[Any], Any], memory: int | None) -> None:
     """The life of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent sees to it
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes; the parent sees to it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logs.configure()
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -276,7 +283,9 @@ def _serve(connection: Connection, work: Callable[[Any], Any], memory: int | Non
         connection.send(outcome_of(work, job, memory))
 
 
-def outcome_of(work: Callable[[Any], Any], job: Any, memory: int | None) -> Returned | Raised | Crash:
+def outcome_of(
+    work: Callable[[Any], Any], job: Any, memory: int | None
+) -> Returned | Raised | Crash:
     """What becomes of a job: nothing is raised."""
     try:
         return Returned(work(job))
@@ -314,18 +323,24 @@ def _die_with_parent() -> None:
 def _interrupts_held() -> Iterator[None]:
     """Ctrl-C comes after this, and never to the processes that are started here.
 
-    It would kill a worker that has not got as far as to ignore it. The mask is for the workers, who take it over; it alone
-    would not do here, where any other thread may receive the signal.
+    It would kill a worker that has not got as far as to ignore it. The mask is for the workers, who
+    take it over; it alone would not do here, where any other thread may receive the signal.
     """
     heard = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(heard):
         yield
         return
-    if sys.platform != "win32":  # its start, which would come with the first worker's, ends any mask
+    if (
+        sys.platform != "win32"
+    ):  # its start, which would come with the first worker's, ends any mask
         resource_tracker.ensure_running()
     came: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if sys.platform != "win32" else None
+    mask = (
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        if sys.platform != "win32"
+        else None
+    )
     try:
         yield
     finally:

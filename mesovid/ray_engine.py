@@ -1,7 +1,8 @@
 """The contract of `mesovid.pool.run` on a Ray cluster: many machines in place of many processes of one.
 
-Ray's actors hold the networks; jobs go to them one by one, and results come back to this process, which alone writes. Needs
-`pip install mesovid[ray]` here, and mesovid on every machine of the cluster. Paths are opened where the actor is.
+Ray's actors hold the networks; jobs go to them one by one, and results come back to this process,
+which alone writes. Needs `pip install mesovid[ray]` here, and mesovid on every machine of the
+cluster. Paths are opened where the actor is.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ def run(
 ) -> Iterator[tuple[Job, Result | Crash]]:
     """Each job with its result, as they end, from `workers` actors; 0 takes as many as the cluster has processors.
 
-    `address` is that of a running cluster (`auto` finds one that this machine belongs to); without it Ray starts here. A job
-    whose actor dies, with its machine or by its own fault, is given to another actor once. SettingsError where Ray is not
-    installed or the cluster cannot be reached; what `work` raises is raised here.
+    `address` is that of a running cluster (`auto` finds one that this machine belongs to); without
+    it Ray starts here. A job whose actor dies, with its machine or by its own fault, is given to
+    another actor once. SettingsError where Ray is not installed or the cluster cannot be reached;
+    what `work` raises is raised here.
     """
     ray = _started(address)
     try:
@@ -55,7 +57,9 @@ def _started(address: str | None) -> Any:
     except ImportError as error:
         raise SettingsError("--engine ray needs Ray: pip install 'mesovid[ray]'") from error
     _check(address)
-    options: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    options: dict[str, Any] = (
+        {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    )
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -89,7 +93,9 @@ class _Busy:
 class _Actors:
     """The actors of one run."""
 
-    def __init__(self, ray: Any, work: Callable[[Any], Any], workers: int, limits: Limits, gpu: bool) -> None:
+    def __init__(
+        self, ray: Any, work: Callable[[Any], Any], workers: int, limits: Limits, gpu: bool
+    ) -> None:
         self._ray, self._work, self._count, self._limits = ray, work, workers, limits
         self._kind = ray.remote(num_cpus=1, num_gpus=int(gpu), max_restarts=0)(_Actor)
         self._idle: list[Any] = []
@@ -124,7 +130,9 @@ class _Actors:
                 time.sleep(POLL)
 
     def _give(self, job: Any, tries: int) -> None:
-        actor = self._idle.pop() if self._idle else self._kind.remote(self._work, self._limits.memory)
+        actor = (
+            self._idle.pop() if self._idle else self._kind.remote(self._work, self._limits.memory)
+        )
         seconds = self._limits.timeout
         # an actor that has to start first has its time besides: `do` is asked for once it is there
         deadline = math.inf if seconds is None else time.monotonic() + seconds
@@ -156,7 +164,12 @@ class _Actors:
                 del self._busy[reference]
                 self._ray.kill(busy.actor)
                 found.append(
-                    (busy, Crash(f"it took longer than the {self._limits.timeout:g} s allowed (--timeout)"))
+                    (
+                        busy,
+                        Crash(
+                            f"it took longer than the {self._limits.timeout:g} s allowed (--timeout)"
+                        ),
+                    )
                 )
         return found
 

@@ -68,7 +68,8 @@ def find(name: str) -> Recipe:
 def fill(recipe: Recipe, given: Mapping[str, str | list[str]]) -> Recipe:
     """Put settings into the steps. `given` wins over the recipe: names of settings, or `command.option` for one option.
 
-    SettingsError for a name that the recipe does not have, for a setting with several values, and for one that must be given and is not.
+    SettingsError for a name that the recipe does not have, for a setting with several values, and
+    for one that must be given and is not.
     """
     settings, steps = dict(recipe.settings), list(recipe.steps)
     for name, value in given.items():
@@ -80,7 +81,9 @@ def fill(recipe: Recipe, given: Mapping[str, str | list[str]]) -> Recipe:
             settings[name] = value
         elif places:
             for number in places:
-                steps[number] = replace(steps[number], options={**steps[number].options, option: value})
+                steps[number] = replace(
+                    steps[number], options={**steps[number].options, option: value}
+                )
         else:
             commands = ", ".join(sorted({f"{step.command}.<option>" for step in steps}))
             raise SettingsError(
@@ -89,7 +92,9 @@ def fill(recipe: Recipe, given: Mapping[str, str | list[str]]) -> Recipe:
     if missing := [name for name, value in settings.items() if value == ""]:
         raise SettingsError(f"recipe {recipe.name} needs a value: --set {missing[0]}=...")
     return replace(
-        recipe, settings=settings, steps=tuple(_filled(step, settings, recipe.name) for step in steps)
+        recipe,
+        settings=settings,
+        steps=tuple(_filled(step, settings, recipe.name) for step in steps),
     )
 
 
@@ -117,7 +122,11 @@ def _filled(step: Step, settings: Mapping[str, Any], recipe: str) -> Step:
     def put(value: Any) -> Any:
         if isinstance(value, list):
             return [put(item) for item in value]
-        return _SETTING.sub(lambda match: str(_known(match[1])), value) if isinstance(value, str) else value
+        return (
+            _SETTING.sub(lambda match: str(_known(match[1])), value)
+            if isinstance(value, str)
+            else value
+        )
 
     def _known(name: str) -> Any:
         if name not in settings:

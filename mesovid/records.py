@@ -161,7 +161,9 @@ class Failure:
     error: str
 
 
-Stage = Literal["raw", "activated", "pooled", "normalised"]  # of a layer's maps, in the words of the field
+Stage = Literal[
+    "raw", "activated", "pooled", "normalised"
+]  # of a layer's maps, in the words of the field
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +222,13 @@ class Split:
     """How the logit of one face came about. `shares` and `bias` add up to it, and so do `cells` and `constant`."""
 
     logit: float  # of P(fake), before calibration
-    shares: tuple[Share, ...]  # votes of the units of the last hidden layer, or of parts of the face
+    shares: tuple[
+        Share, ...
+    ]  # votes of the units of the last hidden layer, or of parts of the face
     bias: float
-    cells: npt.NDArray[np.float64]  # (rows, columns) of the last maps, from top left; above 0 speaks for fake
+    cells: npt.NDArray[
+        np.float64
+    ]  # (rows, columns) of the last maps, from top left; above 0 speaks for fake
     constant: float  # what does not depend on any cell
     layer: str  # whose last maps the cells are
 

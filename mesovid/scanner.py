@@ -54,8 +54,9 @@ class Options:
 class Scanner:
     """Keeps the networks loaded between videos.
 
-    Takes whole settings objects, or single options by name: `Scanner("meso4", frames=64, min_face=60)`. Not to be shared between
-    threads. Raises ModelError for a model that cannot be used and SettingsError for options out of range.
+    Takes whole settings objects, or single options by name: `Scanner("meso4", frames=64,
+    min_face=60)`. Not to be shared between threads. Raises ModelError for a model that cannot be
+    used and SettingsError for options out of range.
     """
 
     def __init__(self, model: str | Path = DEFAULT_MODEL, **options: Any) -> None:
@@ -79,7 +80,8 @@ class Scanner:
     ) -> Scan:
         """Judge one video or picture. InputError when it cannot be read.
 
-        `on_crops` sees every face and its score, `on_frame` every frame that was looked at; what they raise ends the scan.
+        `on_crops` sees every face and its score, `on_frame` every frame that was looked at; what
+        they raise ends the scan.
         """
         return scan_video(path, self.finder, self.classifier, self.options, on_crops, on_frame)
 
@@ -111,11 +113,18 @@ def scan_video(
                 on_crops(str(path), batch, new)
     seconds = time.perf_counter() - began
     _log.debug(
-        "%s: %d frames, %d faces in %.2f s (%s)", path, len(sampled), len(scores), seconds, watch.seconds
+        "%s: %d frames, %d faces in %.2f s (%s)",
+        path,
+        len(sampled),
+        len(scores),
+        seconds,
+        watch.seconds,
     )
     model = classifier.ref
     judgement = judge(scores, rule_of(classifier.card, options.scan, sampling.info.is_picture))
-    verdict = judgement.verdict if sampling.doubt is None else doubted(judgement.verdict, sampling.doubt)
+    verdict = (
+        judgement.verdict if sampling.doubt is None else doubted(judgement.verdict, sampling.doubt)
+    )
     if options.scan.threshold is not None:
         model = replace(model, threshold=options.scan.threshold)
     return Scan(
@@ -234,7 +243,9 @@ class Stopwatch:
     """Adds up wall seconds by stage."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = dict.fromkeys(("decode", "wait", "detect", "align", "classify"), 0.0)
+        self.seconds: dict[str, float] = dict.fromkeys(
+            ("decode", "wait", "detect", "align", "classify"), 0.0
+        )
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:

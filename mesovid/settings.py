@@ -1,7 +1,8 @@
 """Every option of mesovid, once: its default, its range and its one-line meaning.
 
-The command line builds its options from these fields (`mesovid.cli.options`), the Python API takes the objects as they
-are, and both get the same checks. Standard library only: `mesovid --help` reads this file.
+The command line builds its options from these fields (`mesovid.cli.options`), the Python API takes
+the objects as they are, and both get the same checks. Standard library only: `mesovid --help` reads
+this file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ FACE_SIZE = 256  # px, side of a Meso-4 input
 # how a network wants its faces, and what it gives
 Colour = Literal["RGB", "BGR"]
 Layout = Literal["NHWC", "NCHW"]
-# what a network gives: P, or log(P / (1 - P)), of one class; or the same of two classes, by softmax or before it
+# what a network gives: P, or log(P / (1 - P)), of one class; or the same of two classes, by softmax
+# or before it
 Scores = Literal["probability", "logit", "probabilities", "logits"]
 COLOURS: tuple[str, ...] = get_args(Colour)
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -89,12 +91,15 @@ def check(field: dataclasses.Field[Any], value: Any) -> None:
 class Geometry(Settings):
     """How an aligned face is cut out of a frame. Travels with the weights of a model and with a dataset.
 
-    With E the centre between the eyes, the crop's side is `scale` x max(distance of the eyes, distance from E to the mouth's
-    centre), and its centre lies at E + `centre` x (nose - E). The defaults are those of Afchar et al. 2018 (arXiv 1809.00888),
-    carried over from their landmarks to MTCNN's five points: 1.3 x 2.28 and 0.887.
+    With E the centre between the eyes, the crop's side is `scale` x max(distance of the eyes,
+    distance from E to the mouth's centre), and its centre lies at E + `centre` x (nose - E). The
+    defaults are those of Afchar et al. 2018 (arXiv 1809.00888), carried over from their landmarks
+    to MTCNN's five points: 1.3 x 2.28 and 0.887.
     """
 
-    scale: float = setting(2.96, "Side of a crop in units of the face's size.", at_least=1.0, at_most=10.0)
+    scale: float = setting(
+        2.96, "Side of a crop in units of the face's size.", at_least=1.0, at_most=10.0
+    )
     centre: float = setting(
         0.887, "Crop centre between the eyes (0) and the nose (1).", at_least=-1.0, at_most=2.0
     )
@@ -112,9 +117,15 @@ class Geometry(Settings):
 class SampleSettings(Settings):
     """Which frames of a video are looked at. `fps` or `every` take the place of `frames`."""
 
-    frames: int = setting(32, "Frames to look at, evenly spread in time.", at_least=1, at_most=1_000_000)
-    fps: float | None = setting(None, "Look at so many frames a second instead.", at_least=1e-6, at_most=1000)
-    every: int | None = setting(None, "Look at every N-th frame instead.", at_least=1, at_most=1_000_000_000)
+    frames: int = setting(
+        32, "Frames to look at, evenly spread in time.", at_least=1, at_most=1_000_000
+    )
+    fps: float | None = setting(
+        None, "Look at so many frames a second instead.", at_least=1e-6, at_most=1000
+    )
+    every: int | None = setting(
+        None, "Look at every N-th frame instead.", at_least=1, at_most=1_000_000_000
+    )
     start: float | None = setting(None, "Begin at this second.", at_least=0)
     end: float | None = setting(None, "Stop at this second.", at_least=0)
     stream: int | None = setting(
@@ -134,7 +145,9 @@ class FaceSettings(Settings):
     """Which faces are found."""
 
     min_face: float = setting(40.0, "Smallest face to look for, px.", at_least=12, at_most=10_000)
-    confidence: float = setting(0.85, "Least confidence of the detector in a face.", at_least=0, at_most=1)
+    confidence: float = setting(
+        0.85, "Least confidence of the detector in a face.", at_least=0, at_most=1
+    )
     faces: Literal["all", "largest"] = setting(
         "all", "Judge all faces of a frame, or the largest.", choices=("all", "largest")
     )
@@ -167,7 +180,9 @@ class RuntimeSettings(Settings):
 class ScanSettings(Settings):
     """How one video is judged."""
 
-    model: str = setting("meso4", "Model name, or path to a model or run folder.", metavar="NAME|PATH")
+    model: str = setting(
+        "meso4", "Model name, or path to a model or run folder.", metavar="NAME|PATH"
+    )
     threshold: float | None = setting(
         None, "P(fake) from which a video is called fake, without an uncertain band. Default: the model's own.",
         at_least=0, at_most=1,
@@ -189,13 +204,20 @@ class ScanSettings(Settings):
 class ExplainSettings(Settings):
     """What is shown of a model and of the faces that it judged."""
 
-    model: str = setting("meso4", "Model name, or path to a model or run folder.", metavar="NAME|PATH")
+    model: str = setting(
+        "meso4", "Model name, or path to a model or run folder.", metavar="NAME|PATH"
+    )
     show: int = setting(
-        4, "Faces to explain: half of them the most suspicious, half the least.", at_least=1, at_most=100
+        4,
+        "Faces to explain: half of them the most suspicious, half the least.",
+        at_least=1,
+        at_most=100,
     )
     cells: int = setting(8, "Cells a side that are covered one by one.", at_least=2, at_most=32)
     fill: Literal["mean", "blur"] = setting(
-        "blur", "What covers a cell: the crop's mean colour, or the crop blurred.", choices=("mean", "blur")
+        "blur",
+        "What covers a cell: the crop's mean colour, or the crop blurred.",
+        choices=("mean", "blur"),
     )
     stage: Literal["raw", "activated", "pooled", "normalised"] = setting(
         "activated",
@@ -244,7 +266,9 @@ class NetworkSettings(Settings):
         "relu", "Activation of the whole network.", choices=("relu", "elu", "leaky_relu")
     )
     batch_norm: bool = setting(True, "Batch normalisation after each convolution.")
-    dropout: float = setting(0.5, "Share of units dropped before each dense layer.", at_least=0, at_most=0.95)
+    dropout: float = setting(
+        0.5, "Share of units dropped before each dense layer.", at_least=0, at_most=0.95
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +284,9 @@ class EvaluateSettings(Settings):
         None, "P(fake) from which a face or video is called fake. Default: each model's own.", at_least=0, at_most=1
     )  # fmt: skip
     min_faces: int = setting(
-        3, "People seen in fewer faces have no say in a video's score (pictures need 1).", at_least=1
+        3,
+        "People seen in fewer faces have no say in a video's score (pictures need 1).",
+        at_least=1,
     )
     flip: bool = setting(False, "Average the scores of each face and its mirror image.")
     degrade: str | None = setting(
@@ -286,7 +312,9 @@ class TrainSettings(Settings):
     """How a detector is trained. The defaults are those of Afchar et al. 2018 and of its usual retrainings."""
 
     architecture: str = setting("meso4", "Network to train.", metavar="NAME")
-    epochs: int = setting(30, "Epochs at most; 0 calibrates the start as it is.", at_least=0, at_most=100_000)
+    epochs: int = setting(
+        30, "Epochs at most; 0 calibrates the start as it is.", at_least=0, at_most=100_000
+    )
     steps: int = setting(
         0, "Batches an epoch; 0 for as many as the crops fill.", at_least=0, at_most=1_000_000
     )
@@ -298,17 +326,23 @@ class TrainSettings(Settings):
     decay_rate: float = setting(
         0.1, "Factor of each drop of the staircase schedule.", at_least=1e-6, at_most=1
     )
-    decay_limit: float = setting(1e-6, "Learning rate that is reached at the end.", at_least=0, at_most=10)
+    decay_limit: float = setting(
+        1e-6, "Learning rate that is reached at the end.", at_least=0, at_most=10
+    )
     schedule: Literal["exponential", "staircase", "cosine", "constant"] = setting(
         "exponential",
         "How the learning rate falls over the run.",
         choices=("exponential", "staircase", "cosine", "constant"),
     )
-    warmup: float = setting(0.0, "Epochs in which the learning rate rises from 0 first.", at_least=0)
+    warmup: float = setting(
+        0.0, "Epochs in which the learning rate rises from 0 first.", at_least=0
+    )
     weight_decay: float = setting(0.0, "Weight decay of adamw.", at_least=0, at_most=1)
     clip_norm: float = setting(0.0, "Longest gradient of a step; 0 for any.", at_least=0)
     loss: Literal["bce", "focal"] = setting("bce", "Loss of a face.", choices=("bce", "focal"))
-    focal_gamma: float = setting(2.0, "How little the focal loss minds easy faces.", at_least=0, at_most=10)
+    focal_gamma: float = setting(
+        2.0, "How little the focal loss minds easy faces.", at_least=0, at_most=10
+    )
     label_smoothing: float = setting(
         0.0, "How far labels are drawn towards one half.", at_least=0, at_most=0.9
     )
@@ -325,7 +359,10 @@ class TrainSettings(Settings):
         0.0, "Share of the fakes that is made on the fly from real faces.", at_least=0, at_most=1
     )
     swap: float = setting(
-        0.0, "Share of those that show another person's face instead of their own.", at_least=0, at_most=1
+        0.0,
+        "Share of those that show another person's face instead of their own.",
+        at_least=0,
+        at_most=1,
     )
     partial: float = setting(
         0.0,
@@ -340,8 +377,12 @@ class TrainSettings(Settings):
         0.0, "Momentum of the average over weights that is kept as the model; 0 for none.", at_least=0, at_most=0.99999
     )  # fmt: skip
     mixed_precision: bool = setting(False, "Compute in half precision; needs a GPU.")
-    device: Literal["auto", "cpu", "gpu"] = setting("auto", "Where to train.", choices=("auto", "cpu", "gpu"))
-    seed: int = setting(0, "Decides weights, order and augmentation.", at_least=0, at_most=2**31 - 1)
+    device: Literal["auto", "cpu", "gpu"] = setting(
+        "auto", "Where to train.", choices=("auto", "cpu", "gpu")
+    )
+    seed: int = setting(
+        0, "Decides weights, order and augmentation.", at_least=0, at_most=2**31 - 1
+    )
     monitor: Literal["val_auc", "val_loss", "loss"] = setting(
         "val_auc",
         "What the best epoch is judged by: AUC or log loss over validation videos, or training loss.",
@@ -356,12 +397,17 @@ class TrainSettings(Settings):
         " ends near 0, the last is wiser.",
         choices=("best", "last"),
     )
-    patience: int = setting(10, "Epochs without a better one before it stops; 0 never stops.", at_least=0)
+    patience: int = setting(
+        10, "Epochs without a better one before it stops; 0 never stops.", at_least=0
+    )
     valid_frames: int = setting(
         8, "Crops of each person of a validation video.", at_least=1, at_most=1_000_000
     )
     valid_share: float = setting(
-        0.15, "Share of groups to validate on where a dataset has no such split.", at_least=0.01, at_most=0.9
+        0.15,
+        "Share of groups to validate on where a dataset has no such split.",
+        at_least=0.01,
+        at_most=0.9,
     )
     calibration: Literal["platt", "temperature", "none"] = setting(
         "platt", "How scores become probabilities.", choices=("platt", "temperature", "none")
@@ -379,7 +425,9 @@ class TrainSettings(Settings):
         0.10, "Share of fake validation videos that may be called real.", at_least=0, at_most=1
     )
     cache: float = setting(4.0, "GB of memory for decoded crops.", at_least=0, at_most=100_000)
-    workers: int = setting(0, "Threads that prepare batches; 0 for one a core.", at_least=0, at_most=1024)
+    workers: int = setting(
+        0, "Threads that prepare batches; 0 for one a core.", at_least=0, at_most=1024
+    )
     tensorboard: bool = setting(False, "Write logs for TensorBoard.")
 
     def __post_init__(self) -> None:
@@ -406,25 +454,37 @@ class AugmentSettings(Settings):
     zoom: float = setting(0.2, "Zoom of each axis, 1 -+ this.", at_least=0, at_most=0.9)
     shift: float = setting(0.0, "Shift of each axis, in sides of a crop.", at_least=0, at_most=0.5)
     brightness: float = setting(0.2, "Brightness, 1 -+ this.", at_least=0, at_most=1)
-    channel_shift: float = setting(30.0, "Shift of all channels, at most; of 255.", at_least=0, at_most=255)
+    channel_shift: float = setting(
+        30.0, "Shift of all channels, at most; of 255.", at_least=0, at_most=255
+    )
     flip: bool = setting(True, "Mirror every second crop.")
-    jpeg: float = setting(0.0, "Probability of JPEG compression, quality 30 to 95.", at_least=0, at_most=1)
-    h264: float = setting(0.0, "Probability of compression like H.264's, QP 20 to 40.", at_least=0, at_most=1)
+    jpeg: float = setting(
+        0.0, "Probability of JPEG compression, quality 30 to 95.", at_least=0, at_most=1
+    )
+    h264: float = setting(
+        0.0, "Probability of compression like H.264's, QP 20 to 40.", at_least=0, at_most=1
+    )
     rescale: float = setting(
         0.0,
         "Probability of shrinking to 1/4 ... 1 and back; compression, blur and noise then happen to the small picture.",
         at_least=0,
         at_most=1,
     )
-    blur: float = setting(0.0, "Probability of a Gaussian blur, sigma up to 2 px.", at_least=0, at_most=1)
+    blur: float = setting(
+        0.0, "Probability of a Gaussian blur, sigma up to 2 px.", at_least=0, at_most=1
+    )
     sharpen: float = setting(0.0, "Probability of sharpening.", at_least=0, at_most=1)
-    noise: float = setting(0.0, "Probability of sensor noise, sigma up to 10 of 255.", at_least=0, at_most=1)
+    noise: float = setting(
+        0.0, "Probability of sensor noise, sigma up to 10 of 255.", at_least=0, at_most=1
+    )
     colour: float = setting(
         0.0, "Probability of other contrast, saturation and white balance.", at_least=0, at_most=1
     )
     gamma: float = setting(0.0, "Probability of another gamma, 0.7 to 1.4.", at_least=0, at_most=1)
     grey: float = setting(0.0, "Probability of losing all colour.", at_least=0, at_most=1)
-    lighting: float = setting(0.0, "Probability of uneven light, up to overexposure.", at_least=0, at_most=1)
+    lighting: float = setting(
+        0.0, "Probability of uneven light, up to overexposure.", at_least=0, at_most=1
+    )
     denoise: float = setting(
         0.0,
         "Probability of noise reduction as by phones, broadcasters and beauty filters: smooth skin, sharpened edges.",
@@ -454,15 +514,21 @@ class ExtractSettings(Settings):
         "main", "Keep the main person of each shot, or everybody.", choices=("main", "all")
     )
     min_sharpness: float = setting(
-        0.0, "Least variance of the Laplacian of a crop's grey values; 10 drops the most blurred.", at_least=0
+        0.0,
+        "Least variance of the Laplacian of a crop's grey values; 10 drops the most blurred.",
+        at_least=0,
     )
     distinct: float = setting(
         0.0, "Drop a crop that differs from the last one kept by less than so many grey levels.", at_least=0, at_most=255
     )  # fmt: skip
     per_video: int | None = setting(None, "At most so many crops a video.", at_least=1)
     balance: bool = setting(False, "Drop crops until each split has as many real as fake ones.")
-    pair: bool = setting(False, "Cut a fake where its original shows the face, when the original is at hand.")
-    format: Literal["png", "jpg"] = setting("png", "File type of the crops.", choices=("png", "jpg"))
+    pair: bool = setting(
+        False, "Cut a fake where its original shows the face, when the original is at hand."
+    )
+    format: Literal["png", "jpg"] = setting(
+        "png", "File type of the crops.", choices=("png", "jpg")
+    )
     jpeg_quality: int = setting(95, "Quality of .jpg crops.", at_least=1, at_most=100)
 
 
@@ -472,8 +538,12 @@ class ServeSettings(Settings):
 
     max_upload: int = setting(2048, "Largest upload, MiB.", at_least=1, at_most=1_000_000)
     queue: int = setting(8, "Scans that may wait; more are refused.", at_least=1, at_most=10_000)
-    timeout: float = setting(600.0, "Give up a scan after so many seconds.", at_least=1, at_most=1e6)
-    idle: float = setting(3600.0, "Erase a scan that nobody has asked for in so many seconds.", at_least=1)
+    timeout: float = setting(
+        600.0, "Give up a scan after so many seconds.", at_least=1, at_most=1e6
+    )
+    idle: float = setting(
+        3600.0, "Erase a scan that nobody has asked for in so many seconds.", at_least=1
+    )
     keep_video: bool = setting(True, "Keep an upload with its result, for the player.")
     metrics: bool = setting(False, "Answer /metrics for Prometheus.")
     allow_import: bool = setting(False, "Let models be imported over HTTP.")

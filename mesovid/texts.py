@@ -47,5 +47,9 @@ def lines(text: str) -> list[str]:
     Only line feeds and carriage returns end a line: a name may hold U+2028, at which
     `str.splitlines` parts, too.
     """
-    parts = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    parts = (
+        text.split("\0")
+        if "\0" in text
+        else text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    )
     return [part for part in parts if part.strip()]

@@ -78,13 +78,13 @@ class TimelineBuilder:
 def choose(times: Times, duration: float, keys: Integers, settings: SampleSettings) -> Integers:
     """Which frames to look at: ascending indices into `times`, each once; none when no frame lies in the asked part.
 
-    A key frame takes the place of an evenly spaced frame when these lie `LONG_GAP` or more apart and it is `NEAR_BY`: it is
-    decoded alone, any other only after all frames since the key frame before it, which are hundreds.
+    A key frame takes the place of an evenly spaced frame when these lie `LONG_GAP` or more apart
+    and it is `NEAR_BY`: it is decoded alone, any other only after all frames since the key frame
+    before it, which are hundreds.
 
-    Args:
-        times: (n,) seconds at which each frame appears, ascending; it stays until the next one appears.
-        duration: seconds at which the last one disappears.
-        keys: (k,) indices of the key frames, ascending.
+    Args: times: (n,) seconds at which each frame appears, ascending; it stays until the next one
+        appears. duration: seconds at which the last one disappears. keys: (k,) indices of the key
+        frames, ascending.
     """
     start = settings.start or 0.0
     end = duration if settings.end is None else min(settings.end, duration)
@@ -122,7 +122,8 @@ def _on_display(times: Times, start: float, end: float, keys: Integers, count: i
     if gap >= LONG_GAP and len(keys):
         nearest = keys[_nearest(times[keys], middles)]
         chosen = np.where(np.abs(times[nearest] - middles) <= NEAR_BY * gap, nearest, chosen)
-    # a frame that stays for long may be on display at several of these times; its neighbours then fill up the number
+    # a frame that stays for long may be on display at several of these times; its neighbours then
+    # fill up the number
     steps = np.arange(count)
     chosen = np.maximum.accumulate(chosen - steps) + steps
     return np.minimum(chosen, available - count + steps).astype(np.int64)
@@ -131,7 +132,8 @@ def _on_display(times: Times, start: float, end: float, keys: Integers, count: i
 def _without_holes(times: Times, start: float, end: float) -> tuple[Times, float, float]:
     """Times, start and end on a clock that stands still where a recording has a hole, and before its first frame.
 
-    Parts with a pause between them then get the frames that their own length asks for. Without a hole all stays as it is.
+    Parts with a pause between them then get the frames that their own length asks for. Without a
+    hole all stays as it is.
     """
     steps = np.diff(times, append=max(end, float(times[-1])))
     usual = float(np.median(steps))

@@ -1,7 +1,8 @@
 """Maps the tones and colours of HDR and wide-gamut pictures to those of an SDR display, as players do.
 
-Light is counted in units of SDR white, 203 cd/m2 in an HDR picture (ITU-R BT.2408). An SDR display is one of BT.1886, with the
-primaries of BT.709. Transfer characteristics and primaries go by their numbers in ITU-T H.273.
+Light is counted in units of SDR white, 203 cd/m2 in an HDR picture (ITU-R BT.2408). An SDR display
+is one of BT.1886, with the primaries of BT.709. Transfer characteristics and primaries go by their
+numbers in ITU-T H.273.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ class ToneMap:
 
     def _linear(self, image: DeepPixels) -> Floats:
         light: Floats = self._light[image]
-        if self._luminance is not None:  # the system gamma: HLG holds light of the scene, not of the display
+        if (
+            self._luminance is not None
+        ):  # the system gamma: HLG holds light of the scene, not of the display
             luminance = np.maximum(light @ self._luminance, 1e-6)
             light *= (luminance**0.2 * np.float32(HLG_PEAK / SDR_WHITE))[..., None]
         return light
@@ -119,7 +122,8 @@ def wanted(transfer: int, primaries: int) -> bool:
 def tone_gain(peak: float) -> Floats:
     """By what to multiply a pixel's light, over `STEPS` equal steps of the square root of its strongest colour over `peak`.
 
-    The EETF of ITU-R BT.2390: in PQ, tones are left alone up to a knee, and from there bent such that `peak` becomes white.
+    The EETF of ITU-R BT.2390: in PQ, tones are left alone up to a knee, and from there bent such
+    that `peak` becomes white.
     """
     light = np.maximum(np.arange(STEPS + 1, dtype=np.float64) / STEPS, 1e-4) ** 2 * peak
     top = float(pq_signal(np.array(peak)))
@@ -127,7 +131,9 @@ def tone_gain(peak: float) -> Floats:
     knee = 1.5 * white - 0.5
     t = np.clip((signal - knee) / (1 - knee), 0, 1)
     bent = (
-        (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * white
+        (2 * t**3 - 3 * t**2 + 1) * knee
+        + (t**3 - 2 * t**2 + t) * (1 - knee)
+        + (-2 * t**3 + 3 * t**2) * white
     )
     mapped = pq_light(np.where(signal < knee, signal, bent) * top)
     return (mapped / light).astype(np.float32)
@@ -138,7 +144,9 @@ def _to_xyz(primaries: int) -> Doubles:
     *corners, white = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in PRIMARIES[primaries])
     colours = np.stack(corners, axis=1)
     matrix = colours * np.linalg.solve(colours, white)
-    bradford = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    bradford = np.array(
+        [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+    )
     d65 = np.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
     scale = np.diag((bradford @ d65) / (bradford @ white))
     adapted: Doubles = np.linalg.inv(bradford) @ scale @ bradford @ matrix

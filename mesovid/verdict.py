@@ -25,7 +25,9 @@ class Voice:
 
     name: str
     decides: bool = True  # the panel's score is the highest of those that do
-    assents_from: float | None = None  # P(fake) of a person: without as much from it, nothing is called fake
+    assents_from: float | None = (
+        None  # P(fake) of a person: without as much from it, nothing is called fake
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +57,25 @@ class Judgement:
 def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
     """Judge a video by its faces' probabilities.
 
-    Scores are aggregated per person, and the video takes its most suspicious person, because one swapped face among many
-    real ones must not be diluted. People with fewer than `rule.min_faces` faces have no say; where nobody has enough but all
-    faces together are, as in an hour of cuts seen in 32 frames, the faces are judged as one. Fewer is no verdict at all.
-    Beside larger people, those whose faces are smaller than what the model learned from lend the video no score; where they alone
-    look faked, it is `uncertain` at most, as it is where all faces are that small. Blurred faces
-    count as small ones do; where they are smaller than sharp ones besides, they have no say.
+    Scores are aggregated per person, and the video takes its most suspicious person, because one
+    swapped face among many real ones must not be diluted. People with fewer than `rule.min_faces`
+    faces have no say; where nobody has enough but all faces together are, as in an hour of cuts
+    seen in 32 frames, the faces are judged as one. Fewer is no verdict at all. Beside larger
+    people, those whose faces are smaller than what the model learned from lend the video no score;
+    where they alone look faked, it is `uncertain` at most, as it is where all faces are that small.
+    Blurred faces count as small ones do; where they are smaller than sharp ones besides, they have
+    no say.
     """
     people = _people(scores, rule)
     if not scores:
-        verdict = Verdict(None, None, "no_face", "No face was found in the frames that were looked at.")
+        verdict = Verdict(
+            None, None, "no_face", "No face was found in the frames that were looked at."
+        )
     elif len(scores) < rule.min_faces:
         counted = f"Only {_count(len(scores), 'face')} found"
-        verdict = Verdict(None, None, "too_few_faces", f"{counted}; a verdict needs {rule.min_faces}.")
+        verdict = Verdict(
+            None, None, "too_few_faces", f"{counted}; a verdict needs {rule.min_faces}."
+        )
     else:
         verdict = _verdict(scores, people, rule)
     return Judgement(verdict, people, _segments(_sharp(scores, rule), rule))
@@ -85,12 +93,14 @@ def doubted(verdict: Verdict, doubt: str) -> Verdict:
 
 def doubt_of(verdict: Verdict) -> str | None:
     """Why the frames of a video that was judged cannot be relied on, as `doubted` had it; None where they can."""
-    return verdict.reason.removesuffix(MEANS_LITTLE) if verdict.reason.endswith(MEANS_LITTLE) else None
+    return (
+        verdict.reason.removesuffix(MEANS_LITTLE) if verdict.reason.endswith(MEANS_LITTLE) else None
+    )
 
 
 def silent(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> dict[int, str]:
-    """Why people have no say in the verdict of `judge`, by id: too few faces, too small, too blurred; those who have one are
-    left out."""
+    """Why people have no say in the verdict of `judge`, by id: too few faces, too small, too
+    blurred; those who have one are left out."""
     looks = {id_: _look(faces) for id_, faces in _by_person(scores)}
     judged = [person for person in people if person.faces >= rule.min_faces]
     deciding = {person.id for person in _by_look(judged, looks, rule)[0]}
@@ -135,7 +145,9 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
     elif label == "fake" and (why := _dissent(members, rule)):
         label = "uncertain"
         where += f", {why}"
-    how = {"mean": "on average", "median": "in the median"}.get(rule.aggregate, f"by {rule.aggregate}")
+    how = {"mean": "on average", "median": "in the median"}.get(
+        rule.aggregate, f"by {rule.aggregate}"
+    )
     reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {where}."
     return Verdict(label, probability, "ok", reason[0].upper() + reason[1:] + _spoke(members, rule))
 
@@ -162,7 +174,8 @@ def _dissent(members: Sequence[float], rule: Rule) -> str | None:
 def _of_members(faces: Sequence[FaceScore], rule: Rule) -> tuple[float, ...]:
     """What each model of a panel says of these faces together; nothing for a single model."""
     return tuple(
-        aggregate(values, rule.aggregate) for values in zip(*(face.members for face in faces), strict=True)
+        aggregate(values, rule.aggregate)
+        for values in zip(*(face.members for face in faces), strict=True)
     )
 
 
@@ -199,7 +212,9 @@ def _by_look(
     deciding = [person for person in sharp if not looks[person.id].is_small(rule)]
     if not deciding:
         largest = max((looks[person.id].size for person in sharp), default=0.0)
-        deciding = [person for person in sharp if looks[person.id].size >= LIKE_THE_LARGEST * largest]
+        deciding = [
+            person for person in sharp if looks[person.id].size >= LIKE_THE_LARGEST * largest
+        ]
     return deciding, [person for person in judged if person not in deciding]
 
 
@@ -216,7 +231,9 @@ def _beside(
         return "real", ""
     front = LIKE_THE_LARGEST * max(looks[person.id].size for person in rivals)
     suspects = [
-        person for person in faked if not looks[person.id].is_blurred(rule) or looks[person.id].size >= front
+        person
+        for person in faked
+        if not looks[person.id].is_blurred(rule) or looks[person.id].size >= front
     ]
     worst = max(suspects or faked, key=lambda person: person.fake_probability)
     look = looks[worst.id]
@@ -229,7 +246,12 @@ def _beside(
 
 def _sharp(scores: Sequence[FaceScore], rule: Rule) -> list[FaceScore]:
     """The faces of people that are not too blurred."""
-    return [face for _, faces in _by_person(scores) if not _look(faces).is_blurred(rule) for face in faces]
+    return [
+        face
+        for _, faces in _by_person(scores)
+        if not _look(faces).is_blurred(rule)
+        for face in faces
+    ]
 
 
 def label_of(probability: float, rule: Rule) -> tuple[Label, str]:
@@ -283,7 +305,9 @@ def _segments(scores: Sequence[FaceScore], rule: Rule) -> tuple[Segment, ...]:
     """Runs of at least MIN_RUN successive samples of one person at or above the threshold, worst first."""
     segments = []
     for id_, faces in _by_person(scores):
-        for suspicious, run in groupby(faces, key=lambda face: face.fake_probability >= rule.threshold):
+        for suspicious, run in groupby(
+            faces, key=lambda face: face.fake_probability >= rule.threshold
+        ):
             members = list(run)
             if suspicious and len(members) >= MIN_RUN:
                 mean = aggregate([face.fake_probability for face in members], "mean")

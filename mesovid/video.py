@@ -32,16 +32,19 @@ def probe(path: str | Path) -> VideoInfo:
 def sample(path: str | Path, settings: SampleSettings) -> Sampling:
     """The frames of a video or picture that `settings` asks for, in order of time. InputError when it cannot be read.
 
-    `settings.frames` lie evenly in time: each is the one on display in the middle of its share of the video; when there are
-    fewer, each comes once. A picture is a video of one frame.
+    `settings.frames` lie evenly in time: each is the one on display in the middle of its share of
+    the video; when there are fewer, each comes once. A picture is a video of one frame.
     """
     return Sampling(Path(path), settings)
 
 
-def frames_at(path: str | Path, indices: Sequence[int], stream: int | None = None) -> Iterator[Frame]:
+def frames_at(
+    path: str | Path, indices: Sequence[int], stream: int | None = None
+) -> Iterator[Frame]:
     """The frames of a video with these numbers, as `sample` counts them, but for those that are not there; 0 is a picture's.
 
-    Ascending, each once; no more is decoded than they need. InputError when the file cannot be read.
+    Ascending, each once; no more is decoded than they need. InputError when the file cannot be
+    read.
     """
     place = Path(path)
     with closing(_open(place, check_file(place), SampleSettings(stream=stream))) as source:
@@ -51,7 +54,8 @@ def frames_at(path: str | Path, indices: Sequence[int], stream: int | None = Non
 class Sampling:
     """An iterable over sampled frames. `info` is there from the start, `warnings` once the iteration has ended.
 
-    Iterating may happen in another thread than `close`, which waits for the frame in hand and ends the iteration.
+    Iterating may happen in another thread than `close`, which waits for the frame in hand and ends
+    the iteration.
     """
 
     info: VideoInfo
@@ -75,7 +79,10 @@ class Sampling:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 

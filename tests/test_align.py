@@ -52,18 +52,27 @@ def test_turned_scaled_and_moved_faces_give_the_same_crop(
 ) -> None:
     geometry = Geometry()
     np.testing.assert_allclose(
-        mapped(turned(UPRIGHT, degrees, zoom, shift), geometry), mapped(UPRIGHT, geometry), atol=0.05
+        mapped(turned(UPRIGHT, degrees, zoom, shift), geometry),
+        mapped(UPRIGHT, geometry),
+        atol=0.05,
     )
 
 
 def test_roll_stays_when_asked() -> None:
     left, right = mapped(turned(UPRIGHT, 30), Geometry(remove_roll=False))[:2]
-    assert np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0])) == pytest.approx(30, abs=1e-3)
+    assert np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0])) == pytest.approx(
+        30, abs=1e-3
+    )
 
 
 def test_profile_face_stays_upright_though_its_eyes_coincide() -> None:
-    profile = np.array([[100, 101], [100, 100], [120, 125], [108, 145], [108, 146]], dtype=np.float32)
-    mouth, eyes = mapped(profile, Geometry())[3:].mean(axis=0), mapped(profile, Geometry())[:2].mean(axis=0)
+    profile = np.array(
+        [[100, 101], [100, 100], [120, 125], [108, 145], [108, 146]], dtype=np.float32
+    )
+    mouth, eyes = (
+        mapped(profile, Geometry())[3:].mean(axis=0),
+        mapped(profile, Geometry())[:2].mean(axis=0),
+    )
     direction = mouth - eyes
     assert direction[1] > 0
     assert abs(np.degrees(np.arctan2(direction[0], direction[1]))) < 15
@@ -71,7 +80,8 @@ def test_profile_face_stays_upright_though_its_eyes_coincide() -> None:
 
 @pytest.mark.parametrize("interpolation", ["linear", "cubic", "area"])
 def test_pixels_land_where_the_transform_says(interpolation: str) -> None:
-    # a picture whose red is x and whose green is y, so that a crop's pixels tell where they come from
+    # a picture whose red is x and whose green is y, so that a crop's pixels tell where they come
+    # from
     image = np.zeros((200, 200, 3), dtype=np.uint8)
     image[..., 0], image[..., 1] = np.arange(200)[None, :], np.arange(200)[:, None]
     geometry = Geometry(scale=2.0, size=64, interpolation=interpolation)  # type: ignore[arg-type]
@@ -91,7 +101,9 @@ def test_area_averages_where_linear_skips() -> None:
     assert area.std() < 20
 
 
-@pytest.mark.parametrize(("border", "expected"), [("reflect", 200), ("replicate", 200), ("black", 0)])
+@pytest.mark.parametrize(
+    ("border", "expected"), [("reflect", 200), ("replicate", 200), ("black", 0)]
+)
 def test_border_fills_what_lies_outside(border: str, expected: int) -> None:
     image = np.full((60, 60, 3), 200, dtype=np.uint8)
     crop = align(image, UPRIGHT - [70, 90], Geometry(border=border))  # type: ignore[arg-type]
@@ -120,7 +132,8 @@ def test_detail_falls_with_blur(astronaut: np.ndarray) -> None:
     face = 100  # px, its width
     sharp = portrait_detail(astronaut)
     blurred = [
-        portrait_detail(cv2.GaussianBlur(astronaut, (0, 0), share * face)) for share in (0.01, 0.02, 0.04)
+        portrait_detail(cv2.GaussianBlur(astronaut, (0, 0), share * face))
+        for share in (0.01, 0.02, 0.04)
     ]
     assert sharp > 0.25
     assert sharp > blurred[0] > blurred[1] > blurred[2]
@@ -148,11 +161,15 @@ def test_detail_is_relative_to_the_face(astronaut: np.ndarray, zoom: float) -> N
     blurred = cv2.GaussianBlur(astronaut, (0, 0), 1)
     method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     larger = cv2.resize(blurred, None, fx=zoom, fy=zoom, interpolation=method)
-    assert portrait_detail(larger, larger.shape[0] / 512) == pytest.approx(portrait_detail(blurred), rel=0.15)
+    assert portrait_detail(larger, larger.shape[0] / 512) == pytest.approx(
+        portrait_detail(blurred), rel=0.15
+    )
 
 
 @pytest.mark.parametrize("scale", [2.3, 2.96, 4.0])
-def test_detail_looks_at_the_same_square_in_every_geometry(astronaut: np.ndarray, scale: float) -> None:
+def test_detail_looks_at_the_same_square_in_every_geometry(
+    astronaut: np.ndarray, scale: float
+) -> None:
     found = portrait_detail(astronaut, geometry=Geometry(scale=scale))
     assert found == pytest.approx(portrait_detail(astronaut, geometry=Geometry(scale=2.3)), rel=0.2)
 

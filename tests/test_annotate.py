@@ -50,7 +50,11 @@ def movie(
             if track is not None:
                 samples = np.zeros((1, 1920), np.float32)
                 piece = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-                piece.sample_rate, piece.pts, piece.time_base = 48000, number * 1920, Fraction(1, 48000)
+                piece.sample_rate, piece.pts, piece.time_base = (
+                    48000,
+                    number * 1920,
+                    Fraction(1, 48000),
+                )
                 container.mux(track.encode(piece))
         container.mux(stream.encode(None))
         if track is not None:
@@ -64,7 +68,9 @@ def found(path: Path, size: tuple[int, int] = (320, 240), *people: list[float]) 
     times = {index * 15: 0.2 * index for index in range(5)}
     return replace(
         made,
-        video=replace(made.video, width=size[0], height=size[1], fps=25.0, duration=1.0, frame_count=25),
+        video=replace(
+            made.video, width=size[0], height=size[1], fps=25.0, duration=1.0, frame_count=25
+        ),
         sampled=tuple(Moment(moment.index, times[moment.index]) for moment in made.sampled),
         scores=tuple(replace(score, time=times[score.index]) for score in made.scores),
     )
@@ -121,7 +127,13 @@ def test_the_running_score_is_the_mean_so_far_and_ends_at_the_verdict() -> None:
     made = found(Path("x.mp4"), (320, 240), [0.0, 1.0, 0.5, 0.9, 0.1], [0.3] * 5)
     course = Course(made)
     running = [course.verdict(0.2 * number + 0.01) for number in range(5)]
-    assert [round(probability, 4) for _, probability in filter(None, running)] == [0.3, 0.5, 0.5, 0.6, 0.5]
+    assert [round(probability, 4) for _, probability in filter(None, running)] == [
+        0.3,
+        0.5,
+        0.5,
+        0.6,
+        0.5,
+    ]
     assert running[0] is not None
     assert running[0][0] == 1
     assert running[-1] is not None
@@ -133,7 +145,9 @@ def test_people_in_view_together_have_colours_of_their_own() -> None:
     course = Course(found(Path("x.mp4"), (320, 240), *([0.1] * 5 for _ in range(8))), colours=8)
     early, late = course.at(0.0, 0.02), course.at(0.8, 0.02)
     assert len({sight.colour for sight in early}) == 8
-    assert {sight.person: sight.colour for sight in early} == {sight.person: sight.colour for sight in late}
+    assert {sight.person: sight.colour for sight in early} == {
+        sight.person: sight.colour for sight in late
+    }
 
 
 def test_a_box_that_has_drifted_off_its_landmarks_is_made_from_them() -> None:
@@ -176,10 +190,16 @@ def test_a_line_has_its_colour_and_half_of_it_where_dashed() -> None:
 
 @pytest.mark.parametrize(
     ("size", "name", "codec"),
-    [((320, 240), "out.mp4", "h264"), ((161, 121), "out.mp4", "vp9"), ((320, 240), "out.webm", "vp9")],
+    [
+        ((320, 240), "out.mp4", "h264"),
+        ((161, 121), "out.mp4", "vp9"),
+        ((320, 240), "out.webm", "vp9"),
+    ],
     ids=["even", "odd", "webm"],
 )
-def test_size_times_and_sound_stay(tmp_path: Path, size: tuple[int, int], name: str, codec: str) -> None:
+def test_size_times_and_sound_stay(
+    tmp_path: Path, size: tuple[int, int], name: str, codec: str
+) -> None:
     times = [0, 4, 8, 16, 17, 30, 60, 61, 90, 99]  # no constant rate
     encoder = "libx264" if size[0] % 2 == 0 else "libvpx-vp9"
     source = movie(tmp_path / "in.mkv", size, times, codec=encoder, sound="libopus")
@@ -233,7 +253,9 @@ def test_a_clip_without_faces_is_written_too(tmp_path: Path) -> None:
     ("suffix", "size", "codec"),
     [(".mp4", (320, 240), H264), (".mkv", (321, 240), VP9), (".webm", (320, 240), VP9)],
 )
-def test_the_codec_is_one_that_browsers_play(suffix: str, size: tuple[int, int], codec: str) -> None:
+def test_the_codec_is_one_that_browsers_play(
+    suffix: str, size: tuple[int, int], codec: str
+) -> None:
     assert choose(suffix, *size, Path("x"))[0] == codec
 
 
@@ -241,7 +263,9 @@ def test_no_encoder_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mesovid.evidence.annotate.has_encoder", lambda name: name == VP9)
     assert choose(".mp4", 320, 240, Path("x.mp4")) == (VP9, "there is no encoder for H.264 here")
     monkeypatch.setattr("mesovid.evidence.annotate.has_encoder", lambda _: False)
-    with pytest.raises(OutputError, match=r"cannot write x.mp4: no encoder here for H.264 .* nor VP9"):
+    with pytest.raises(
+        OutputError, match=r"cannot write x.mp4: no encoder here for H.264 .* nor VP9"
+    ):
         choose(".mp4", 320, 240, Path("x.mp4"))
 
 
@@ -316,7 +340,9 @@ def test_a_clip_on_its_side_is_written_upright(tmp_path: Path) -> None:
     turned = tmp_path / "turned.mp4"
     matrix = b"".join(value.to_bytes(4, "big", signed=True) for value in (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))  # fmt: skip
     content = source.read_bytes()
-    plain = b"".join(value.to_bytes(4, "big") for value in (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30))
+    plain = b"".join(
+        value.to_bytes(4, "big") for value in (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+    )
     place = content.index(plain, content.index(b"tkhd"))
     turned.write_bytes(content[:place] + matrix + content[place + 36 :])
     written = annotate(found(turned, (240, 320)), tmp_path / "out.mp4")

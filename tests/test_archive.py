@@ -116,8 +116,14 @@ def test_failures_are_tried_again_when_asked(file: Path, videos: list[Path]) -> 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"sha": "cd" * 32}, r"holds results of the model meso4 \(abababab\), this run uses cdcdcdcd; give"),
-        ({"settings": {"frames": 64}}, "holds results with frames 32, this run has frames 64; give"),
+        (
+            {"sha": "cd" * 32},
+            r"holds results of the model meso4 \(abababab\), this run uses cdcdcdcd; give",
+        ),
+        (
+            {"settings": {"frames": 64}},
+            "holds results with frames 32, this run has frames 64; give",
+        ),
     ],
 )
 def test_other_models_and_settings_are_refused(
@@ -136,7 +142,9 @@ def test_threads_change_no_result(file: Path, videos: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("restart", [False, True])
-@pytest.mark.parametrize("content", [b"a letter\n", b"a letter", b'{"a": 1}\n', b"[]\n", b"\xff\x00"])
+@pytest.mark.parametrize(
+    "content", [b"a letter\n", b"a letter", b'{"a": 1}\n', b"[]\n", b"\xff\x00"]
+)
 def test_other_files_are_left_alone(file: Path, content: bytes, restart: bool) -> None:
     file.write_bytes(content)
     with (

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from mesovid.settings import AugmentSettings
-from mesovid.training.augment import add_noise, augment, denoise, grow, jpeg, like_h264, sharpen, shrink
+from mesovid.training.augment import (
+    add_noise,
+    augment,
+    denoise,
+    grow,
+    jpeg,
+    like_h264,
+    sharpen,
+    shrink,
+)
 
 NOTHING = AugmentSettings(rotation=0, zoom=0, brightness=0, channel_shift=0, flip=False)
 EVERYTHING = AugmentSettings(
@@ -91,7 +100,9 @@ def test_half_of_the_crops_are_mirrored(face: np.ndarray) -> None:
 def test_brightness_stays_within_its_bounds() -> None:
     settings = dataclasses.replace(NOTHING, brightness=0.2)
     grey = np.full((16, 16, 3), 100, np.uint8)
-    values = [int(augment(grey, settings, np.random.default_rng(seed))[0, 0, 0]) for seed in range(200)]
+    values = [
+        int(augment(grey, settings, np.random.default_rng(seed))[0, 0, 0]) for seed in range(200)
+    ]
     assert 80 <= min(values) < 85
     assert 115 < max(values) <= 120
 
@@ -108,7 +119,9 @@ def test_rotation_turns_about_the_middle() -> None:
 
 
 def test_coarser_quantisation_loses_more(face: np.ndarray) -> None:
-    errors = [np.square(like_h264(face, qp).astype(float) - face).mean() for qp in (0, 20, 28, 36, 44)]
+    errors = [
+        np.square(like_h264(face, qp).astype(float) - face).mean() for qp in (0, 20, 28, 36, 44)
+    ]
     assert errors[0] < 20  # half the colour resolution is gone even so
     assert all(later > earlier for earlier, later in itertools.pairwise(errors))
     psnr = 10 * np.log10(255**2 / np.mean(np.square(like_h264(face, 28).astype(float) - face)))
@@ -156,7 +169,9 @@ def test_noise_reduction_smooths_skin_and_keeps_edges() -> None:
 def test_uneven_light_changes_slowly() -> None:
     white = np.full((64, 64, 3), 100, np.uint8)
     lit = [
-        augment(white, dataclasses.replace(NOTHING, lighting=1.0), np.random.default_rng(seed)).astype(int)
+        augment(
+            white, dataclasses.replace(NOTHING, lighting=1.0), np.random.default_rng(seed)
+        ).astype(int)
         for seed in range(20)
     ]
     for image in lit:

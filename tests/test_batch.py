@@ -95,7 +95,9 @@ UNUSUAL = "\u2028é \x0b.mp4"
     ],
     ids=["utf-8 with mark", "utf-16", "big utf-16", "NUL", "CR"],
 )
-def test_lists_of_any_kind(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, encoding: str) -> None:
+def test_lists_of_any_kind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, encoding: str
+) -> None:
     monkeypatch.chdir(folder)
     (folder / UNUSUAL).touch()
     (folder / "list").write_bytes(text.format(UNUSUAL).encode(encoding))
@@ -124,7 +126,9 @@ def test_the_home_folder_in_a_list(folder: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("content", "says"), [(None, "No such file"), ("a.mp4\n".encode("utf-16")[:-1], "utf-16")]
 )
-def test_a_list_that_cannot_be_read_is_an_error(folder: Path, content: bytes | None, says: str) -> None:
+def test_a_list_that_cannot_be_read_is_an_error(
+    folder: Path, content: bytes | None, says: str
+) -> None:
     if content is not None:
         (folder / "list").write_bytes(content)
     with pytest.raises(InputError, match=f"cannot read the list of inputs: .*{says}"):
@@ -140,7 +144,9 @@ def test_cameras_and_phones_have_many_suffixes(folder: Path, suffix: str) -> Non
     assert names(folder) == ["a.mp4", "b.mp4", f"c{suffix.upper()}"]
 
 
-def test_what_a_folder_holds_beside_is_told(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_a_folder_holds_beside_is_told(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "far.mp4").touch()
     (folder / "notes.TXT").touch()
@@ -152,10 +158,14 @@ def test_what_a_folder_holds_beside_is_told(folder: Path, tmp_path_factory: pyte
     (folder / "gone.txt").symlink_to("nowhere")
     os.mkfifo(folder / "pipe.mp4")
     told: dict[str, str] = {}
-    found = find_inputs([str(folder)], on_skip=lambda path, why: told.update({os.path.basename(path): why}))
+    found = find_inputs(
+        [str(folder)], on_skip=lambda path, why: told.update({os.path.basename(path): why})
+    )
     paths = [os.path.basename(path) for path in found if isinstance(path, str)]
     assert paths == ["a.mp4", "b.mp4", "cam.ts"]
-    failed = {os.path.basename(item.path): item.error for item in found if isinstance(item, Failure)}
+    failed = {
+        os.path.basename(item.path): item.error for item in found if isinstance(item, Failure)
+    }
     assert set(failed) == {"gone.mp4", "pipe.mp4"}
     assert told.pop("linked").startswith(f"a link to {elsewhere}")
     assert told == {"notes.TXT": ".txt", "app.ts": ".ts of text", "gone.txt": "a link to nothing"}

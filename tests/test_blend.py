@@ -91,7 +91,9 @@ def test_unknown_landmarks_mean_a_frontal_face(face: np.ndarray) -> None:
     np.testing.assert_allclose(transform(usual, GEOMETRY), [[1, 0, 0], [0, 1, 0]], atol=0.01)
 
 
-@pytest.mark.parametrize("points", [np.zeros((5, 2)), np.full((5, 2), 1e4)], ids=["one point", "outside"])
+@pytest.mark.parametrize(
+    "points", [np.zeros((5, 2)), np.full((5, 2), 1e4)], ids=["one point", "outside"]
+)
 def test_broken_landmarks_do_no_harm(points: np.ndarray, face: np.ndarray) -> None:
     made = self_blend(face, points.astype(np.float32), np.random.default_rng(0))
     assert np.isfinite(made.mask).all()
@@ -120,7 +122,9 @@ def test_another_face_is_laid_where_the_landmarks_say(face: np.ndarray, points: 
     donor = cv2.warpAffine(face, np.array([[1.0, 0, shift[0]], [0, 1, shift[1]]]), (128, 128))
     made = swap_blend(face, points, donor, points + shift, np.random.default_rng(4))
     inside = made.mask > 0.9
-    right, wrong = (np.abs(made.source[inside].astype(int) - image[inside]).mean() for image in (face, donor))
+    right, wrong = (
+        np.abs(made.source[inside].astype(int) - image[inside]).mean() for image in (face, donor)
+    )
     assert right < wrong / 2
 
 

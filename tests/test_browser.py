@@ -20,17 +20,32 @@ from test_report import RESULTS, scan, written
 from mesovid.cli import cli
 from mesovid.evidence.annotate import annotate
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 QUIET = [
     "--disable-background-networking", "--disable-sync", "--no-first-run", "--disable-component-update", "--disable-gpu",
 ]  # fmt: skip
 NAMES = [ALL_NAMES[0], ALL_NAMES[4], ALL_NAMES[6]]
 SIZES = [(1280, 900), (390, 844)]
-PAGES = ["scan", "index", "fake", "two people", "unclear", "no face", "failed", *map(str, range(len(NAMES)))]
+PAGES = [
+    "scan",
+    "index",
+    "fake",
+    "two people",
+    "unclear",
+    "no face",
+    "failed",
+    *map(str, range(len(NAMES))),
+]
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)"),
-    pytest.mark.skipif(not importlib.util.find_spec("playwright"), reason="playwright is not installed"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)"
+    ),
+    pytest.mark.skipif(
+        not importlib.util.find_spec("playwright"), reason="playwright is not installed"
+    ),
 ]
 
 
@@ -52,7 +67,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory, astronaut: Any) -> dict[str,
     video = clip(root / "<b>portrait.avi", astronaut)
     recorded = [*RESULTS[:4], RESULTS[5]]
     recorded += [
-        scan(name, [0.2, 0.5, 0.9, 0.95, 0.4, 0.1], [0.7] * 6, warnings=(f"odd: {name}",)) for name in NAMES
+        scan(name, [0.2, 0.5, 0.9, 0.95, 0.4, 0.1], [0.7] * 6, warnings=(f"odd: {name}",))
+        for name in NAMES
     ]
     results = root / "r.jsonl"
     from mesovid.models.card import read_card
@@ -60,7 +76,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory, astronaut: Any) -> dict[str,
     card = read_card("meso4")  # so that rates and band are shown
     model = {"sha256": card.sha256["onnx"], "threshold": card.threshold}
     known = [
-        replace(result, model=replace(result.model, **model)) if hasattr(result, "model") else result
+        replace(result, model=replace(result.model, **model))
+        if hasattr(result, "model")
+        else result
         for result in recorded
     ]
     results.write_text(written("jsonl", known), encoding="utf-8")
@@ -108,7 +126,9 @@ def test_every_page_fits_says_nothing_and_asks_for_nothing(
             && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
         )
         assert not out, f"{name}: {out}"
-        broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
+        broken = page.evaluate(
+            "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+        )
         assert broken == 0
     page.close()
 
@@ -121,7 +141,9 @@ def test_every_page_fits_says_nothing_and_asks_for_nothing(
 def test_axe_finds_no_violation(
     browser: Any, pages: dict[str, Path], name: str, size: tuple[int, int]
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe is not installed"
+    )
     page, _, _ = opened(browser, pages[name], size)
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     found = axe.Axe().run(page)
@@ -129,7 +151,9 @@ def test_axe_finds_no_violation(
     page.close()
 
 
-def test_the_table_sorts_by_keyboard_and_stays_without_a_script(browser: Any, pages: dict[str, Path]) -> None:
+def test_the_table_sorts_by_keyboard_and_stays_without_a_script(
+    browser: Any, pages: dict[str, Path]
+) -> None:
     page, said, _ = opened(browser, pages["index"], SIZES[0])
     names = "[...document.querySelectorAll('.sortable tbody tr')].map(r => r.cells[2].dataset.k)"
     scores = page.evaluate(names)

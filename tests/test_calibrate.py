@@ -18,7 +18,9 @@ from mesovid.training.calibrate import decide, fit
 RULE = TrainSettings()
 
 
-def videos(count: int, *, scale: float = 1.0, shift: float = 0.0, faces: int = 4, seed: int = 0) -> Scores:
+def videos(
+    count: int, *, scale: float = 1.0, shift: float = 0.0, faces: int = 4, seed: int = 0
+) -> Scores:
     """Videos whose faces have one true P(fake) each; the scores are that, distorted."""
     rng = np.random.default_rng(seed)
     truth = rng.uniform(0.02, 0.98, count)
@@ -66,7 +68,9 @@ def test_one_class_is_left_uncalibrated(method: str) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(5, 200), st.integers(0, 10_000), st.sampled_from([0.0, 0.05, 0.2]))
-def test_no_more_reals_than_promised_lie_above_the_threshold(count: int, seed: int, share: float) -> None:
+def test_no_more_reals_than_promised_lie_above_the_threshold(
+    count: int, seed: int, share: float
+) -> None:
     scores = videos(count, seed=seed, scale=1.5)
     if scores.fake.all() or not scores.fake.any():
         return
@@ -106,7 +110,8 @@ def test_varied_faces_calibrate_and_plain_ones_set_the_threshold() -> None:
     assert decided.calibration.scale < as_they_are.calibration.scale
     assert decided.rule.endswith("calibrated on their faces varied as in training")
     judged = [
-        plain.with_probability(each.calibration(plain.probability)).per_video().probability > each.threshold
+        plain.with_probability(each.calibration(plain.probability)).per_video().probability
+        > each.threshold
         for each in (as_they_are, decided)
     ]
     assert np.array_equal(*judged)
@@ -124,7 +129,9 @@ def test_a_small_dataset_keeps_its_own_false_alarms() -> None:
     home = np.array(["large"] * 1000 + ["small"] * 40 + ["large"] * 200)
     together, each = decide(scores, RULE), decide(scores, RULE, home)
     small = each.calibration(reals[1000:])
-    assert np.mean(small > each.threshold) <= RULE.false_alarms < np.mean(small > together.threshold)
+    assert (
+        np.mean(small > each.threshold) <= RULE.false_alarms < np.mean(small > together.threshold)
+    )
     assert "each of 2 datasets" in each.rule
 
 

@@ -26,7 +26,12 @@ from mesovid.names import shown
 RIGHT = {
     "a method of reals and fakes": ["Deepfakes/real/r1", "Deepfakes/fake/f1"],
     "by other words": ["DFD/original/r1", "DFD/manipulated/f1"],
-    "several methods": ["Deepfakes/real/r1", "Deepfakes/fake/f1", "FaceSwap/real/r2", "FaceSwap/fake/f2"],
+    "several methods": [
+        "Deepfakes/real/r1",
+        "Deepfakes/fake/f1",
+        "FaceSwap/real/r2",
+        "FaceSwap/fake/f2",
+    ],
     "upper and lower case": ["NT/REAL/r1", "nt/Fake/f1"],
     "with numbers": ["DFD/0_real/r1", "DFD/1_fake/f1"],
     "a split above": ["train/Deepfakes/real/r1", "valid/Deepfakes/fake/f1"],
@@ -39,9 +44,17 @@ RIGHT = {
 }
 CONTRADICTIONS = {
     "synthetic": (["synthetic/real/r1", "synthetic/fake/f1"], "synthetic", "synthetic/real"),
-    "generated": (["generated/bonafide/r1", "generated/spoof/f1"], "generated", "generated/bonafide"),
+    "generated": (
+        ["generated/bonafide/r1", "generated/spoof/f1"],
+        "generated",
+        "generated/bonafide",
+    ),
     "reals of a method": (["real/Deepfakes/r1", "fake/f1"], "real", "real/Deepfakes"),
-    "a fake among reals": (["real_faces/fake/f1", "real_faces/r1"], "real_faces", "real_faces/fake"),
+    "a fake among reals": (
+        ["real_faces/fake/f1", "real_faces/r1"],
+        "real_faces",
+        "real_faces/fake",
+    ),
     "below a split": (["x/train/live/FAKE/f1"], "x/train/live", "x/train/live/FAKE"),
     "far in": (["fake/a/b/original/r1", "fake/f1"], "fake", "fake/a/b/original"),
 }
@@ -122,7 +135,9 @@ def test_following_the_hints_gives_every_file_its_label(
 def lies_in(file: str, folder: str) -> bool:
     """Whether a hint's folder, which leaves out the split, is the file's or above it."""
     place = (
-        re.sub(r"(^|/)(train|valid|test)(?=/)", "", file).lstrip("/").rsplit("/", 1)[0] if "/" in file else ""
+        re.sub(r"(^|/)(train|valid|test)(?=/)", "", file).lstrip("/").rsplit("/", 1)[0]
+        if "/" in file
+        else ""
     )
     if folder.endswith("."):
         return place == folder.rstrip("/.")
@@ -131,7 +146,17 @@ def lies_in(file: str, folder: str) -> bool:
 
 @pytest.mark.parametrize(
     "name",
-    ["not fake", "it's", "$HOME", "caf\udce9", "a\nb", "\x1b[31mred", "back\\slash'\u202e", "=x=", "-x"],
+    [
+        "not fake",
+        "it's",
+        "$HOME",
+        "caf\udce9",
+        "a\nb",
+        "\x1b[31mred",
+        "back\\slash'\u202e",
+        "=x=",
+        "-x",
+    ],
 )
 def test_a_hint_can_be_pasted_into_a_shell(tmp_path: Path, name: str) -> None:
     root = write_files(tmp_path, ["real/1.png", f"{name}/2.png"])
@@ -140,7 +165,9 @@ def test_a_hint_can_be_pasted_into_a_shell(tmp_path: Path, name: str) -> None:
     said = re.search(r"(--label .*=fake) \(", shown(str(error.value)))
     assert said
     line = "printf '%s\\0' " + said[1].split(" or ")[-1]
-    words = subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout.split(b"\0")
+    words = subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout.split(
+        b"\0"
+    )
     assert words[0] == b"--label"
     options = Options(labels=parse_labels((os.fsdecode(words[1]),)))
     assert {crop.label for crop in read_dataset(root, options).crops} == {"real", "fake"}

@@ -54,7 +54,9 @@ def faces() -> np.ndarray:
 
 
 @pytest.mark.parametrize("which", ["", "small.json", "small.onnx", "small.keras"])
-def test_folder_and_every_file_name_the_model(which: str, exported: Path, faces: np.ndarray) -> None:
+def test_folder_and_every_file_name_the_model(
+    which: str, exported: Path, faces: np.ndarray
+) -> None:
     loaded = load_model(exported / which)
     assert loaded.card.name == loaded.ref.name == "small"
     assert loaded.ref.threshold == 0.6
@@ -88,7 +90,9 @@ def test_calibration_is_applied_to_the_logit(exported: Path, faces: np.ndarray) 
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 10), st.floats(-5, 5))
-def test_calibration_keeps_the_order_of_scores(a: float, b: float, scale: float, shift: float) -> None:
+def test_calibration_keeps_the_order_of_scores(
+    a: float, b: float, scale: float, shift: float
+) -> None:
     low, high = Calibration("platt", scale, shift)([min(a, b), max(a, b)])
     assert 0 <= low <= high <= 1
 

@@ -69,7 +69,9 @@ class TestFolder:
     def test_numbers_are_the_explainers(self, made: Path, face: np.ndarray) -> None:
         explainer = Explainer("meso4", CPU)
         found = json.loads((made / "explanation.json").read_text(encoding="utf-8"))
-        number, entry = next((n, e) for n, e in enumerate(found["faces"], 1) if e["path"].endswith(NASTY))
+        number, entry = next(
+            (n, e) for n, e in enumerate(found["faces"], 1) if e["path"].endswith(NASTY)
+        )
         occlusion, split = explainer.occlusion(face, 8, "blur"), explainer.split(face)
         assert split is not None
         np.testing.assert_allclose(entry["occlusion"]["cells"], occlusion.cells, atol=1e-5)
@@ -84,7 +86,9 @@ class TestFolder:
         with np.load(made / f"face-{number}" / "maps.npz") as maps:
             assert set(maps) == {"conv1.activated", "conv2.activated", "conv3.activated", "conv4.activated",
                                  "dense1.activated", "logit.raw"}  # fmt: skip
-            np.testing.assert_allclose(maps["conv3.activated"], seen.maps["activated"][0], atol=1e-4)
+            np.testing.assert_allclose(
+                maps["conv3.activated"], seen.maps["activated"][0], atol=1e-4
+            )
         with np.load(made / "filters" / "filters.npz") as filters:
             np.testing.assert_array_equal(filters["conv2"], explainer.filters("conv2"))
 
@@ -108,7 +112,9 @@ class TestPage:
     def test_says_what_is_dead_and_where_the_score_lies(self, made: Path) -> None:
         page = (made / "index.html").read_text(encoding="utf-8")
         assert re.search(r'<th scope="row">conv1</th>.*?<td>[\d, ]*\b4\b[\d, ]*</td>', page)
-        assert len(re.findall(r"P\(fake\) 0\.\d{3}: (called fake|called real|uncertain), ", page)) == 2
+        assert (
+            len(re.findall(r"P\(fake\) 0\.\d{3}: (called fake|called real|uncertain), ", page)) == 2
+        )
         assert "16 units" in page
 
     def test_says_beside_each_map_how_far_to_trust_it(self, made: Path) -> None:
@@ -127,7 +133,15 @@ class TestCommand:
     def test_finds_the_face_of_a_picture(self, tmp_path: Path, astronaut: np.ndarray) -> None:
         picture = save(tmp_path / "portrait.png", astronaut)
         result = explain(
-            picture, "-o", tmp_path / "out", "--model", "mesoinception4", "--stage", "pooled", "--cells", "4"
+            picture,
+            "-o",
+            tmp_path / "out",
+            "--model",
+            "mesoinception4",
+            "--stage",
+            "pooled",
+            "--cells",
+            "4",
         )
         assert result.exit_code == 0, result.output
         found = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
@@ -143,7 +157,13 @@ class TestCommand:
         good, wide = save(tmp_path / "good.png", face), save(tmp_path / "wide.png", face[:100])
         (tmp_path / "broken.png").write_bytes(b"no picture")
         result = explain(
-            good, wide, tmp_path / "broken.png", tmp_path / "gone.png", "-o", tmp_path / "out", "--crops"
+            good,
+            wide,
+            tmp_path / "broken.png",
+            tmp_path / "gone.png",
+            "-o",
+            tmp_path / "out",
+            "--crops",
         )
         assert result.exit_code == 1
         lines = result.stderr.strip().splitlines()

@@ -77,9 +77,14 @@ def test_weights_of_a_shipped_model_can_be_imported_again(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("architecture", "content", "says"),
-    [("meso5", b"", "no architecture 'meso5'; known: meso4"), ("meso4", b"not weights", "weights.h5")],
+    [
+        ("meso5", b"", "no architecture 'meso5'; known: meso4"),
+        ("meso4", b"not weights", "weights.h5"),
+    ],
 )
-def test_what_is_no_model_is_refused(tmp_path: Path, architecture: str, content: bytes, says: str) -> None:
+def test_what_is_no_model_is_refused(
+    tmp_path: Path, architecture: str, content: bytes, says: str
+) -> None:
     file = tmp_path / "weights.h5"
     file.write_bytes(content)
     with pytest.raises(ModelError, match=says):
@@ -87,7 +92,8 @@ def test_what_is_no_model_is_refused(tmp_path: Path, architecture: str, content:
     assert list(tmp_path.iterdir()) == [file]
 
 
-# P(real) of the published weights on their sample faces, resized bilinearly to 256 px (measured with Keras)
+# P(real) of the published weights on their sample faces, resized bilinearly to 256 px (measured
+# with Keras)
 PUBLISHED = {
     "Meso4_DF": (0.0482, 0.0253, 0.9897, 0.9966),
     "Meso4_F2F": (0.8277, 0.6877, 0.8810, 0.9432),
@@ -97,7 +103,9 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_weights_give_their_published_scores(shared_data: Path, tmp_path: Path, name: str) -> None:
+def test_published_weights_give_their_published_scores(
+    shared_data: Path, tmp_path: Path, name: str
+) -> None:
     import cv2
     import numpy as np
 
@@ -105,9 +113,24 @@ def test_published_weights_give_their_published_scores(shared_data: Path, tmp_pa
 
     folder = shared_data / "published-weights"
     architecture = "meso4" if name.startswith("Meso4") else "mesoinception4"
-    run("import", folder / f"{name}.h5", "--architecture", architecture, "--output", "real", "--to", tmp_path)
-    files = [*sorted((folder / "test_images/df").iterdir()), *sorted((folder / "test_images/real").iterdir())]
-    faces = [cv2.resize(cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB), (256, 256)) for file in files]
+    run(
+        "import",
+        folder / f"{name}.h5",
+        "--architecture",
+        architecture,
+        "--output",
+        "real",
+        "--to",
+        tmp_path,
+    )
+    files = [
+        *sorted((folder / "test_images/df").iterdir()),
+        *sorted((folder / "test_images/real").iterdir()),
+    ]
+    faces = [
+        cv2.resize(cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB), (256, 256))
+        for file in files
+    ]
     fake = load_model(tmp_path / f"{name}.json")(np.stack(faces))
     np.testing.assert_allclose(1 - fake, PUBLISHED[name], atol=0.002)
 

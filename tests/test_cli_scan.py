@@ -45,7 +45,9 @@ def run(*words: str | Path, **options: object) -> Result:
 
 def lines(result: Result) -> dict[str, dict[str, object]]:
     """The results of `--format jsonl` by file name."""
-    return {Path(value["path"]).name: value for value in map(json.loads, result.stdout.splitlines())}
+    return {
+        Path(value["path"]).name: value for value in map(json.loads, result.stdout.splitlines())
+    }
 
 
 def test_a_folder_is_searched_through(folder: Path) -> None:
@@ -63,7 +65,13 @@ def test_inputs_can_be_named_in_every_way_and_count_once(folder: Path, tmp_path:
     names = tmp_path / "list.txt"
     names.write_text(f"{folder}/face.avi\n\n{folder}/more/portrait.JPG\n")
     result = run(
-        f"{folder}/*.avi", "-", "--from-file", names, "--format", "jsonl", input=f"{folder}/face.avi\n"
+        f"{folder}/*.avi",
+        "-",
+        "--from-file",
+        names,
+        "--format",
+        "jsonl",
+        input=f"{folder}/face.avi\n",
     )
     assert result.exit_code == 0
     assert list(lines(result)) == ["face.avi", "portrait.JPG"]
@@ -79,14 +87,20 @@ def broken(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("name", ["empty.mp4", "text.mp4", "truncated.avi", "empty", "absent.mp4", "*.mkv"])
+@pytest.mark.parametrize(
+    "name", ["empty.mp4", "text.mp4", "truncated.avi", "empty", "absent.mp4", "*.mkv"]
+)
 def test_a_broken_input_fails_alone(broken: Path, folder: Path, name: str) -> None:
     result = run(broken / name, folder / "face.avi", "--format", "jsonl")
     assert result.exit_code == 1
     found = lines(result)
     assert found["face.avi"]["status"] == "ok"
     failed = found[name]
-    assert (failed["status"], failed["fake_probability"], failed["verdict"]) == ("error", None, None)
+    assert (failed["status"], failed["fake_probability"], failed["verdict"]) == (
+        "error",
+        None,
+        None,
+    )
     assert name in str(failed["error"])
     assert "\n" not in str(failed["error"])
 
@@ -120,7 +134,9 @@ def test_text_names_the_verdict(folder: Path) -> None:
 
 @pytest.mark.parametrize(("threshold", "status"), [("0", 3), ("1", 0)])
 def test_fail_on_fake(folder: Path, threshold: str, status: int) -> None:
-    assert run(folder / "face.avi", "--threshold", threshold, "--fail-on", "fake").exit_code == status
+    assert (
+        run(folder / "face.avi", "--threshold", threshold, "--fail-on", "fake").exit_code == status
+    )
 
 
 def test_faces_are_kept(folder: Path, tmp_path: Path) -> None:
@@ -163,7 +179,9 @@ def test_wrong_usage(words: list[str], says: str) -> None:
         (["x.mp4", "--format", "jsonl"], 1, ""),
     ],
 )
-def test_as_a_process_an_error_is_one_line(words: list[str], status: int, says: str, tmp_path: Path) -> None:
+def test_as_a_process_an_error_is_one_line(
+    words: list[str], status: int, says: str, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "mesovid", "scan", *words]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False

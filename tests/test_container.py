@@ -135,7 +135,9 @@ def test_what_names_other_files_is_refused_in_one_line(
     make(tmp_path / name)
     with pytest.raises(InputError) as caught:
         probe(tmp_path / name)
-    assert str(caught.value).startswith(f"{tmp_path / name}: not a video but {kind}, which names other files")
+    assert str(caught.value).startswith(
+        f"{tmp_path / name}: not a video but {kind}, which names other files"
+    )
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -150,7 +152,9 @@ def test_a_name_is_no_pattern(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a video that can be read"):
         probe(tmp_path / "x%03d.tga")
     for index in range(8):
-        cv2.imwrite(str(tmp_path / f"y{index + 1:03d}.jpg"), np.full((8, 8, 3), 30 * index, np.uint8))
+        cv2.imwrite(
+            str(tmp_path / f"y{index + 1:03d}.jpg"), np.full((8, 8, 3), 30 * index, np.uint8)
+        )
     clip(tmp_path / "y%03d.mp4")
     assert len(frames_of(tmp_path / "y%03d.mp4", frames=100)[0]) == 10
 
@@ -163,7 +167,11 @@ def test_a_track_of_another_file_is_not_fetched(tmp_path: Path) -> None:
     size = int.from_bytes(content[at : at + 4], "big")
     assert content[at + 15 : at + 28].endswith(b"\x01") or b"url " in content[at : at + size]
     patched = bytearray(content)
-    entry = content.index(b"url ", at) if b"url " in content[at : at + size] else content.index(b"alis", at)
+    entry = (
+        content.index(b"url ", at)
+        if b"url " in content[at : at + size]
+        else content.index(b"alis", at)
+    )
     patched[entry : entry + 4] = b"alis"
     patched[entry + 4 : entry + 8] = bytes(4)  # not in this file
     (tmp_path / "refers.mov").write_bytes(patched)
@@ -203,10 +211,17 @@ def test_a_link_to_a_pipe_is_refused(tmp_path: Path) -> None:
         probe(tmp_path / "clip.mp4")
 
 
-def test_links_to_files_and_names_like_urls_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_to_files_and_names_like_urls_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     clip(tmp_path / "clip.mp4")
-    for name in ("http:clip.mp4", "concat:clip.mp4|other.mp4", "subfile,,start,0,end,9,,:clip.mp4", "pipe:0"):
+    for name in (
+        "http:clip.mp4",
+        "concat:clip.mp4|other.mp4",
+        "subfile,,start,0,end,9,,:clip.mp4",
+        "pipe:0",
+    ):
         Path(name).symlink_to("clip.mp4")
         assert len(frames_of(Path(name))[0]) == 10
 
@@ -218,7 +233,9 @@ def test_links_to_files_and_names_like_urls_are_read(tmp_path: Path, monkeypatch
     ("suffix", "default", "shown"),
     [("mkv", None, 1), ("mkv", 0, 0), ("mkv", 2, 2), ("mp4", 0, 0), ("mp4", 1, 1), ("avi", None, 1), ("ts", None, 1)],
 )  # fmt: skip
-def test_the_stream_that_a_player_shows(tmp_path: Path, suffix: str, default: int | None, shown: int) -> None:
+def test_the_stream_that_a_player_shows(
+    tmp_path: Path, suffix: str, default: int | None, shown: int
+) -> None:
     """The one marked as default, and without such a mark the largest."""
     sizes = [(32, 24), (96, 64), (64, 48)]
     codec = "mpeg2video" if suffix == "ts" else "mpeg4"
@@ -229,7 +246,9 @@ def test_the_stream_that_a_player_shows(tmp_path: Path, suffix: str, default: in
     assert (probe(path).width, probe(path).height) == sizes[shown]
     (warning,) = warnings
     others = [
-        f"{index} ({codec}, {sizes[index][0]}x{sizes[index][1]})" for index in range(3) if index != shown
+        f"{index} ({codec}, {sizes[index][0]}x{sizes[index][1]})"
+        for index in range(3)
+        if index != shown
     ]
     assert all(other in warning for other in others)
 
@@ -274,7 +293,9 @@ def with_sound(path: Path, late: float, *, codec: str, sound: str) -> Path:
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         track = output.add_stream(sound, rate=48000)
         for index in range(80):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 3 * index, np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                np.full((48, 64, 3), 3 * index, np.uint8), format="rgb24"
+            )
             frame.pts, frame.time_base = index + round(25 * late), Fraction(1, 25)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -313,20 +334,24 @@ def test_times_are_those_of_players(tmp_path: Path, suffix: str, late: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("suffix", "codec"), [("webm", "libvpx"), ("mkv", "mpeg4"), ("mp4", "mpeg4"), ("ts", "mpeg2video")]
+    ("suffix", "codec"),
+    [("webm", "libvpx"), ("mkv", "mpeg4"), ("mp4", "mpeg4"), ("ts", "mpeg2video")],
 )
 def test_what_starts_late_as_a_whole_starts_at_0(tmp_path: Path, suffix: str, codec: str) -> None:
     """As a browser's recording from which the beginning was cut leaves it."""
     path = clip(tmp_path / f"clip.{suffix}", first=60 * 25, frames=80, codec=codec)
     frames, warnings = frames_of(path, frames=1000)
-    assert [frame.time for frame in frames] == pytest.approx([index / 25 for index in range(80)], abs=0.002)
+    assert [frame.time for frame in frames] == pytest.approx(
+        [index / 25 for index in range(80)], abs=0.002
+    )
     assert probe(path).duration == pytest.approx(3.2, abs=0.01)
     assert not warnings
 
 
 def test_joined_parts_of_a_recording_are_all_looked_at(tmp_path: Path) -> None:
     parts = [
-        clip(tmp_path / f"{first}.ts", first=first * 25, frames=80, codec="mpeg2video") for first in (0, 600)
+        clip(tmp_path / f"{first}.ts", first=first * 25, frames=80, codec="mpeg2video")
+        for first in (0, 600)
     ]
     path = tmp_path / "joined.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
@@ -411,7 +436,9 @@ def test_what_matroska_hides_is_not_seen(
     (frame, *_), _ = frames_of(path)
     assert (frame.image.shape[1], frame.image.shape[0]) == size
     assert (probe(path).width, probe(path).height) == size
-    assert sorted({int(value) for value in frame.image[..., 0].ravel()}) == pytest.approx(shown, abs=2)
+    assert sorted({int(value) for value in frame.image[..., 0].ravel()}) == pytest.approx(
+        shown, abs=2
+    )
 
 
 def test_the_clean_aperture_of_quicktime_is_what_is_seen(tmp_path: Path) -> None:
@@ -419,13 +446,20 @@ def test_the_clean_aperture_of_quicktime_is_what_is_seen(tmp_path: Path) -> None
     content = bytearray(four_greys(path, "mpeg4"))
     # 40x20 px, whose centre lies 26 px to the right of the picture's and 20 px below it
     fractions = (40, 1, 20, 1, 26, 1, 20, 1)
-    aperture = (40).to_bytes(4, "big") + b"clap" + b"".join(value.to_bytes(4, "big") for value in fractions)
+    aperture = (
+        (40).to_bytes(4, "big")
+        + b"clap"
+        + b"".join(value.to_bytes(4, "big") for value in fractions)
+    )
     start = content.index(b"stsd") + 12
     entry = int.from_bytes(content[start : start + 4], "big")
     content[start + entry : start + entry] = aperture
     sizes = [
         start,
-        *(content.index(name) - 4 for name in (b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov")),
+        *(
+            content.index(name) - 4
+            for name in (b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov")
+        ),
     ]
     for at in sizes:
         content[at : at + 4] = (int.from_bytes(content[at : at + 4], "big") + 40).to_bytes(4, "big")
@@ -440,7 +474,9 @@ def test_damage_hides_nothing(tmp_path: Path, suffix: str) -> None:
     """Whatever the bytes say, reading the crop ends in one."""
     from mesovid.cropping import container_crop
 
-    whole = clip(tmp_path / f"clip.{suffix}", codec="libvpx" if suffix == "webm" else "mpeg4").read_bytes()
+    whole = clip(
+        tmp_path / f"clip.{suffix}", codec="libvpx" if suffix == "webm" else "mpeg4"
+    ).read_bytes()
     rng = np.random.default_rng(5)
     with av.open(str(tmp_path / f"clip.{suffix}")) as container:
         stream = container.streams.video[0]

@@ -24,7 +24,13 @@ def test_the_first_frame_begins_a_shot() -> None:
 
 
 def test_another_scene_is_a_cut_and_so_is_the_way_back() -> None:
-    assert cuts(scene(0), scene(0), scene(1), scene(1), scene(0)) == [True, False, True, False, True]
+    assert cuts(scene(0), scene(0), scene(1), scene(1), scene(0)) == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_moving_camera_is_no_cut() -> None:
@@ -41,7 +47,8 @@ def test_light_that_changes_is_no_cut(gain: float) -> None:
 def test_noise_is_no_cut() -> None:
     noise = np.random.default_rng(0).normal(0, 25, (4, 360, 640, 3))
     assert (
-        cuts(*(np.clip(scene(0) + each, 0, 255).astype(np.uint8) for each in noise)) == [True] + [False] * 3
+        cuts(*(np.clip(scene(0) + each, 0, 255).astype(np.uint8) for each in noise))
+        == [True] + [False] * 3
     )
 
 
@@ -52,7 +59,10 @@ def test_flat_frames_of_one_colour_are_one_shot() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3)])
 def test_odd_sizes_pass(size: tuple[int, int]) -> None:
-    assert cuts(np.zeros((*size, 3), np.uint8), np.zeros((50, 50, 3), np.uint8)) == [True, size[0] != size[1]]
+    assert cuts(np.zeros((*size, 3), np.uint8), np.zeros((50, 50, 3), np.uint8)) == [
+        True,
+        size[0] != size[1],
+    ]
 
 
 def test_another_size_is_no_cut_but_another_shape_is() -> None:

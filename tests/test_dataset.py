@@ -42,9 +42,20 @@ def crop(split: str, label: str, video: str, frame: int = 0, **about: object) ->
 SOUND = [
     crop("train", "real", "a", 0, target="1", collection="ffpp"),
     crop("train", "real", "a", 7, target="1", collection="ffpp"),
-    crop("train", "fake", "b", 0, method="X", original="a", target="1", source="2", collection="ffpp"),
+    crop(
+        "train", "fake", "b", 0, method="X", original="a", target="1", source="2", collection="ffpp"
+    ),
     crop("test", "real", "c", 0, target="3", collection="ffpp", confidence=0.99),
-    crop("test", "fake", "d", 0, method="Y", original="c", box=(0.0, 1.5, 20.0, 21.0), collection="ffpp"),
+    crop(
+        "test",
+        "fake",
+        "d",
+        0,
+        method="Y",
+        original="c",
+        box=(0.0, 1.5, 20.0, 21.0),
+        collection="ffpp",
+    ),
 ]
 
 
@@ -75,7 +86,9 @@ def change(root: Path, **changes: Callable[[CropEntry], CropEntry]) -> None:
 
 
 def test_a_crop_goes_there_and_back() -> None:
-    full = replace(SOUND[4], landmarks=tuple((float(i), 2.5) for i in range(5)), time=0.25, group="g")
+    full = replace(
+        SOUND[4], landmarks=tuple((float(i), 2.5) for i in range(5)), time=0.25, group="g"
+    )
     for entry in (*SOUND, full):
         assert from_line(to_line(entry)) == entry
 
@@ -104,8 +117,14 @@ def test_the_digest_knows_the_crops_and_not_the_place(sound: Path, tmp_path: Pat
         ('{"file": "x.png", "label": "real"}', "line 6: no 'video'"),
         ('{"file": "x.png", "label": "cat", "video": "x"}', "label 'cat' is neither real nor fake"),
         ('{"file": "x.png", "label": "real", "video": "x", "box": [1, 2]}', "line 6: "),
-        ('{"file": "../x.png", "label": "real", "video": "x"}', "file '../x.png' leads out of the dataset"),
-        ('{"file": "/x.png", "label": "real", "video": "x"}', "file '/x.png' leads out of the dataset"),
+        (
+            '{"file": "../x.png", "label": "real", "video": "x"}',
+            "file '../x.png' leads out of the dataset",
+        ),
+        (
+            '{"file": "/x.png", "label": "real", "video": "x"}',
+            "file '/x.png' leads out of the dataset",
+        ),
     ],
 )
 def test_a_damaged_manifest_names_the_line(sound: Path, line: str, message: str) -> None:
@@ -191,7 +210,9 @@ def plant_wrong_label(root: Path) -> None:
 
 
 def plant_wrong_split(root: Path) -> None:
-    change(root, b=lambda entry: replace(entry, split="test", original=None, target=None, source=None))
+    change(
+        root, b=lambda entry: replace(entry, split="test", original=None, target=None, source=None)
+    )
 
 
 def plant_leaked_original(root: Path) -> None:
@@ -199,7 +220,11 @@ def plant_leaked_original(root: Path) -> None:
 
 
 def plant_leaked_sibling(root: Path) -> None:
-    change(root, b=lambda entry: replace(entry, original="z"), d=lambda entry: replace(entry, original="z"))
+    change(
+        root,
+        b=lambda entry: replace(entry, original="z"),
+        d=lambda entry: replace(entry, original="z"),
+    )
 
 
 def plant_leaked_identity(root: Path) -> None:
@@ -207,14 +232,19 @@ def plant_leaked_identity(root: Path) -> None:
 
 
 def plant_leaked_group(root: Path) -> None:
-    change(root, a=lambda entry: replace(entry, group="g"), c=lambda entry: replace(entry, group="g"))
+    change(
+        root, a=lambda entry: replace(entry, group="g"), c=lambda entry: replace(entry, group="g")
+    )
 
 
 def plant_video_in_two_splits(root: Path) -> None:
     moved = SOUND[1].file.replace("train/", "test/")
     (root / moved).parent.mkdir(parents=True)
     (root / SOUND[1].file).rename(root / moved)
-    change(root, a=lambda entry: replace(entry, split="test", file=moved) if entry.frame == 7 else entry)
+    change(
+        root,
+        a=lambda entry: replace(entry, split="test", file=moved) if entry.frame == 7 else entry,
+    )
 
 
 def plant_same_picture_in_two_splits(root: Path) -> None:
@@ -252,7 +282,9 @@ def plant_double_line(root: Path) -> None:
         (plant_double_line, ["listed twice: train/real/a/000000_0.png"]),
     ],
 )  # fmt: skip
-def test_each_planted_fault_is_found(sound: Path, plant: Callable[[Path], None], found: list[str]) -> None:
+def test_each_planted_fault_is_found(
+    sound: Path, plant: Callable[[Path], None], found: list[str]
+) -> None:
     plant(sound)
     assert errors(sound) == found
     result = CliRunner().invoke(command, ["check", str(sound)])
@@ -277,7 +309,12 @@ def test_a_truncated_jpeg_is_found_in_folders_of_others(tmp_path: Path) -> None:
 
 def test_leaks_in_folders_of_others_are_found(tmp_path: Path) -> None:
     for i, name in enumerate(
-        ("train/real/044_1.png", "test/fake/044_945_1.png", "test/real/777_1.png", "train/real/777_2.png")
+        (
+            "train/real/044_1.png",
+            "test/fake/044_945_1.png",
+            "test/real/777_1.png",
+            "train/real/777_2.png",
+        )
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), i, np.uint8))
@@ -326,7 +363,9 @@ def test_merge_keeps_names_apart_and_says_where_from(sound: Path, tmp_path: Path
     assert (fake.original, fake.collection, fake.split) == ("set/a", "ffpp", "train")
     assert {c.collection for c in merged.crops} == {"ffpp", "other/mine"}
     card = json.loads((tmp_path / "both" / "dataset.json").read_text())
-    assert [entry["digest"] for entry in card["merged"]] == [digest(read_dataset(p)) for p in (sound, other)]
+    assert [entry["digest"] for entry in card["merged"]] == [
+        digest(read_dataset(p)) for p in (sound, other)
+    ]
     assert not [e for e in errors(tmp_path / "both") if "picture" not in e]
 
 

@@ -50,14 +50,19 @@ def test_a_first_packet_that_cannot_be_decoded_costs_its_group_only(
 
 def second_key_frame(path: Path) -> int:
     with av.open(str(path)) as container:
-        shown = [(packet.pts, packet.is_keyframe) for packet in container.demux(video=0) if packet.size]
+        shown = [
+            (packet.pts, packet.is_keyframe) for packet in container.demux(video=0) if packet.size
+        ]
     return [index for index, (_, key) in enumerate(sorted(shown)) if key][1]
 
 
 def test_mutated_videos_never_end_the_process() -> None:
     """The beginning of the long run: `python tests/fuzz/mutate_videos.py --count 2000 --seed 1`."""
     done = subprocess.run(
-        [sys.executable, FUZZ, "--count", "200", "--seed", "1"], capture_output=True, text=True, check=False
+        [sys.executable, FUZZ, "--count", "200", "--seed", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert len(done.stdout.splitlines()) == 200
@@ -88,7 +93,9 @@ def test_any_colour_matrix_gives_pictures(tmp_path: Path, matrix: int) -> None:
         stream.pix_fmt = "yuv420p"
         stream.codec_context.colorspace = matrix
         output.mux(
-            stream.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 128, np.uint8), format="rgb24"))
+            stream.encode(
+                av.VideoFrame.from_ndarray(np.full((64, 64, 3), 128, np.uint8), format="rgb24")
+            )
         )
         output.mux(stream.encode(None))
     with sample(path, SampleSettings()) as sampling:

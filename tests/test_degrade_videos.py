@@ -68,7 +68,9 @@ def test_damage_is_in_the_frames(tmp_path: Path) -> None:
     video = write_video(tmp_path / "in.avi")
     for damage in ("brightness:0.5", "blur:3"):
         degrade_video(video, tmp_path / f"{damage[:4]}.mp4", parse(damage))
-    clean, dark, blurred = (frames_of(tmp_path / name)[0][1] for name in ("in.avi", "brig.mp4", "blur.mp4"))
+    clean, dark, blurred = (
+        frames_of(tmp_path / name)[0][1] for name in ("in.avi", "brig.mp4", "blur.mp4")
+    )
     assert dark.mean() == pytest.approx(clean.mean() / 2, rel=0.1)
     assert blurred.std() < clean.std() / 2
 
@@ -91,7 +93,9 @@ def test_a_stream_that_changes_its_size_gives_a_copy_of_one(tmp_path: Path) -> N
             context = stream.codec_context if not number else av.CodecContext.create("libx264", "w")
             context.width, context.height, context.pix_fmt = width, height, "yuv420p"
             context.framerate, context.time_base = 25, Fraction(1, 25)
-            white = av.VideoFrame.from_ndarray(np.full((height, width, 3), 255, np.uint8), format="rgb24")
+            white = av.VideoFrame.from_ndarray(
+                np.full((height, width, 3), 255, np.uint8), format="rgb24"
+            )
             packets = []
             for i in range(6):
                 white.pts, white.time_base = 6 * number + i, Fraction(1, 25)
@@ -167,7 +171,9 @@ def test_a_folder_of_other_things_is_left_alone(collection: Path, tmp_path: Path
         (["--damage", "blur:1", "--split", "test"], "no video of split 'test'; it has dev, train"),
     ],
 )
-def test_wrong_use_is_said_plainly(collection: Path, tmp_path: Path, words: list[str], message: str) -> None:
+def test_wrong_use_is_said_plainly(
+    collection: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
     assert message in str(run(collection, "-o", tmp_path / "out", *words).exception)
     assert not (tmp_path / "out").exists()
 
@@ -176,7 +182,10 @@ def test_pictures_alone_have_nothing_to_damage(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "face.png"), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(DatasetError, match="evaluate --degrade"):
         degrade_videos(
-            gather([tmp_path], Options(labels={"": "real"})).sources, tmp_path / "out", parse("blur:1"), 1
+            gather([tmp_path], Options(labels={"": "real"})).sources,
+            tmp_path / "out",
+            parse("blur:1"),
+            1,
         )
 
 

@@ -83,11 +83,17 @@ ORIENTATIONS = {
     "mirrored": ((-1, 0, 0, 1), np.fliplr),
     "flipped": ((1, 0, 0, -1), np.flipud),
     "transposed": ((0, 1, 1, 0), lambda image: image.transpose(1, 0, 2)),
-    "transposed the other way": ((0, -1, -1, 0), lambda image: np.rot90(image, 2).transpose(1, 0, 2)),
+    "transposed the other way": (
+        (0, -1, -1, 0),
+        lambda image: np.rot90(image, 2).transpose(1, 0, 2),
+    ),
     "nothing at all": ((0, 0, 0, 0), lambda image: image),
     "askew by 10 degrees": ((0.985, 0.174, -0.174, 0.985), lambda image: image),
     "mirrored, askew by 10 degrees": ((-0.985, 0.174, 0.174, 0.985), np.fliplr),
-    "clockwise, askew by 10 degrees": ((0.174, 0.985, -0.985, 0.174), lambda image: np.rot90(image, -1)),
+    "clockwise, askew by 10 degrees": (
+        (0.174, 0.985, -0.985, 0.174),
+        lambda image: np.rot90(image, -1),
+    ),
 }
 
 
@@ -136,7 +142,9 @@ def test_the_display_orientation_message_of_h264(tmp_path: Path, message: str, n
     with av.open(str(stored)) as source, av.open(str(path), "w") as output:
         stream = source.streams.video[0]
         copy = output.add_stream_from_template(stream)
-        chosen = BitStreamFilterContext(f"h264_metadata=display_orientation=insert:{message}", stream, copy)
+        chosen = BitStreamFilterContext(
+            f"h264_metadata=display_orientation=insert:{message}", stream, copy
+        )
         for packet in source.demux(stream):
             output.mux(in_stream(copy, chosen.filter(packet if packet.size else None)))
     (expected, *_), _ = shown(stored)
@@ -172,7 +180,11 @@ def test_the_roll_of_matroska(tmp_path: Path) -> None:
 )
 def test_the_exif_block_of_motion_jpeg(tmp_path: Path, number: int, name: str) -> None:
     plain = encode(tmp_path / "plain.mov", [corners(96, 64)] * 3, codec="mjpeg", pixels="yuvj420p")
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([number]) + b"\0\0\0\0\0\0"
+    exif = (
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"
+        + bytes([number])
+        + b"\0\0\0\0\0\0"
+    )
     with av.open(str(plain)) as source, av.open(str(tmp_path / "exif.mov"), "w") as output:
         stream = output.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
@@ -194,7 +206,8 @@ def test_the_exif_block_of_motion_jpeg(tmp_path: Path, number: int, name: str) -
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("clip.ts", "libx264"), ("clip.webm", "libvpx"), ("clip.webm", "libvpx-vp9")]
+    ("name", "codec"),
+    [("clip.ts", "libx264"), ("clip.webm", "libvpx"), ("clip.webm", "libvpx-vp9")],
 )
 def test_each_picture_has_its_own_size(tmp_path: Path, name: str, codec: str) -> None:
     """As a call ramps up, then as the phone is turned."""
@@ -202,7 +215,9 @@ def test_each_picture_has_its_own_size(tmp_path: Path, name: str, codec: str) ->
     path = encode(tmp_path / name, [corners(*size) for size in sizes], codec=codec)
     for settings in (ALL, SampleSettings(frames=3)):
         frames, warnings = shown(path, settings)
-        assert [frame.image.shape[1::-1] for frame in frames] == [sizes[frame.index] for frame in frames]
+        assert [frame.image.shape[1::-1] for frame in frames] == [
+            sizes[frame.index] for frame in frames
+        ]
         for frame in frames:
             assert np.abs(frame.image.astype(int) - corners(*sizes[frame.index])).mean() < 6
         assert warnings == ["the video changes its size: 64x48, 128x96, 96x128"]
@@ -226,7 +241,9 @@ def test_each_picture_has_its_own_size(tmp_path: Path, name: str, codec: str) ->
     ids=str,
 )
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
-def test_pixels_come_out_square(tmp_path: Path, name: str, aspect: Fraction, size: tuple[int, int]) -> None:
+def test_pixels_come_out_square(
+    tmp_path: Path, name: str, aspect: Fraction, size: tuple[int, int]
+) -> None:
     path = encode(tmp_path / name, [corners(96, 64)] * 12, aspect=aspect)
     frames, warnings = shown(path)
     assert len(frames) == 12
@@ -248,7 +265,9 @@ def with_pasp(path: Path, across: int, down: int) -> Path:
 
 
 def test_the_container_says_more_than_the_stream(tmp_path: Path) -> None:
-    path = with_pasp(encode(tmp_path / "clip.mp4", [corners(96, 64)] * 3, aspect=Fraction(4, 3)), 2, 1)
+    path = with_pasp(
+        encode(tmp_path / "clip.mp4", [corners(96, 64)] * 3, aspect=Fraction(4, 3)), 2, 1
+    )
     frames, _ = shown(path)
     assert [frame.image.shape for frame in frames] == [(64, 192, 3)] * 3
     assert probe(path).width == 192
@@ -307,7 +326,9 @@ def of_matrix(path: Path, planes: np.ndarray, matrix: int, value_range: int) -> 
         stream = output.add_stream("libx264", rate=25, options=options)
         stream.height, stream.width, stream.pix_fmt = *planes.shape[:2], "yuv444p"
         stream.codec_context.colorspace, stream.codec_context.color_range = matrix, value_range
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(planes.transpose(2, 0, 1)), format="yuv444p")
+        frame = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(planes.transpose(2, 0, 1)), format="yuv444p"
+        )
         frame.colorspace, frame.color_range = matrix, value_range
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -317,7 +338,9 @@ def of_matrix(path: Path, planes: np.ndarray, matrix: int, value_range: int) -> 
 @pytest.mark.parametrize("value_range", [1, 2], ids=["limited", "full"])
 def test_the_colours_of_screen_recorders(tmp_path: Path, value_range: int) -> None:
     """YCgCo, by the formulas of H.273, which swscale does not know."""
-    rgb = np.array([[200, 150, 120], [30, 90, 40], [255, 255, 255], [60, 60, 160]], float).repeat(16, 0)[None]
+    rgb = np.array([[200, 150, 120], [30, 90, 40], [255, 255, 255], [60, 60, 160]], float).repeat(
+        16, 0
+    )[None]
     red, green, blue = np.moveaxis(rgb.repeat(64, 0), 2, 0) / 255
     luma, cg, co = green / 2 + (red + blue) / 4, green / 2 - (red + blue) / 4, (red - blue) / 2
     planes = [16 + 219 * luma, 128 + 224 * cg, 128 + 224 * co]

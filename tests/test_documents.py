@@ -36,7 +36,9 @@ def test_there_is_something_to_check() -> None:
     assert len(CASES) > 30
 
 
-@pytest.mark.parametrize(("page", "words"), CASES, ids=[f"{page}: {words}" for page, words in CASES])
+@pytest.mark.parametrize(
+    ("page", "words"), CASES, ids=[f"{page}: {words}" for page, words in CASES]
+)
 def test_every_command_can_be_typed(page: str, words: str) -> None:
     name, *rest = shlex.split(words)[1:]
     command = cli.get_command(click.Context(cli), name)

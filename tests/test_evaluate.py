@@ -33,7 +33,13 @@ from mesovid.settings import EvaluateSettings, Geometry
 SIZE = 32
 GEOMETRY = Geometry(size=SIZE)
 QUICK = EvaluateSettings(resamples=100)
-LANDMARKS = ((10.0, 10.0), (20.0, 10.0), (15.0, 16.0), (11.0, 22.0), (19.0, 22.0))  # px of the frame
+LANDMARKS = (
+    (10.0, 10.0),
+    (20.0, 10.0),
+    (15.0, 16.0),
+    (11.0, 22.0),
+    (19.0, 22.0),
+)  # px of the frame
 # video -> (label, method, original, brightness of its crops by person)
 VIDEOS = {
     "real/a": ("real", None, None, {0: 40}),
@@ -68,7 +74,9 @@ def write_model(folder: Path, name: str = "bright", slope: float = 12.0) -> Path
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, folder / f"{name}.onnx")
-    card = ModelCard(name=name, architecture="brightness", geometry=GEOMETRY, uncertain=(0.35, 0.45))
+    card = ModelCard(
+        name=name, architecture="brightness", geometry=GEOMETRY, uncertain=(0.35, 0.45)
+    )
     replace(card, sha256={"onnx": sha256_of(folder / f"{name}.onnx")}).write(folder)
     return folder / f"{name}.json"
 
@@ -83,7 +91,9 @@ def write_dataset(root: Path, split: str = "dev", frames: int = 4) -> Path:
                 file = f"{split}/{label}/{video}/{frame:06d}_{person}.png"
                 (root / file).parent.mkdir(parents=True, exist_ok=True)
                 noise = rng.integers(-8, 9, (SIZE, SIZE, 3))
-                cv2.imwrite(str(root / file), np.clip(brightness + frame + noise, 0, 255).astype(np.uint8))
+                cv2.imwrite(
+                    str(root / file), np.clip(brightness + frame + noise, 0, 255).astype(np.uint8)
+                )
                 crops.append(
                     CropEntry(
                         file=file,
@@ -131,7 +141,9 @@ def test_figures_follow_from_the_videos(evaluation: Evaluation) -> None:
     assert list(found.video_scores.video) == sorted(VIDEOS)
     # the most suspicious person decides: real/b by 90, df/b by 220
     expected = {name: max(people.values()) for name, (_, _, _, people) in VIDEOS.items()}
-    scores = 1 / (1 + np.exp(-12 / 255 * (np.array([expected[name] for name in sorted(VIDEOS)]) + 1.5 - 128)))
+    scores = 1 / (
+        1 + np.exp(-12 / 255 * (np.array([expected[name] for name in sorted(VIDEOS)]) + 1.5 - 128))
+    )
     assert found.video_scores.probability == pytest.approx(scores, abs=0.02)
     assert (found.videos.reals, found.videos.fakes) == (3, 3)
     assert found.videos.auc.value == pytest.approx(8 / 9)
@@ -171,7 +183,9 @@ def test_damage_is_measured_on_the_same_crops(evaluation: Evaluation) -> None:
     dark, codec, blurred = evaluation.models[0].robustness
     assert dark.videos.recall.value is not None
     assert evaluation.models[0].videos.recall.value is not None
-    assert dark.videos.recall.value < evaluation.models[0].videos.recall.value  # half as bright: less fake
+    assert (
+        dark.videos.recall.value < evaluation.models[0].videos.recall.value
+    )  # half as bright: less fake
     for mild in (codec, blurred):
         assert mild.videos.auc.value == pytest.approx(8 / 9)
         assert mild.change is not None
@@ -264,7 +278,9 @@ def test_choice_of_split(
         ("dev", "test", "has no split 'test'; it has dev"),
     ],
 )
-def test_a_missing_split_is_named(folder: Path, split: str, asked: str | None, message: str) -> None:
+def test_a_missing_split_is_named(
+    folder: Path, split: str, asked: str | None, message: str
+) -> None:
     dataset = read_dataset(folder)
     crops = tuple(replace(crop, split=split) for crop in dataset.crops)
     with pytest.raises(DatasetError, match=message):
@@ -274,11 +290,18 @@ def test_a_missing_split_is_named(folder: Path, split: str, asked: str | None, m
 def test_groups_are_what_originals_and_people_tie_together(folder: Path, model: Path) -> None:
     dataset = read_dataset(folder)
     crops = tuple(replace(crop, group=None) for crop in dataset.crops)
-    crops = tuple(replace(crop, target="x") if crop.video in ("fs/c", "real/a") else crop for crop in crops)
-    found = evaluate(replace(dataset, crops=crops), [load_model(model)], replace(QUICK, cluster="group"))
+    crops = tuple(
+        replace(crop, target="x") if crop.video in ("fs/c", "real/a") else crop for crop in crops
+    )
+    found = evaluate(
+        replace(dataset, crops=crops), [load_model(model)], replace(QUICK, cluster="group")
+    )
     videos = found.models[0].video_scores
     together = {frozenset(videos.video[videos.group == group].tolist()) for group in videos.group}
-    assert together == {frozenset({"real/b", "df/b"}), frozenset({"real/a", "df/a", "real/c", "fs/c"})}
+    assert together == {
+        frozenset({"real/b", "df/b"}),
+        frozenset({"real/a", "df/a", "real/c", "fs/c"}),
+    }
     assert "over groups of videos" in to_text(found)
 
 
@@ -322,7 +345,9 @@ def test_unknown_damage_is_refused(text: str, message: str) -> None:
         ("gamma:1.1", "gamma:3"),
     ],
 )
-def test_stronger_damage_is_farther_from_the_picture(mild: str, strong: str, astronaut: np.ndarray) -> None:
+def test_stronger_damage_is_farther_from_the_picture(
+    mild: str, strong: str, astronaut: np.ndarray
+) -> None:
     if mild.startswith("h264"):
         pytest.importorskip("av")
     crops = [np.ascontiguousarray(astronaut[i : i + 256, 70:326]) for i in range(0, 40, 10)]
@@ -334,7 +359,9 @@ def test_stronger_damage_is_farther_from_the_picture(mild: str, strong: str, ast
             for image, crop in zip(damaged, crops, strict=True)
         )
         errors.append(
-            np.mean([np.abs(a.astype(float) - b).mean() for a, b in zip(damaged, crops, strict=True)])
+            np.mean(
+                [np.abs(a.astype(float) - b).mean() for a, b in zip(damaged, crops, strict=True)]
+            )
         )
     assert 0 < errors[0] < errors[1]
     assert degrade.severity(degrade.parse(mild)[0]) < degrade.severity(degrade.parse(strong)[0])
@@ -355,7 +382,9 @@ def test_damage_happens_at_the_size_a_face_had_in_its_video(astronaut: np.ndarra
     assert np.abs(small.astype(float) - crop).mean() > 3 * np.abs(large.astype(float) - crop).mean()
 
 
-def test_a_crop_larger_than_its_face_was_is_not_blurred_by_harmless_damage(astronaut: np.ndarray) -> None:
+def test_a_crop_larger_than_its_face_was_is_not_blurred_by_harmless_damage(
+    astronaut: np.ndarray,
+) -> None:
     crop = np.ascontiguousarray(astronaut[:256, 70:326])
     (harmless,) = degrade.parse("resize:1")
     assert np.array_equal(degrade.degrade([crop], harmless, [64.0])[0], crop)
@@ -462,7 +491,9 @@ def test_the_scoreboard_grows_and_replaces(evaluation: Evaluation, tmp_path: Pat
     once = board.read_text()
     add(board, "First set", alone)
     assert board.read_text() == once
-    overview = [line for line in once.splitlines() if line.startswith(("| First set", "| Second set"))]
+    overview = [
+        line for line in once.splitlines() if line.startswith(("| First set", "| Second set"))
+    ]
     assert len(overview) == 3
     assert "0.889" in overview[0]
     assert once.count("\n## ") == 2
@@ -475,7 +506,9 @@ def test_the_scoreboard_grows_and_replaces(evaluation: Evaluation, tmp_path: Pat
     ]
 
 
-def test_a_foreign_file_beside_the_scoreboard_is_left_alone(evaluation: Evaluation, tmp_path: Path) -> None:
+def test_a_foreign_file_beside_the_scoreboard_is_left_alone(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
     (tmp_path / "board.json").write_text('{"something": "else"}')
     with pytest.raises(InputError, match="holds no scoreboard"):
         add(tmp_path / "board.md", "A set", evaluation)
@@ -486,8 +519,25 @@ def test_a_foreign_file_beside_the_scoreboard_is_left_alone(evaluation: Evaluati
 
 
 def test_the_command_writes_everything(folder: Path, model: Path, tmp_path: Path) -> None:
-    words = ["--format", "json", "--resamples", 100, "-o", tmp_path / "r.json", "--html", tmp_path / "r.html"]
-    more = ["--plots", tmp_path / "plots", "--scoreboard", tmp_path / "b.md", "--split", "dev", "--flip"]
+    words = [
+        "--format",
+        "json",
+        "--resamples",
+        100,
+        "-o",
+        tmp_path / "r.json",
+        "--html",
+        tmp_path / "r.html",
+    ]
+    more = [
+        "--plots",
+        tmp_path / "plots",
+        "--scoreboard",
+        tmp_path / "b.md",
+        "--split",
+        "dev",
+        "--flip",
+    ]
     result = run("evaluate", model, folder, *words, *more)
     assert (result.exit_code, result.output) == (0, "")
     found = json.loads((tmp_path / "r.json").read_text())
@@ -495,7 +545,11 @@ def test_the_command_writes_everything(folder: Path, model: Path, tmp_path: Path
     assert found["models"][0]["videos"]["auc"]["value"] == pytest.approx(8 / 9)
     assert {row["video"] for row in found["models"][0]["scores"]} == set(VIDEOS)
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
-    assert {file.name for file in (tmp_path / "plots").iterdir()} >= {"roc.png", "scores.png", "mistakes.png"}
+    assert {file.name for file in (tmp_path / "plots").iterdir()} >= {
+        "roc.png",
+        "scores.png",
+        "mistakes.png",
+    }
     assert "| set dev | bright |" in (tmp_path / "b.md").read_text()
 
 
@@ -514,7 +568,9 @@ def test_the_chosen_split_is_said(folder: Path, model: Path) -> None:
         (["MODEL", "DATA", "--resamples", "3"], "resamples is 3; it must be at least 100"),
     ],
 )
-def test_wrong_usage_ends_with_two(words: list[str], message: str, folder: Path, model: Path) -> None:
+def test_wrong_usage_ends_with_two(
+    words: list[str], message: str, folder: Path, model: Path
+) -> None:
     places = {"DATA": folder, "MODEL": model}
     result = run("evaluate", *(places.get(word, word) for word in words))
     assert result.exit_code == 2
@@ -547,5 +603,7 @@ def test_outputs_over_the_dataset_or_the_model_are_refused(tmp_path: Path, model
         ("-o", card),
         ("--html", tmp_path / "page.png"),
     ):
-        assert isinstance(run("evaluate", model, root, option, output).exception, SettingsError), output
+        assert isinstance(run("evaluate", model, root, option, output).exception, SettingsError), (
+            output
+        )
     assert before == {path: path.read_bytes() for path in before}

@@ -46,7 +46,9 @@ def crops(face: np.ndarray) -> np.ndarray:
 
 class TestGraph:
     @pytest.mark.parametrize("name", MODELS)
-    def test_is_what_the_onnx_package_reads(self, name: str, explainers: dict[str, Explainer]) -> None:
+    def test_is_what_the_onnx_package_reads(
+        self, name: str, explainers: dict[str, Explainer]
+    ) -> None:
         import onnx
         from onnx import numpy_helper
 
@@ -56,7 +58,9 @@ class TestGraph:
             (n.kind, n.inputs, n.outputs) for n in ours.nodes
         ]
         for node, own in zip(theirs.node, ours.nodes, strict=True):
-            assert own.attributes == {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            assert own.attributes == {
+                a.name: onnx.helper.get_attribute_value(a) for a in node.attribute
+            }
         assert [i.name for i in theirs.initializer] == list(ours.constants)
         for initializer in theirs.initializer:
             np.testing.assert_array_equal(
@@ -118,24 +122,37 @@ class TestLayers:
         joined = explainer.layer("concat1")
         assert joined.filters == 11
         assert [explainer.layer(name).dilation for name in joined.sources] == [1, 1, 2, 3]
-        assert [explainer.layer(name).kernel for name in joined.sources] == [(1, 1), (3, 3), (3, 3), (3, 3)]
+        assert [explainer.layer(name).kernel for name in joined.sources] == [
+            (1, 1),
+            (3, 3),
+            (3, 3),
+            (3, 3),
+        ]
         assert len([layer for layer in explainer.layers if layer.kind == "convolution"]) == 16
 
     def test_depthwise_filters_read_one_map(self, explainers: dict[str, Explainer]) -> None:
         layer = explainers["mesolite"].layer("conv2")
         assert (layer.kind, layer.filters, layer.inputs) == ("depthwise", 32, 1)
 
-    def test_an_unknown_name_is_answered_with_the_known(self, explainers: dict[str, Explainer]) -> None:
-        with pytest.raises(ModelError, match=r"no layer 'conv9' in meso4; known: face, conv1, .*, logit"):
+    def test_an_unknown_name_is_answered_with_the_known(
+        self, explainers: dict[str, Explainer]
+    ) -> None:
+        with pytest.raises(
+            ModelError, match=r"no layer 'conv9' in meso4; known: face, conv1, .*, logit"
+        ):
             explainers["meso4"].layer("conv9")
 
     def test_what_was_not_learned_has_no_filters(self, explainers: dict[str, Explainer]) -> None:
-        with pytest.raises(ModelError, match="'concat1' of mesoinception4 has no filters: it is a concat"):
+        with pytest.raises(
+            ModelError, match="'concat1' of mesoinception4 has no filters: it is a concat"
+        ):
             explainers["mesoinception4"].filters("concat1")
 
 
 class TestMaps:
-    def test_equal_those_computed_by_hand(self, explainers: dict[str, Explainer], face: np.ndarray) -> None:
+    def test_equal_those_computed_by_hand(
+        self, explainers: dict[str, Explainer], face: np.ndarray
+    ) -> None:
         """Meso-4 from pixels to logit, with numpy and scipy alone."""
         explainer = explainers["meso4"]
         seen = {each.layer.name: each.maps for each in explainer.activations(face[None])}
@@ -145,14 +162,19 @@ class TestMaps:
         for name, (conv, affine) in places.items():
             kernel, bias = explainer.filters(name), constants[f"{conv}_Conv/bias"]
             x = np.stack(
-                [sum(correlate(m, k, "same") for m, k in zip(x, each, strict=True)) for each in kernel]
+                [
+                    sum(correlate(m, k, "same") for m, k in zip(x, each, strict=True))
+                    for each in kernel
+                ]
             )
             x += bias[:, None, None]
             np.testing.assert_allclose(seen[name]["raw"][0], x, atol=1e-3)
             x = np.maximum(x, 0)
             np.testing.assert_allclose(seen[name]["activated"][0], x, atol=1e-3)
             side = 4 if name == "conv4" else 2
-            x = x.reshape(len(x), x.shape[1] // side, side, x.shape[2] // side, side).max(axis=(2, 4))
+            x = x.reshape(len(x), x.shape[1] // side, side, x.shape[2] // side, side).max(
+                axis=(2, 4)
+            )
             np.testing.assert_allclose(seen[name]["pooled"][0], x, atol=1e-3)
             x = x * constants[f"{affine}_affine/scale"][:, None, None]
             x += constants[f"{affine}_affine/shift"][:, None, None]
@@ -173,9 +195,13 @@ class TestMaps:
         scores = [explainer.fake_probability(logit) for logit in explainer.logits(crops)]
         np.testing.assert_allclose(scores, load_model(name, CPU)(crops), atol=1e-6)
 
-    def test_only_what_is_asked_for(self, explainers: dict[str, Explainer], crops: np.ndarray) -> None:
+    def test_only_what_is_asked_for(
+        self, explainers: dict[str, Explainer], crops: np.ndarray
+    ) -> None:
         (only,) = explainers["meso4"].activations(crops[:2], ["conv3"], ["pooled"])
-        assert {stage: maps.shape for stage, maps in only.maps.items()} == {"pooled": (2, 16, 32, 32)}
+        assert {stage: maps.shape for stage, maps in only.maps.items()} == {
+            "pooled": (2, 16, 32, 32)
+        }
 
     def test_a_filter_that_never_fires_is_named(
         self, explainers: dict[str, Explainer], crops: np.ndarray
@@ -216,7 +242,9 @@ class TestSplit:
             assert split is not None
             assert split.logit == pytest.approx(logit, abs=1e-4)
             assert split.cells.sum() + split.constant == pytest.approx(logit, abs=1e-4)
-            assert sum(share.value for share in split.shares) + split.bias == pytest.approx(logit, abs=1e-4)
+            assert sum(share.value for share in split.shares) + split.bias == pytest.approx(
+                logit, abs=1e-4
+            )
 
     def test_names_units_or_parts(self, explainers: dict[str, Explainer], face: np.ndarray) -> None:
         meso, lite = explainers["meso4"].split(face), explainers["mesolite"].split(face)
@@ -275,7 +303,11 @@ class TestSplit:
         ]
         model.set_weights(weights)
         card = ModelCard(
-            name="own", architecture=architecture, network=settings, geometry=geometry, output=output
+            name="own",
+            architecture=architecture,
+            network=settings,
+            geometry=geometry,
+            output=output,
         )
         write_model(model, card, tmp_path)
         explainer = Explainer(tmp_path, CPU)
@@ -310,7 +342,9 @@ class TestForeign:
         assert explainer.fake_probability(split.logit) == pytest.approx(wanted[0], abs=1e-6)
         assert split.cells.shape == (16, 16)
         assert split.cells.sum() + split.constant == pytest.approx(split.logit, abs=1e-5)
-        assert sum(share.value for share in split.shares) + split.bias == pytest.approx(split.logit, abs=1e-5)
+        assert sum(share.value for share in split.shares) + split.bias == pytest.approx(
+            split.logit, abs=1e-5
+        )
         assert explainer.occlusion(crops[0], 4).cells.shape == (4, 4)
 
     def test_layers_are_named_as_ours(self, tmp_path: Path) -> None:
@@ -330,7 +364,9 @@ class TestForeign:
         assert np.abs(explainer.occlusion(crop).cells).max() > 0
 
 
-def foreign(folder: Path, scores: str, output: str, batch: str | int, head: str = "Identity") -> ModelCard:
+def foreign(
+    folder: Path, scores: str, output: str, batch: str | int, head: str = "Identity"
+) -> ModelCard:
     """A network as PyTorch exports them: channels first, floats, normalised outside, weights as
     operators.
     """
@@ -348,7 +384,8 @@ def foreign(folder: Path, scores: str, output: str, batch: str | int, head: str 
         "b2": rng.normal(0, 1, columns),
     }
     arrays = {
-        name: numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()
+        name: numpy_helper.from_array(value.astype(np.float32), name)
+        for name, value in weights.items()
     }
     nodes = [
         helper.make_node("Constant", [], ["w1"], value=arrays["w1"]),

@@ -30,11 +30,13 @@ SIZES = [(1280, 900), (768, 1024), (390, 844)]
 NAME = "<img src=x onerror=alert(1)>.webm"
 
 browsers = pytest.mark.skipif(
-    CHROMIUM is None or not importlib.util.find_spec("playwright"), reason="no Chromium or no playwright here"
+    CHROMIUM is None or not importlib.util.find_spec("playwright"),
+    reason="no Chromium or no playwright here",
 )
 
 
-# --- files ------------------------------------------------------------------------------------------
+# --- files
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,15 @@ def test_every_file_has_its_kind(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["js/none.js", "../app.py", "%2e%2e/app.py", "..%2fapp.py", "/etc/passwd", "samples/portrait.jpg"]
+    "path",
+    [
+        "js/none.js",
+        "../app.py",
+        "%2e%2e/app.py",
+        "..%2fapp.py",
+        "/etc/passwd",
+        "samples/portrait.jpg",
+    ],
 )
 def test_nothing_else_is_served(client: TestClient, path: str) -> None:
     assert client.get(f"/static/{path}").status_code == 404
@@ -73,7 +83,9 @@ def test_the_page_takes_nothing_from_elsewhere_and_reads_no_text_as_markup() -> 
     for path in files().values():
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|@import|\bsrc=[\"']?//", text), path
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text), path
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text
+        ), path
         assert " style=" not in text, path
         assert path.suffix != ".html" or not re.search(r"<script(?![^>]*src=)|\son\w+=", text), path
 
@@ -90,7 +102,8 @@ def test_samples_are_there(client: TestClient) -> None:
     del client.headers["authorization"]
 
 
-# --- in a browser -----------------------------------------------------------------------------------
+# --- in a browser
+# -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +228,9 @@ def test_a_clip_gets_the_verdict_of_the_api(screen: Screen, scanned: str) -> Non
     assert f"P(fake) {result['fake_probability']:.2f}" in screen.page.text_content(".scale .pin")
     screen.page.wait_for_selector("video:not([hidden])")
     assert screen.page.locator(".stage .box").count() == 1
-    assert screen.page.evaluate("[...document.images].every(i => i.hidden || !i.complete || i.naturalWidth)")
+    assert screen.page.evaluate(
+        "[...document.images].every(i => i.hidden || !i.complete || i.naturalWidth)"
+    )
     screen.fits("scan")
     screen.accessible("scan")
     silent(screen)
@@ -244,11 +259,15 @@ def test_arrow_keys_walk_through_the_faces(screen: Screen, scanned: str) -> None
     lane = screen.page.locator(".lane")
     lane.focus()
     screen.page.keyboard.press("End")
-    screen.until(f"Math.abs(document.querySelector('video').currentTime - {faces[-1]['time']}) < .05")
+    screen.until(
+        f"Math.abs(document.querySelector('video').currentTime - {faces[-1]['time']}) < .05"
+    )
     assert lane.get_attribute("aria-valuenow") == str(len(faces) - 1)
     assert f"{faces[-1]['fake_probability']:.2f}" in str(lane.get_attribute("aria-valuetext"))
     screen.page.keyboard.press("ArrowLeft")
-    screen.until(f"Math.abs(document.querySelector('video').currentTime - {faces[-2]['time']}) < .05")
+    screen.until(
+        f"Math.abs(document.querySelector('video').currentTime - {faces[-2]['time']}) < .05"
+    )
     silent(screen)
 
 
@@ -269,7 +288,11 @@ def test_a_face_is_looked_into(screen: Screen, scanned: str) -> None:
     assert abs(sum(votes) - float(logit[1].replace("\u2212", "-"))) < 0.01
     firing = screen.api(f"/scans/{scanned}/firing")
     for number in firing["layers"]["conv1"]["dead"]:
-        label = screen.page.locator("[data-layer=conv1] button.tile").nth(number).get_attribute("aria-label")
+        label = (
+            screen.page.locator("[data-layer=conv1] button.tile")
+            .nth(number)
+            .get_attribute("aria-label")
+        )
         assert f"dead: the same on all {firing['faces']} faces" in str(label)
     assert screen.page.locator("[data-layer=conv1] div.tile canvas").count() == 8  # its filters
     screen.fits("face")
@@ -286,7 +309,9 @@ def test_every_layer_shows_the_numbers_of_the_api(screen: Screen, scanned: str) 
         told = http.post(
             "/api/v1/predictions", params={"layers": "conv4", "stages": "pooled"}, content=png
         ).json()["layers"]["conv4.pooled"]
-    screen.go(f"scan/{scanned}/face/5?layer=conv4&stage=pooled&map=3", "#pixel")  # a finding as a link
+    screen.go(
+        f"scan/{scanned}/face/5?layer=conv4&stage=pooled&map=3", "#pixel"
+    )  # a finding as a link
     pixel = np.reshape(told["values"], told["shape"])[2, 4, 4]
     shown = str(screen.page.text_content("#pixel")).rsplit(" ", 1)[1].replace("\u2212", "-")
     assert float(shown) == pytest.approx(pixel, rel=0.01)
@@ -390,9 +415,13 @@ def test_a_file_that_is_no_video_is_said(screen: Screen, tmp_path: Path) -> None
     screen.go("", ".drop")
     screen.page.set_input_files("#file", tmp_path / "notes.txt")
     screen.page.wait_for_selector("[role=alert]")
-    assert "'notes.txt' is neither a video nor a picture" in screen.page.text_content("[role=alert]")
+    assert "'notes.txt' is neither a video nor a picture" in screen.page.text_content(
+        "[role=alert]"
+    )
     assert screen.page.locator(".drop").count() == 1
-    screen.said = [text for text in screen.said if "415" not in text]  # Chromium tells of every refusal
+    screen.said = [
+        text for text in screen.said if "415" not in text
+    ]  # Chromium tells of every refusal
     silent(screen)
 
 

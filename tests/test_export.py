@@ -27,7 +27,10 @@ RNG = np.random.default_rng(3)
 def randomise(model: keras.Model) -> None:
     """Weights as after a training: none left at 0 or 1, variances positive."""
     model.set_weights(
-        [RNG.uniform(0.05, 0.3, w.shape) * RNG.choice((-1, 1), w.shape) for w in model.get_weights()]
+        [
+            RNG.uniform(0.05, 0.3, w.shape) * RNG.choice((-1, 1), w.shape)
+            for w in model.get_weights()
+        ]
     )
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -39,7 +42,9 @@ def outputs(model: keras.Model, size: int) -> tuple[np.ndarray, np.ndarray]:
     crops = RNG.integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     session = onnxruntime.InferenceSession(convert(model).SerializeToString())
     # said outright: a Resizing layer of Keras 3.15 would switch the layers behind it to training
-    return session.run(None, {"face": crops})[0], np.asarray(model(crops.astype(np.float32), training=False))
+    return session.run(None, {"face": crops})[0], np.asarray(
+        model(crops.astype(np.float32), training=False)
+    )
 
 
 @pytest.mark.parametrize("architecture", BUILDERS)
@@ -70,7 +75,9 @@ def blocks() -> dict[str, object]:
         return layers.Add()([x, layers.ReLU(max_value=6)(y)])
 
     def strided(x: keras.KerasTensor) -> keras.KerasTensor:
-        return layers.BatchNormalization()(layers.SeparableConv2D(6, 3, strides=2, padding="same")(x))
+        return layers.BatchNormalization()(
+            layers.SeparableConv2D(6, 3, strides=2, padding="same")(x)
+        )
 
     def depthwise(x: keras.KerasTensor) -> keras.KerasTensor:
         x = layers.ZeroPadding2D(((0, 1), (0, 1)))(x)
@@ -132,7 +139,11 @@ def test_disagreement_is_an_error_and_leaves_the_old_model(
     with pytest.raises(ModelError, match="differ by"):
         write_model(build("meso4", size=64), card, tmp_path)
     assert load_model(tmp_path).card == first
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.json", "small.keras", "small.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "small.json",
+        "small.keras",
+        "small.onnx",
+    ]
 
 
 def test_imported_weights_are_turned_to_fake(tmp_path: Path) -> None:

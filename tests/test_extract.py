@@ -52,10 +52,16 @@ def extracted(*args: object) -> Dataset:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(root).as_posix(): p.read_bytes()
+        for p in sorted(root.rglob("*"))
+        if p.is_file()
+    }
 
 
-def test_celebdf_comes_out_with_labels_originals_and_splits(tmp_path: Path, clip: ClipWriter) -> None:
+def test_celebdf_comes_out_with_labels_originals_and_splits(
+    tmp_path: Path, clip: ClipWriter
+) -> None:
     dataset = extracted(write_celebdf(tmp_path / "set", clip, "videos/"), "-o", tmp_path / "out")
     assert len(dataset.crops) == 2 * len(CELEBDF)
     assert {c.video: (c.label, c.original, c.split) for c in dataset.crops} == {
@@ -77,12 +83,17 @@ def test_celebdf_comes_out_with_labels_originals_and_splits(tmp_path: Path, clip
     }
 
 
-def test_dfdc_comes_out_with_labels_originals_and_odd_cases(tmp_path: Path, clip: ClipWriter) -> None:
+def test_dfdc_comes_out_with_labels_originals_and_odd_cases(
+    tmp_path: Path, clip: ClipWriter
+) -> None:
     root = write_dfdc(tmp_path / "set", clip)
     (root / "dfdc_train_part_0" / "bbbbbbbbbb.mp4").write_bytes(b"not a video")
     (root / "dfdc_train_part_1" / "cccccccccc.mp4").unlink()
     one_frame = cv2.VideoWriter(
-        str(root / "dfdc_train_part_1" / "eeeeeeeeee.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 320)
+        str(root / "dfdc_train_part_1" / "eeeeeeeeee.mp4"),
+        cv2.VideoWriter.fourcc(*"mp4v"),
+        10,
+        (320, 320),
     )
     one_frame.write(clip.picture())
     one_frame.release()
@@ -135,7 +146,9 @@ def test_several_processes_give_the_same_bytes(tmp_path: Path, clip: ClipWriter)
     assert tree(tmp_path / "two") == tree(tmp_path / "one")
 
 
-def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, clip: ClipWriter) -> None:
+def test_killed_at_random_moments_it_ends_in_the_same_bytes(
+    tmp_path: Path, clip: ClipWriter
+) -> None:
     root = write_files(
         tmp_path / "set", [*FFPP, *(f"{FFPP[0][:-7]}{i:03d}.mp4" for i in range(20, 32))], clip
     )
@@ -158,7 +171,9 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, clip
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("delay", [0, 0.06, 0.4])  # s; at once the pool is half started, then its worker is
+@pytest.mark.parametrize(
+    "delay", [0, 0.06, 0.4]
+)  # s; at once the pool is half started, then its worker is
 def test_interrupted_it_stops_at_once_and_says_how_to_go_on(
     tmp_path: Path, clip: ClipWriter, delay: float
 ) -> None:
@@ -177,7 +192,9 @@ def test_interrupted_it_stops_at_once_and_says_how_to_go_on(
     ]
     # what runs in the background of a script ignores Ctrl-C, and so would its children
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(args, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        args, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         signal.signal(signal.SIGINT, heard)
         while not (tmp_path / "out" / ".extract" / "journal.jsonl").exists():
             assert process.poll() is None
@@ -192,7 +209,8 @@ def test_interrupted_it_stops_at_once_and_says_how_to_go_on(
 
 
 @pytest.mark.parametrize(
-    "leftover", [".mesovid-12ab34cd.jsonl", ".extract/stage-7/1.png", ".extract/.mesovid-12ab34cd.json"]
+    "leftover",
+    [".mesovid-12ab34cd.jsonl", ".extract/stage-7/1.png", ".extract/.mesovid-12ab34cd.json"],
 )
 def test_leftovers_of_a_kill_go_away(tmp_path: Path, clip: ClipWriter, leftover: str) -> None:
     root = write_files(tmp_path / "set", ["real/a.png"], clip)
@@ -242,8 +260,9 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
     stop_after(monkeypatch, 1, OSError(errno.ENOSPC, "No space left on device"))
     result = run(root, "-o", tmp_path / "out")
     assert isinstance(result.exception, MesovidError)
-    assert "No space left on device; what is done is kept; make room and run the same command" in str(
-        result.exception
+    assert (
+        "No space left on device; what is done is kept; make room and run the same command"
+        in str(result.exception)
     )
     monkeypatch.undo()
     dataset = extracted(root, "-o", tmp_path / "out")
@@ -255,7 +274,16 @@ def test_a_real_write_limit_is_a_clear_line(tmp_path: Path, clip: ClipWriter) ->
     resource = pytest.importorskip("resource", reason="no limits on Windows")
     root = write_files(tmp_path / "set", FFPP[:2], clip)
     process = subprocess.run(
-        [sys.executable, "-m", "mesovid", "extract", str(root), "-o", str(tmp_path / "out"), *QUICK],
+        [
+            sys.executable,
+            "-m",
+            "mesovid",
+            "extract",
+            str(root),
+            "-o",
+            str(tmp_path / "out"),
+            *QUICK,
+        ],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)),
         capture_output=True,
         text=True,
@@ -303,7 +331,9 @@ def test_a_worker_that_dies_costs_its_own_video(tmp_path: Path, clip: ClipWriter
     assert {c.target for c in read_dataset(tmp_path / "out").crops} == {"000", "010"}
 
 
-def test_a_finished_set_is_left_alone_and_failures_are_tried_again(tmp_path: Path, clip: ClipWriter) -> None:
+def test_a_finished_set_is_left_alone_and_failures_are_tried_again(
+    tmp_path: Path, clip: ClipWriter
+) -> None:
     root = write_files(tmp_path / "set", ["real/a.mp4", "fake/b.mp4"], clip)
     good = (root / "fake/b.mp4").read_bytes()
     (root / "fake/b.mp4").write_bytes(b"broken")
@@ -328,7 +358,9 @@ def test_a_folder_that_holds_anything_else_is_refused(tmp_path: Path, clip: Clip
         (("--label", "real=fake", "--label", "fake=real"), "other videos, labels or splits"),
     ):
         with pytest.raises(DatasetError, match=message):
-            CliRunner().invoke(command, [str(root), "-o", str(out), *QUICK, *change], catch_exceptions=False)
+            CliRunner().invoke(
+                command, [str(root), "-o", str(out), *QUICK, *change], catch_exceptions=False
+            )
     photos = write_files(tmp_path / "photos", ["holiday.txt"])
     with pytest.raises(DatasetError, match="is not empty"):
         CliRunner().invoke(command, [str(root), "-o", str(photos), *QUICK], catch_exceptions=False)
@@ -386,7 +418,11 @@ def test_names_that_are_no_utf_8_are_extracted_and_resumed(
     result = run(root, "-o", tmp_path / "out", workers=workers)
     assert result.exit_code == 0, (result.output, result.exception)
     dataset = read_dataset(tmp_path / "out")
-    assert {os.fsencode(c.video) for c in dataset.crops} == {b"real/caf\xe9", b"fake/\xe9", b"fake/\xff"}
+    assert {os.fsencode(c.video) for c in dataset.crops} == {
+        b"real/caf\xe9",
+        b"fake/\xe9",
+        b"fake/\xff",
+    }
     assert check_dataset(dataset).errors == ()
     for name in ("manifest.jsonl", "videos.jsonl"):
         for line in (tmp_path / "out" / name).read_text(encoding="utf-8").splitlines():
@@ -396,7 +432,9 @@ def test_names_that_are_no_utf_8_are_extracted_and_resumed(
     assert tree(tmp_path / "out") == again
 
 
-def test_a_name_too_long_and_what_is_no_file_cost_only_themselves(tmp_path: Path, clip: ClipWriter) -> None:
+def test_a_name_too_long_and_what_is_no_file_cost_only_themselves(
+    tmp_path: Path, clip: ClipWriter
+) -> None:
     root = write_files(tmp_path / "set", ["a.png", "b.png", "c.png"], clip)
     long = "n" * 300
     (root / "manifest.csv").write_text(
@@ -436,7 +474,9 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, clip: ClipWriter)
     ]
 
 
-def test_videos_without_faces_and_damaged_pictures_are_told(tmp_path: Path, clip: ClipWriter) -> None:
+def test_videos_without_faces_and_damaged_pictures_are_told(
+    tmp_path: Path, clip: ClipWriter
+) -> None:
     root = write_files(tmp_path / "set", ["real/a.png", "fake/b.png", "fake/broken.png"], clip)
     (root / "fake/broken.png").write_bytes(b"\x89PNG nothing")
     assert cv2.imwrite(str(root / "real/wall.png"), np.full((200, 200, 3), 90, np.uint8))
@@ -474,7 +514,9 @@ def test_a_tight_crop_is_found_with_a_border(tmp_path: Path, astronaut: np.ndarr
     assert all(0 <= value <= 224 for point in crop.landmarks for value in point)
 
 
-def test_pair_cuts_a_fake_where_its_original_shows_the_face(tmp_path: Path, clip: ClipWriter) -> None:
+def test_pair_cuts_a_fake_where_its_original_shows_the_face(
+    tmp_path: Path, clip: ClipWriter
+) -> None:
     names = [FFPP[0], FFPP[4]]
     root = write_files(tmp_path / "set", names, clip)
     faceless = np.full((320, 320, 3), 120, np.uint8)
@@ -483,7 +525,9 @@ def test_pair_cuts_a_fake_where_its_original_shows_the_face(tmp_path: Path, clip
         video.write(faceless)
     video.release()
     dataset = extracted(root, "--pair", "-o", tmp_path / "out")
-    boxes = {label: [c.box for c in dataset.crops if c.label == label] for label in ("real", "fake")}
+    boxes = {
+        label: [c.box for c in dataset.crops if c.label == label] for label in ("real", "fake")
+    }
     assert len(boxes["fake"]) == 2
     assert boxes["fake"] == boxes["real"]
 
@@ -539,7 +583,10 @@ def test_png_keeps_every_pixel() -> None:
 
 def test_blur_lowers_sharpness(astronaut: np.ndarray) -> None:
     grey = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
-    values = [sharpness(grey), *(sharpness(cv2.GaussianBlur(grey, (0, 0), sigma)) for sigma in (1, 3))]
+    values = [
+        sharpness(grey),
+        *(sharpness(cv2.GaussianBlur(grey, (0, 0), sigma)) for sigma in (1, 3)),
+    ]
     assert values == sorted(values, reverse=True)
     assert sharpness(np.full((8, 8), 7, np.uint8)) == 0
 
@@ -548,7 +595,11 @@ def test_balance_takes_evenly_from_every_video() -> None:
     def crops(label: str, videos: int, each: int) -> list[CropEntry]:
         return [
             CropEntry(
-                file=f"train/{label}/{v}/{i}.png", label=label, video=f"{label}{v}", frame=i, split="train"
+                file=f"train/{label}/{v}/{i}.png",
+                label=label,
+                video=f"{label}{v}",
+                frame=i,
+                split="train",
             )
             for v in range(videos)
             for i in range(each)
@@ -564,7 +615,9 @@ def test_balance_takes_evenly_from_every_video() -> None:
 
 
 def test_balance_deletes_what_it_drops(tmp_path: Path, clip: ClipWriter) -> None:
-    root = write_files(tmp_path / "set", ["train/real/a.png", "train/real/b.png", "train/fake/c.png"], clip)
+    root = write_files(
+        tmp_path / "set", ["train/real/a.png", "train/real/b.png", "train/fake/c.png"], clip
+    )
     dataset = extracted(root, "--balance", "-o", tmp_path / "out")
     assert sorted(c.label for c in dataset.crops) == ["fake", "real"]
     assert len([*tmp_path.glob("out/train/**/*.png")]) == 2

@@ -37,7 +37,9 @@ def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def placed(portrait: np.ndarray, *corners: tuple[int, int], size: int = 256, seed: int = 0) -> np.ndarray:
+def placed(
+    portrait: np.ndarray, *corners: tuple[int, int], size: int = 256, seed: int = 0
+) -> np.ndarray:
     """A faceless scene of 480 x 640 with the portrait's head at each (left, top)."""
     scene = texture(480, 640, seed)
     small = cv2.resize(portrait, (size, size), interpolation=cv2.INTER_AREA)
@@ -63,7 +65,9 @@ def frames(images: Sequence[np.ndarray]) -> list[Frame]:
     return [Frame(i, i / 10, image) for i, image in enumerate(images)]
 
 
-def follow(finder: FaceFinder, images: Sequence[np.ndarray], batch_size: int = 16) -> list[FrameFaces]:
+def follow(
+    finder: FaceFinder, images: Sequence[np.ndarray], batch_size: int = 16
+) -> list[FrameFaces]:
     return list(finder.follow(frames(images), batch_size))
 
 
@@ -83,7 +87,10 @@ def detections(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     whole = Cascade.look
 
     def counted(
-        cascade: Cascade, images: Sequence[np.ndarray], rolls: Sequence[float] = UPRIGHT, around: bool = False
+        cascade: Cascade,
+        images: Sequence[np.ndarray],
+        rolls: Sequence[float] = UPRIGHT,
+        around: bool = False,
     ) -> Sight:
         seen.append(len(images))
         return whole(cascade, images, rolls, around)
@@ -93,7 +100,9 @@ def detections(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 class TestFind:
-    def test_the_portrait_has_exactly_one_face(self, finder: FaceFinder, astronaut: np.ndarray) -> None:
+    def test_the_portrait_has_exactly_one_face(
+        self, finder: FaceFinder, astronaut: np.ndarray
+    ) -> None:
         ((face,),) = finder.find([astronaut])
         assert overlap(face.box, FACE) > 0.85
         assert face.confidence > 0.95
@@ -183,7 +192,8 @@ class TestFind:
         assert np.linalg.norm(other.landmarks - expected, axis=1).max() < 0.05 * width
         left, top, right, bottom = other.box
         assert (
-            np.hypot((left + right) / 2 - expected[2, 0], (top + bottom) / 2 - expected[2, 1]) < 0.25 * width
+            np.hypot((left + right) / 2 - expected[2, 0], (top + bottom) / 2 - expected[2, 1])
+            < 0.25 * width
         )
 
     def test_letters_that_do_not_come_to_rest_as_a_face_are_none(
@@ -195,14 +205,18 @@ class TestFind:
         ((face,),) = cascade.detect([image])
         assert face.confidence > 0.95
 
-    def test_two_faces_and_only_the_largest_of_them(self, finder: FaceFinder, astronaut: np.ndarray) -> None:
+    def test_two_faces_and_only_the_largest_of_them(
+        self, finder: FaceFinder, astronaut: np.ndarray
+    ) -> None:
         image = placed(astronaut, (30, 40))
         image[200:456, 300:556] = placed(astronaut, (0, 0), size=512)[:256, :256]
         assert len(finder.find([image])[0]) == 2
         ((face,),) = FaceFinder(FaceSettings(faces="largest"), CPU).find([image])
         assert face.box[0] > 300
 
-    def test_a_box_stays_inside_of_its_image(self, finder: FaceFinder, astronaut: np.ndarray) -> None:
+    def test_a_box_stays_inside_of_its_image(
+        self, finder: FaceFinder, astronaut: np.ndarray
+    ) -> None:
         ((face,),) = finder.find([np.ascontiguousarray(astronaut[75:, 195:])])
         left, top, right, bottom = face.box
         assert left >= 0
@@ -222,9 +236,14 @@ class TestFollow:
         for each, (alone,) in zip(found, finder.find(images), strict=True):
             assert overlap(each.faces[0].box, alone.box) > 0.8
             width = alone.box[2] - alone.box[0]
-            assert np.linalg.norm(each.faces[0].landmarks - alone.landmarks, axis=1).mean() < 0.05 * width
+            assert (
+                np.linalg.norm(each.faces[0].landmarks - alone.landmarks, axis=1).mean()
+                < 0.05 * width
+            )
 
-    @pytest.mark.parametrize("shift", [(0.1, 0), (0, -0.1), (-0.07, 0.07)], ids=["right", "up", "down left"])
+    @pytest.mark.parametrize(
+        "shift", [(0.1, 0), (0, -0.1), (-0.07, 0.07)], ids=["right", "up", "down left"]
+    )
     def test_a_guess_beside_the_face_comes_to_rest_on_the_same_landmarks(
         self, astronaut: np.ndarray, shift: tuple[float, float]
     ) -> None:
@@ -255,7 +274,9 @@ class TestFollow:
         self, finder: FaceFinder, astronaut: np.ndarray, batch_size: int
     ) -> None:
         sizes = [256] * 6 + [512] * 6 + [384] * 4
-        images = [cv2.resize(astronaut, (size, size), interpolation=cv2.INTER_AREA) for size in sizes]
+        images = [
+            cv2.resize(astronaut, (size, size), interpolation=cv2.INTER_AREA) for size in sizes
+        ]
         found = follow(finder, images, batch_size)
         assert counts(found) == [1] * len(sizes)
         assert [item.cut for item in found] == [True] + [False] * 15
@@ -286,7 +307,9 @@ class TestFollow:
         alone, both = placed(astronaut, (60, 60)), placed(astronaut, (60, 60), (420, 180))
         assert counts(follow(finder, [both] * 9 + [alone] * 11)) == [2] * 9 + [1] * 11
 
-    def test_frames_minutes_apart_are_each_looked_at(self, finder: FaceFinder, astronaut: np.ndarray) -> None:
+    def test_frames_minutes_apart_are_each_looked_at(
+        self, finder: FaceFinder, astronaut: np.ndarray
+    ) -> None:
         corners = [(20, 30), (400, 200), (200, 100), (500, 20), (40, 250), (300, 300)] * 3
         images = [placed(astronaut, corner, seed=i) for i, corner in enumerate(corners)]
         found = follow(finder, images)
@@ -340,7 +363,9 @@ class TestFollow:
         assert counts(found) == [1] * 15
         assert [round(roll(each.faces[0]) / 90) for each in found] == [0] * 5 + [1] * 5 + [0] * 5
 
-    def test_a_single_picture_on_its_side_is_turned(self, finder: FaceFinder, astronaut: np.ndarray) -> None:
+    def test_a_single_picture_on_its_side_is_turned(
+        self, finder: FaceFinder, astronaut: np.ndarray
+    ) -> None:
         assert counts(follow(finder, [np.ascontiguousarray(np.rot90(astronaut))])) == [1]
 
     def test_a_faceless_clip_has_no_face_and_is_tried_on_its_sides_only_a_little(
@@ -363,15 +388,23 @@ class TestFollow:
 
 class TestLaws:
     @given(height=st.integers(1, 3000), width=st.integers(1, 3000), min_face=st.floats(12, 500))
-    def test_every_level_of_a_pyramid_holds_a_window(self, height: int, width: int, min_face: float) -> None:
+    def test_every_level_of_a_pyramid_holds_a_window(
+        self, height: int, width: int, min_face: float
+    ) -> None:
         scales = pyramid(height, width, min_face)
         assert all(int(min(height, width) * scale) >= 12 for scale in scales)
         assert all(0 < scale <= 1 for scale in scales)
 
     @given(
-        st.lists(st.tuples(*[st.floats(-100, 1000)] * 2, *[st.floats(1, 500)] * 2), min_size=1, max_size=5)
+        st.lists(
+            st.tuples(*[st.floats(-100, 1000)] * 2, *[st.floats(1, 500)] * 2),
+            min_size=1,
+            max_size=5,
+        )
     )
-    def test_squares_hold_their_boxes(self, given_boxes: list[tuple[float, float, float, float]]) -> None:
+    def test_squares_hold_their_boxes(
+        self, given_boxes: list[tuple[float, float, float, float]]
+    ) -> None:
         box = np.array([(x, y, x + w, y + h) for x, y, w, h in given_boxes], np.float32)
         square = squares(box)
         np.testing.assert_allclose(
@@ -384,7 +417,9 @@ class TestLaws:
         st.lists(st.booleans(), min_size=1, max_size=40),
         st.integers(1, 12),
     )
-    def test_key_frames_end_every_shot_and_keep_the_rhythm(self, cuts: list[bool], redetect: int) -> None:
+    def test_key_frames_end_every_shot_and_keep_the_rhythm(
+        self, cuts: list[bool], redetect: int
+    ) -> None:
         keys = _key_frames(cuts, redetect)
         assert keys[-1] == len(cuts) - 1
         assert {i for i, cut in enumerate(cuts) if cut} <= set(keys)

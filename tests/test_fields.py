@@ -54,7 +54,9 @@ def shown(path: Path) -> tuple[list[np.ndarray], list[str]]:
 @pytest.mark.parametrize("flag", ["tff", "bff"])
 def test_interlaced_video_is_shown_without_combs(tmp_path: Path, flag: str) -> None:
     images, warnings = shown(clip(tmp_path / "clip.mp4", interlaced(4), flag))
-    assert warnings == ["4 frames are interlaced: what moves in them is shown by one of their two fields"]
+    assert warnings == [
+        "4 frames are interlaced: what moves in them is shown by one of their two fields"
+    ]
     for index, image in enumerate(images):
         expected = scene(2 * index).astype(int)
         error = np.abs(image - expected)
@@ -79,7 +81,9 @@ def test_fields_are_every_other_row_with_its_colour(pixels: str) -> None:
     frame = av.VideoFrame(32, 32, pixels)
     separator = Separator()
     halves = [
-        av.VideoFrame.from_ndarray(np.ascontiguousarray(half), format="rgb24").reformat(format=pixels)
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(half), format="rgb24").reformat(
+            format=pixels
+        )
         for half in (picture[0::2], picture[1::2])
     ]
     for target, *sources in zip(frame.planes, *(half.planes for half in halves), strict=True):
@@ -112,7 +116,9 @@ def test_a_still_picture_of_any_height_is_woven_as_it_was(height: int, kind: typ
 def test_combs_of_deep_colours_are_seen_alike() -> None:
     picture = interlaced(1)[0]
     shallow, combed = woven(picture[0::2], picture[1::2])
-    deep, deeply = woven(picture[0::2].astype(np.uint16) * 257, picture[1::2].astype(np.uint16) * 257)
+    deep, deeply = woven(
+        picture[0::2].astype(np.uint16) * 257, picture[1::2].astype(np.uint16) * 257
+    )
     assert combed
     assert deeply
     assert np.abs(deep / 257 - shallow).max() <= 1

@@ -28,7 +28,10 @@ def small_files() -> Iterator[int]:
 def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path: Path, small_files: int) -> None:
     file = tmp_path / "a.json"
     file.write_text("old")
-    with pytest.raises(OutputError, match=r"cannot write .*a\.json: File too large"), reported(file):
+    with (
+        pytest.raises(OutputError, match=r"cannot write .*a\.json: File too large"),
+        reported(file),
+    ):
         write_whole(file, bytes(small_files + 1))
     assert file.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.json"]
@@ -141,7 +144,9 @@ def inputs(tmp_path: Path) -> Path:
         ("nul\0", "null"),
     ],
 )
-def test_an_output_that_would_destroy_or_fail_is_refused(inputs: Path, name: str, says: str) -> None:
+def test_an_output_that_would_destroy_or_fail_is_refused(
+    inputs: Path, name: str, says: str
+) -> None:
     before = {path: path.read_bytes() for path in inputs.iterdir() if path.is_file()}
     named = [inputs / "clip.mp4", inputs / "names", inputs / "gone", inputs / ("n" * 300)]
     with pytest.raises(SettingsError, match=says):
@@ -156,7 +161,8 @@ def test_other_outputs_are_not(inputs: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("names", "is no PNG file"), ("x.jpg", r"ends in \.png"), ("clip.mp4", r"\.png")]
+    ("name", "says"),
+    [("names", "is no PNG file"), ("x.jpg", r"ends in \.png"), ("clip.mp4", r"\.png")],
 )
 def test_a_picture_takes_the_place_of_a_picture_alone(inputs: Path, name: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):

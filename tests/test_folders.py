@@ -26,7 +26,9 @@ def test_links_out_of_the_folder_are_followed_when_asked(tmp_path: Path, follow:
     (root / "again").symlink_to("pool")
     (root / "away").symlink_to(tmp_path / "in-other")
     skipped: list[tuple[str, str]] = []
-    found = list(walk(root, follow_links=follow, on_skip=lambda path, why: skipped.append((path, why))))
+    found = list(
+        walk(root, follow_links=follow, on_skip=lambda path, why: skipped.append((path, why)))
+    )
     assert found == ["again/a.mp4", *(["away/b.mp4"] if follow else []), "pool/a.mp4"]
     assert [Path(path).name for path, _ in skipped] == ([] if follow else ["away"])
     assert all(str(tmp_path / "in-other") in why and "--follow-links" in why for _, why in skipped)
@@ -44,7 +46,9 @@ def test_circles_of_links_end(tmp_path: Path) -> None:
     assert {Path(path).name for path in skipped} == {"over"}
     assert [name for name in found if name.count("/") == 1] == ["a/1.mp4", "b/2.mp4", "c/3.mp4"]
     assert "a/to_b/to_c/3.mp4" in found
-    assert len(found) == 15  # each of the orders in which three folders, or some of them, can be met
+    assert (
+        len(found) == 15
+    )  # each of the orders in which three folders, or some of them, can be met
 
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
@@ -61,7 +65,9 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     assert skipped[-1][1] == "No such file or directory"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
 def test_text_is_read_in_any_unicode(encoding: str) -> None:
     text = "one.mp4\r\ntwo\u2028three.mp4\n\n"
     assert lines(decode(text.encode(encoding))) == ["one.mp4", "two\u2028three.mp4"]

@@ -38,14 +38,18 @@ def detector(
 ) -> Path:
     """A network that adds up its input: mean over everything, times (-4, 4), `last` behind it."""
     weights = (
-        np.array([[4.0]], np.float32) if columns == 1 else np.linspace(-4, 4, columns, dtype=np.float32)[None]
+        np.array([[4.0]], np.float32)
+        if columns == 1
+        else np.linspace(-4, 4, columns, dtype=np.float32)[None]
     )
     axes = numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes")
     nodes = [helper.make_node("Cast", ["face"], ["x"], to=TensorProto.FLOAT)]
     nodes += [helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0)]
     flat = numpy_helper.from_array(np.array([-1, 1], np.int64), "flat")
     nodes += [helper.make_node("Reshape", ["mean", "flat"], ["column"])]
-    nodes += [helper.make_node("MatMul", ["column", "weights"], ["sum" if last or operator else "out"])]
+    nodes += [
+        helper.make_node("MatMul", ["column", "weights"], ["sum" if last or operator else "out"])
+    ]
     if last:
         nodes += [helper.make_node(last, ["sum"], ["out"])]
     if operator:
@@ -54,10 +58,16 @@ def detector(
         nodes,
         "detector",
         [helper.make_tensor_value_info("face", kind, shape)],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, (shape[0] if shape else "n", columns))],
+        [
+            helper.make_tensor_value_info(
+                "out", TensorProto.FLOAT, (shape[0] if shape else "n", columns)
+            )
+        ],
         [axes, flat, numpy_helper.from_array(weights, "weights")],
     )
-    opsets = [helper.make_opsetid("", 18)] + ([helper.make_opsetid(operator[0], 1)] if operator else [])
+    opsets = [helper.make_opsetid("", 18)] + (
+        [helper.make_opsetid(operator[0], 1)] if operator else []
+    )
     onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opsets), path)
     return path
 
@@ -141,7 +151,13 @@ def test_a_network_of_bytes_gets_bytes(tmp_path: Path) -> None:
 
 
 def external(path: Path) -> Path:
-    onnx.save(onnx.load(DETECTOR), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(
+        onnx.load(DETECTOR),
+        path,
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
     return path
 
 
@@ -166,7 +182,10 @@ REFUSED = {
     ),
     "grey": (lambda p: detector(p, shape=("n", 1, 16, 16)), "does not tell its layout"),
     "not square": (lambda p: detector(p, shape=("n", 3, 16, 32)), "faces are cut square"),
-    "whole numbers": (lambda p: detector(p, kind=TensorProto.INT32), "takes int32 values; it must be one of"),
+    "whole numbers": (
+        lambda p: detector(p, kind=TensorProto.INT32),
+        "takes int32 values; it must be one of",
+    ),
     "a thousand classes": (lambda p: detector(p, columns=1000), "gives 1000 numbers a face"),
 }
 
@@ -183,7 +202,12 @@ def test_what_cannot_be_used_is_refused_and_leaves_nothing(tmp_path: Path, case:
 
 def test_a_number_beyond_one_is_no_probability(tmp_path: Path) -> None:
     result = take(
-        detector(tmp_path / "d.onnx"), tmp_path / "out", "--output", "fake", "--scores", "probability"
+        detector(tmp_path / "d.onnx"),
+        tmp_path / "out",
+        "--output",
+        "fake",
+        "--scores",
+        "probability",
     )
     assert "which is no probability; its card says probability" in str(result.exception)
     assert not list((tmp_path / "out").iterdir())
@@ -208,7 +232,14 @@ def test_contradictions_are_refused(tmp_path: Path, options: list[object], says:
 def test_formats_are_for_onnx_alone(tmp_path: Path) -> None:
     (tmp_path / "w.h5").touch()
     result = take(
-        tmp_path / "w.h5", tmp_path, "--output", "fake", "--architecture", "meso4", "--colour", "BGR"
+        tmp_path / "w.h5",
+        tmp_path,
+        "--output",
+        "fake",
+        "--architecture",
+        "meso4",
+        "--colour",
+        "BGR",
     )
     assert result.exit_code == 2
     assert "--colour is for .onnx files" in result.output
@@ -218,6 +249,13 @@ def test_without_keras_file_the_other_runtime_is_refused(tmp_path: Path) -> None
     assert take(DETECTOR, tmp_path, "--output", "fake").exit_code == 0
     result = CliRunner().invoke(
         cli,
-        ["scan", str(DETECTOR), "--model", str(tmp_path / "torch-detector.json"), "--runtime", "tensorflow"],
+        [
+            "scan",
+            str(DETECTOR),
+            "--model",
+            str(tmp_path / "torch-detector.json"),
+            "--runtime",
+            "tensorflow",
+        ],
     )
     assert "imported as an .onnx file alone; run it with --runtime onnx" in str(result.exception)

@@ -39,4 +39,6 @@ def test_a_network_keeps_its_function_and_the_order_of_its_weights() -> None:
     np.testing.assert_allclose(
         np.asarray(twin(faces, training=False)), np.asarray(model(faces, training=False)), atol=1e-6
     )
-    assert [weight.shape for weight in twin.get_weights()] == [weight.shape for weight in model.get_weights()]
+    assert [weight.shape for weight in twin.get_weights()] == [
+        weight.shape for weight in model.get_weights()
+    ]

@@ -35,7 +35,9 @@ def published(size: int = SIZE, **changes: Any) -> Any:
     for layer in given.get("first", ()):
         x = layer(x)
     for filters, kernel, pool in ((8, 3, 2), (8, 5, 2), (16, 5, 2), (16, 5, 4)):
-        x = layers.Conv2D(filters, kernel, given["strides"], padding="same", activation=given["relu"])(x)
+        x = layers.Conv2D(
+            filters, kernel, given["strides"], padding="same", activation=given["relu"]
+        )(x)
         x = layers.BatchNormalization(epsilon=given["epsilon"])(x)
         x = given["pool"](pool_size=(pool, pool), padding="same")(x)
     x = layers.Dropout(0.5)(layers.Flatten()(x))

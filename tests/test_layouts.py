@@ -168,7 +168,9 @@ def test_celebdf_below_one_videos_folder(tmp_path: Path) -> None:
 
 def test_celebdf_list_that_contradicts_the_folders(tmp_path: Path) -> None:
     root = write_celebdf(tmp_path)
-    (root / "List_of_testing_videos.txt").write_text("0 YouTube-real/00170.mp4\n1 YouTube-real/99999.mp4\n")
+    (root / "List_of_testing_videos.txt").write_text(
+        "0 YouTube-real/00170.mp4\n1 YouTube-real/99999.mp4\n"
+    )
     gathered = gather([root])
     assert {p.name: p.why for p in gathered.problems} == {
         "YouTube-real/00170.mp4": "fake in List_of_testing_videos.txt, real by its folder",
@@ -182,7 +184,9 @@ def test_dfdc_parts(tmp_path: Path) -> None:
     assert gathered.layout == "dfdc"
     found = by_name(gathered)
     assert found["bbbbbbbbbb"].label == "fake"
-    assert found["bbbbbbbbbb"].original == found["aaaaaaaaaa"].video == "dfdc_train_part_0/aaaaaaaaaa"
+    assert (
+        found["bbbbbbbbbb"].original == found["aaaaaaaaaa"].video == "dfdc_train_part_0/aaaaaaaaaa"
+    )
     assert found["cccccccccc"].label == "real"
     assert found["cccccccccc"].original is None
     assert found["eeeeeeeeee"].original == "dfdc_train_part_1/gone"
@@ -247,7 +251,9 @@ def test_a_folder_nobody_can_label_is_told_and_the_rest_is_read(tmp_path: Path) 
 
 
 def test_one_label_for_a_plain_folder_of_pictures(tmp_path: Path) -> None:
-    root = write_files(tmp_path, ["A_Cook_0001.jpg", "A_Gore_0008.jpg", "A_Gore_0009.jpg", "B_1.jpg"])
+    root = write_files(
+        tmp_path, ["A_Cook_0001.jpg", "A_Gore_0008.jpg", "A_Gore_0009.jpg", "B_1.jpg"]
+    )
     gathered = gather([root], Options(labels={"": "real"}))
     assert {s.video: len(s.files) for s in gathered.sources} == {"A_Cook": 1, "A_Gore": 2, "B": 1}
     assert {s.label for s in gathered.sources} == {"real"}
@@ -330,12 +336,23 @@ def test_table_with_what_it_should_not_have(tmp_path: Path) -> None:
         (",", "utf-8", "\0"),
     ],
 )
-def test_a_table_is_read_whatever_wrote_it(tmp_path: Path, separator: str, encoding: str, end: str) -> None:
+def test_a_table_is_read_whatever_wrote_it(
+    tmp_path: Path, separator: str, encoding: str, end: str
+) -> None:
     write_files(tmp_path, ["v/a,b;c.mp4", "v/d\u2028e.mp4"])
-    rows = [("File", "Label", "note"), ('"v/a,b;c.mp4"', "real", "x"), ("v/d\u2028e.mp4", "fake", "")]
-    (tmp_path / "manifest.csv").write_bytes(end.join(separator.join(row) for row in rows).encode(encoding))
+    rows = [
+        ("File", "Label", "note"),
+        ('"v/a,b;c.mp4"', "real", "x"),
+        ("v/d\u2028e.mp4", "fake", ""),
+    ]
+    (tmp_path / "manifest.csv").write_bytes(
+        end.join(separator.join(row) for row in rows).encode(encoding)
+    )
     found = by_name(gather([tmp_path]))
-    assert {name: source.label for name, source in found.items()} == {"a,b;c": "real", "d\u2028e": "fake"}
+    assert {name: source.label for name, source in found.items()} == {
+        "a,b;c": "real",
+        "d\u2028e": "fake",
+    }
 
 
 def test_a_table_may_say_its_separator_and_be_of_another_name(tmp_path: Path) -> None:
@@ -357,10 +374,18 @@ def test_jsonl_with_a_mark_or_nuls_is_read(tmp_path: Path, between: str, mark: s
     assert sorted(by_name(gather([tmp_path / "list.jsonl"]))) == ["a", "b\u2028"]
 
 
-def test_paths_below_the_home_folder_and_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_below_the_home_folder_and_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     write_files(tmp_path, ["home/a.mp4", "set/b.mp4", "c.mp4", "d.mp4"])
-    rows = ["file,label", "~/a.mp4,real", "b.mp4,real", "../c.mp4,fake", f"{tmp_path / 'd.mp4'},fake"]
+    rows = [
+        "file,label",
+        "~/a.mp4,real",
+        "b.mp4,real",
+        "../c.mp4,fake",
+        f"{tmp_path / 'd.mp4'},fake",
+    ]
     (tmp_path / "set/manifest.csv").write_text("\n".join(rows))
     gathered = gather([tmp_path / "set"])
     assert not gathered.problems
@@ -378,7 +403,11 @@ def test_paths_below_the_home_folder_and_elsewhere(tmp_path: Path, monkeypatch: 
     ("name", "content", "message"),
     [
         ("manifest.csv", "file,label\na.mp4,0\nb.mp4,1\n", "--label 0=real or --label 0=fake"),
-        ("manifest.csv", "video;tag\na.mp4;real\n", "no column file or path .*; its columns: video, tag"),
+        (
+            "manifest.csv",
+            "video;tag\na.mp4;real\n",
+            "no column file or path .*; its columns: video, tag",
+        ),
         ("manifest.csv", "file,label\na.mp4,\n", "row 1 has no label"),
         ("manifest.csv", "file,label\ngone.mp4,real\n", "is left: gone.mp4: listed but absent"),
         ("manifest.csv", f"file,label\n{'n' * 300}.mp4,real\n", "nnn.mp4: listed but absent"),
@@ -410,7 +439,10 @@ def test_official_lists_are_read_in_any_encoding(tmp_path: Path, encoding: str) 
     file = celeb / "List_of_testing_videos.txt"
     file.write_bytes(file.read_text().replace("\n", "\r\n").encode(encoding))
     dfdc = write_dfdc(tmp_path / "dfdc")
-    for file in (dfdc / "dfdc_train_part_0/metadata.json", dfdc / "dfdc_train_part_1/metadata.json"):
+    for file in (
+        dfdc / "dfdc_train_part_0/metadata.json",
+        dfdc / "dfdc_train_part_1/metadata.json",
+    ):
         file.write_bytes(file.read_text().encode(encoding))
     lists = tmp_path / "mine.json"
     lists.write_bytes(json.dumps({"dev": ["real/a.mp4"]}).encode(encoding))
@@ -430,7 +462,9 @@ def test_official_lists_are_read_in_any_encoding(tmp_path: Path, encoding: str) 
         ("a.png,real,a,/x", "split '/x' is not the name of a folder"),
     ],
 )
-def test_a_name_that_leads_out_of_the_dataset_is_refused(tmp_path: Path, rows: str, message: str) -> None:
+def test_a_name_that_leads_out_of_the_dataset_is_refused(
+    tmp_path: Path, rows: str, message: str
+) -> None:
     write_files(tmp_path, ["a.png", "b.png"])
     (tmp_path / "manifest.csv").write_text(f"file,label,video,split\n{rows}\nb.png,fake,b,train\n")
     gathered = gather([tmp_path])
@@ -441,7 +475,9 @@ def test_a_name_that_leads_out_of_the_dataset_is_refused(tmp_path: Path, rows: s
 @pytest.mark.parametrize(
     "names", [FFPP, CELEBDF, ["real/a.mp4", "fake/b.mp4"]], ids=["ffpp", "celebdf", "folders"]
 )
-def test_links_and_hidden_files_are_treated_alike_in_all_layouts(tmp_path: Path, names: list[str]) -> None:
+def test_links_and_hidden_files_are_treated_alike_in_all_layouts(
+    tmp_path: Path, names: list[str]
+) -> None:
     root = write_files(tmp_path / "set", names)
     hidden = [str(Path(name).with_name("._" + Path(name).name)) for name in names]
     write_files(root, hidden)
@@ -462,7 +498,9 @@ def test_links_and_hidden_files_are_treated_alike_in_all_layouts(tmp_path: Path,
 
 @pytest.mark.parametrize("hard", [False, True])
 def test_a_video_of_several_names_is_read_once(tmp_path: Path, hard: bool) -> None:
-    root = write_files(tmp_path, ["pool/real/a.mp4", "pool/real/b.mp4", "pool/fake/c.mp4", "pool/fake/d.mp4"])
+    root = write_files(
+        tmp_path, ["pool/real/a.mp4", "pool/real/b.mp4", "pool/fake/c.mp4", "pool/fake/d.mp4"]
+    )
     for name, file in (
         ("train/real/a.mp4", "pool/real/a.mp4"),
         ("train/fake/c.mp4", "pool/fake/c.mp4"),
@@ -489,10 +527,14 @@ def test_a_video_of_several_names_is_read_once(tmp_path: Path, hard: bool) -> No
 def test_a_preview_list_that_leads_out_of_the_set_is_told(tmp_path: Path) -> None:
     write_files(tmp_path, ["set/a/b.mp4", "out.mp4"])
     names = ["a/b.mp4", "../out.mp4", str(tmp_path / "out.mp4")]
-    (tmp_path / "set/dataset.json").write_text(json.dumps({name: {"label": "fake"} for name in names}))
+    (tmp_path / "set/dataset.json").write_text(
+        json.dumps({name: {"label": "fake"} for name in names})
+    )
     gathered = gather([tmp_path / "set"])
     assert [source.video for source in gathered.sources] == ["a/b"]
-    assert [problem.why for problem in gathered.problems] == [f"lies outside of {tmp_path / 'set'}"] * 2
+    assert [problem.why for problem in gathered.problems] == [
+        f"lies outside of {tmp_path / 'set'}"
+    ] * 2
 
 
 def test_a_picture_and_a_video_of_one_name_are_both_read(tmp_path: Path) -> None:
@@ -519,7 +561,11 @@ def test_a_picture_and_a_video_of_one_name_are_both_read(tmp_path: Path) -> None
 
 def test_files_of_other_kinds_are_told(tmp_path: Path) -> None:
     gathered = gather(
-        [write_files(tmp_path, ["real/a.mp4", "real/a.txt", "fake/b.mp4", "fake/b.json", "LICENCE"])]
+        [
+            write_files(
+                tmp_path, ["real/a.mp4", "real/a.txt", "fake/b.mp4", "fake/b.json", "LICENCE"]
+            )
+        ]
     )
     assert gathered.notes == ("passed over, being of other kinds: 1 .json, 1 .txt, 1 no suffix",)
 

@@ -26,8 +26,16 @@ SETS = {
     "one class": (["bonafide/1.png", "spoof/2.png", "spoof/3.png"], None, ["spoof=fake"]),
     "below a folder": (["x/bonafide/1.png", "x/spoof/2.png"], None, ["x/spoof=fake"]),
     "by splits": (["test/real/1.png", "test/fake/2.png", "test/other/3.png"], None, ["other=real"]),
-    "a word of a table": (["a/1.png", "a/2.png"], "file;label\na/1.png;real\na/2.png;2\n", ["2=fake"]),
-    "numbers in a table": (["1.png", "2.png"], "file,label\n1.png,0\n2.png,1\n", ["0=real", "1=fake"]),
+    "a word of a table": (
+        ["a/1.png", "a/2.png"],
+        "file;label\na/1.png;real\na/2.png;2\n",
+        ["2=fake"],
+    ),
+    "numbers in a table": (
+        ["1.png", "2.png"],
+        "file,label\n1.png,0\n2.png,1\n",
+        ["0=real", "1=fake"],
+    ),
 }
 
 
@@ -78,11 +86,23 @@ def test_a_class_that_nobody_can_tell_is_told_until_it_is_mended(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_method_of_reals_and_fakes_is_read_right(tmp_path: Path, model: Path, command: str) -> None:
-    files = ["Deepfakes/real/1.png", "Deepfakes/real/2.png", "Deepfakes/fake/3.png", "Deepfakes/fake/4.png"]
+def test_a_method_of_reals_and_fakes_is_read_right(
+    tmp_path: Path, model: Path, command: str
+) -> None:
+    files = [
+        "Deepfakes/real/1.png",
+        "Deepfakes/real/2.png",
+        "Deepfakes/fake/3.png",
+        "Deepfakes/fake/4.png",
+    ]
     result = run(command, model, write_files(tmp_path / "set", files, picture))
     assert result.exit_code == 0, (result.output, result.exception)
-    assert [crop.label for crop in read_dataset(tmp_path / "set").crops] == ["fake", "fake", "real", "real"]
+    assert [crop.label for crop in read_dataset(tmp_path / "set").crops] == [
+        "fake",
+        "fake",
+        "real",
+        "real",
+    ]
 
 
 @pytest.mark.parametrize("command", ["check", "evaluate"])
@@ -114,7 +134,9 @@ def test_what_is_listed_or_named_and_cannot_be_read_is_told(
 def test_a_linked_class_elsewhere_is_told_until_it_is_followed(tmp_path: Path, model: Path) -> None:
     root = write_files(tmp_path / "set", ["real/1.png", "real/2.png"], picture)
     write_files(
-        tmp_path / "pool", ["3.png", "._3.png"], lambda path: picture(path) if path.stem == "3" else None
+        tmp_path / "pool",
+        ["3.png", "._3.png"],
+        lambda path: picture(path) if path.stem == "3" else None,
     )
     (tmp_path / "pool/._3.png").write_bytes(b"AppleDouble")
     (root / "fake").symlink_to(tmp_path / "pool")
@@ -145,7 +167,9 @@ def test_predict_takes_labels_by_hand_for_any_input(
     faces = [str(root / name) for name in inputs]
     result = CliRunner().invoke(cli, ["predict", str(model), *faces, *words, "--format", "csv"])
     assert result.exit_code == 0, (result.output, result.exception)
-    truth = {Path(row["path"]).name: row["truth"] for row in csv.DictReader(io.StringIO(result.stdout))}
+    truth = {
+        Path(row["path"]).name: row["truth"] for row in csv.DictReader(io.StringIO(result.stdout))
+    }
     turned = labels[0] == "real=fake"
     assert truth == {
         "1.png": "fake" if turned else "real",
@@ -158,8 +182,12 @@ def test_predict_takes_labels_by_hand_for_any_input(
     assert everything.stdout.count(",fake,\n") == 3
 
 
-def test_predict_takes_a_datasets_labels_from_its_class_folders(tmp_path: Path, model: Path) -> None:
-    root = write_files(tmp_path / "set", ["test/real/live/1.png", "test/fake/original/2.png"], picture)
+def test_predict_takes_a_datasets_labels_from_its_class_folders(
+    tmp_path: Path, model: Path
+) -> None:
+    root = write_files(
+        tmp_path / "set", ["test/real/live/1.png", "test/fake/original/2.png"], picture
+    )
     with pytest.raises(DatasetError, match="fake means fake, but test/fake/original in it"):
         CliRunner().invoke(cli, ["predict", str(model), str(root)], catch_exceptions=False)
     (root / "dataset.json").write_text('{"schema": 1}')

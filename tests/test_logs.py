@@ -12,7 +12,9 @@ import pytest
 
 def mesovid(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mesovid", *map(str, words)]
-    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -31,7 +33,9 @@ def test_an_error_keeps_its_traceback_for_who_asks(tmp_path: Path) -> None:
     assert loud.stderr.endswith(quiet.stderr)
 
 
-def test_defects_in_single_files_are_logged_with_their_traceback(tmp_path: Path, broken: Path) -> None:
+def test_defects_in_single_files_are_logged_with_their_traceback(
+    tmp_path: Path, broken: Path
+) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import mesovid.scanner as s\n"
         "def scan(*_, **__): raise ZeroDivisionError('of one')\n"

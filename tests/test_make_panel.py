@@ -26,11 +26,15 @@ def heard(fake: list[int], panel: list[float], assent: list[float], sources: lis
 
 
 def test_the_level_of_assent_is_the_lowest_that_every_source_bears() -> None:
-    # 20 reals of each source, one of which may be called fake; three alarm in the studio, of which two convince the other model
+    # 20 reals of each source, one of which may be called fake; three alarm in the studio, of which
+    # two convince the other model
     alarms = [0.9] * 3 + [0.1] * 17
     doubts = [0.31, 0.52, 0.87] + [0.9] * 17
     found = heard(
-        [0] * 40, alarms + [0.1] * 20, doubts + [0.9] * 20, ["set/studio"] * 20 + ["set/street"] * 20
+        [0] * 40,
+        alarms + [0.1] * 20,
+        doubts + [0.9] * 20,
+        ["set/studio"] * 20 + ["set/street"] * 20,
     )
     assert _levels(found, 0.8, 0.05, ["other"]) == {"other": 0.53}
     assert _levels(found, 0.8, 0.15, ["other"]) == {"other": 0.0}
@@ -41,13 +45,19 @@ def test_the_level_of_assent_is_the_lowest_that_every_source_bears() -> None:
 
 
 def test_a_source_of_a_few_videos_is_judged_with_its_dataset() -> None:
-    found = heard([0] * 40, [0.9] * 2 + [0.1] * 38, [0.4] * 40, ["set/rare"] * 10 + ["set/often"] * 30)
-    assert _levels(found, 0.8, 0.05, ["other"]) == {"other": 0.0}  # 2 of 40; 2 of 10 are too few to tell
+    found = heard(
+        [0] * 40, [0.9] * 2 + [0.1] * 38, [0.4] * 40, ["set/rare"] * 10 + ["set/often"] * 30
+    )
+    assert _levels(found, 0.8, 0.05, ["other"]) == {
+        "other": 0.0
+    }  # 2 of 40; 2 of 10 are too few to tell
 
 
 def test_real_is_below_almost_all_fakes_of_the_worst_dataset() -> None:
     fakes = [i / 100 for i in range(10, 30)]
-    found = heard([1] * 40, [0.5 + value for value in fakes] + fakes, [0.5] * 40, ["old"] * 20 + ["new"] * 20)
+    found = heard(
+        [1] * 40, [0.5 + value for value in fakes] + fakes, [0.5] * 40, ["old"] * 20 + ["new"] * 20
+    )
     assert _lowest(found, 0.10) == pytest.approx(0.12)  # two of twenty lie below
     assert _lowest(found, 0.0) == pytest.approx(0.10)
 
@@ -77,7 +87,9 @@ def test_a_panel_is_made_and_scans(faces: Path, tmp_path: Path) -> None:
         "--assent",
         "meso4",
     ]
-    result = CliRunner().invoke(cli, [*words, "--show", "mesoinception4", "--finds", "meso4=textures"])
+    result = CliRunner().invoke(
+        cli, [*words, "--show", "mesoinception4", "--finds", "meso4=textures"]
+    )
     assert result.exit_code == 0, result.exception
     card = read_card(tmp_path / "out")
     assert [member.name for member in card.members] == ["meso4", "mesoinception4", "mesolite"]
@@ -95,7 +107,9 @@ def test_dev_and_test_faces_are_left_alone(faces: Path, tmp_path: Path) -> None:
     (faces / "test").mkdir()
     (faces / "fake-for-now").rename(faces / "test" / "fake")
     with pytest.raises(TrainingError, match="no fake face"):
-        make_panel(PanelJob(datasets=[faces], folder=tmp_path / "out", name="p", decide=["mesolite"]))
+        make_panel(
+            PanelJob(datasets=[faces], folder=tmp_path / "out", name="p", decide=["mesolite"])
+        )
 
 
 @pytest.mark.parametrize("text", ["mesolite", "=faces", "mesolite= "])

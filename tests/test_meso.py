@@ -24,7 +24,8 @@ PUBLISHED = {  # P(real) of the four sample faces, resized bilinearly to 256 px
 
 
 @pytest.mark.parametrize(
-    ("architecture", "trainable", "total"), [("meso4", 27_977, 28_073), ("mesoinception4", 28_615, 28_725)]
+    ("architecture", "trainable", "total"),
+    [("meso4", 27_977, 28_073), ("mesoinception4", 28_615, 28_725)],
 )
 def test_parameters_are_those_of_the_paper(architecture: str, trainable: int, total: int) -> None:
     model = build(architecture)
@@ -57,7 +58,9 @@ def test_batch_norm_and_dropout_can_be_left_out() -> None:
 
 
 def test_unknown_architecture_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ModelError, match="no architecture 'xception'; known: meso4, mesoinception4"):
+    with pytest.raises(
+        ModelError, match="no architecture 'xception'; known: meso4, mesoinception4"
+    ):
         build("xception")
 
 

@@ -66,7 +66,8 @@ def test_a_resample_scores_as_scikit_learn_weights_it(ties: bool) -> None:
             "precision": sk.precision_score(fake, called, sample_weight=weight),
             "recall": sk.recall_score(fake, called, sample_weight=weight),
             "f1": sk.f1_score(fake, called, sample_weight=weight),
-            # written here for want of one in scikit-learn, so against the unweighted form on the drawn rows
+            # written here for want of one in scikit-learn, so against the unweighted form on the
+            # drawn rows
             "eer": metrics.equal_error(fake[rows], p[rows])[0],
             "calibration_error": metrics.calibration_error(fake[rows], p[rows]),
             "false_alarms": called[rows][~fake[rows]].mean(),
@@ -95,12 +96,17 @@ def test_turning_the_scores_round_turns_the_auc_round(seed: int, count: int) -> 
     ],
     ids=["apart", "upside_down", "one_swapped", "tied"],
 )
-def test_equal_error_rate_of_small_cases(fake: list[int], probability: list[float], rate: float) -> None:
-    assert metrics.equal_error(np.array(fake, bool), np.array(probability))[0] == pytest.approx(rate)
+def test_equal_error_rate_of_small_cases(
+    fake: list[int], probability: list[float], rate: float
+) -> None:
+    assert metrics.equal_error(np.array(fake, bool), np.array(probability))[0] == pytest.approx(
+        rate
+    )
 
 
 def test_calibration_error_weighs_bins_and_classes() -> None:
-    # the one fake weighs 1/2, the three reals 1/6 each. Bin 2 at .25: weight 5/6, share of fakes .6; bin 9 at 1: a real, 1/6
+    # the one fake weighs 1/2, the three reals 1/6 each. Bin 2 at .25: weight 5/6, share of fakes
+    # .6; bin 9 at 1: a real, 1/6
     fake, p = np.array([True, False, False, False]), np.array([0.25, 0.25, 0.25, 1.0])
     share, mean, weight = metrics.reliability(fake, p)
     assert share == pytest.approx([0.6, 0.0])
@@ -125,7 +131,13 @@ def test_honest_probabilities_are_calibrated() -> None:
 
 def test_one_class_leaves_the_ranking_unknown() -> None:
     found = metrics.measure(Scores.of([False] * 4, [0.1, 0.2, 0.3, 0.9]), 0.5, resamples=50)
-    assert found.auc.value is found.eer.value is found.average_precision.value is found.recall.value is None
+    assert (
+        found.auc.value
+        is found.eer.value
+        is found.average_precision.value
+        is found.recall.value
+        is None
+    )
     assert found.auc.low is None
     assert found.false_alarms.value == 0.25
     assert metrics.auc([True, True], [0.1, 0.2]) is None
@@ -175,7 +187,11 @@ def test_videos_of_one_name_in_two_folders_stay_apart() -> None:
     assert metrics.video_auc(fake, p, ["df/000", "df/000", "real/000", "real/000"]) == 1.0
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.floats(0, 1)), min_size=1, max_size=30))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 2), st.floats(0, 1)), min_size=1, max_size=30
+    )
+)
 def test_a_video_lies_between_its_faces(rows: list[tuple[int, int, float]]) -> None:
     names = [str(video) for video, _, _ in rows]
     p = np.array([value for _, _, value in rows])
@@ -186,14 +202,20 @@ def test_a_video_lies_between_its_faces(rows: list[tuple[int, int, float]]) -> N
 
 
 def test_each_method_is_measured_against_all_reals() -> None:
-    scores = Scores.of([0, 0, 1, 1, 1], [0.1, 0.6, 0.5, 0.9, 0.8], method=["", "", "f2f", "df", "df"])
-    found = {name: metrics.auc(part.fake, part.probability) for name, part in metrics.by_method(scores)}
+    scores = Scores.of(
+        [0, 0, 1, 1, 1], [0.1, 0.6, 0.5, 0.9, 0.8], method=["", "", "f2f", "df", "df"]
+    )
+    found = {
+        name: metrics.auc(part.fake, part.probability) for name, part in metrics.by_method(scores)
+    }
     assert found == {"df": 1.0, "f2f": 0.5}
 
 
 def test_the_bootstrap_is_seeded_and_keeps_both_classes() -> None:
     scores = Scores.of([True] + [False] * 30, [0.6, *np.linspace(0, 1, 30)])
-    one, again, other = (metrics.resample(scores, 0.5, resamples=300, seed=seed) for seed in (1, 1, 2))
+    one, again, other = (
+        metrics.resample(scores, 0.5, resamples=300, seed=seed) for seed in (1, 1, 2)
+    )
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
     assert not np.isnan(one[:, FIGURES.index("auc")]).any()
@@ -206,7 +228,9 @@ def test_blocks_do_not_change_the_bootstrap_size(monkeypatch: pytest.MonkeyPatch
 
 def test_crops_of_one_video_widen_the_interval() -> None:
     base = random_scores(5, 60)
-    copies = base.select(np.repeat(np.arange(60), 16))  # sixteen equal crops a video know no more than one
+    copies = base.select(
+        np.repeat(np.arange(60), 16)
+    )  # sixteen equal crops a video know no more than one
     alone = metrics.measure(base, 0.5, resamples=600).auc
     clustered = metrics.measure(copies, 0.5, resamples=600).auc
     apart = metrics.measure(Scores.of(copies.fake, copies.probability), 0.5, resamples=600).auc
@@ -232,7 +256,9 @@ def test_intervals_cover_the_truth_about_95_times_of_100() -> None:
     fake = np.arange(120) % 2 == 0
     for trial in range(trials):
         raw = rng.normal(fake * distance - distance / 2)
-        found = metrics.measure(Scores.of(fake, 1 / (1 + np.exp(-raw))), 0.5, resamples=300, seed=trial)
+        found = metrics.measure(
+            Scores.of(fake, 1 / (1 + np.exp(-raw))), 0.5, resamples=300, seed=trial
+        )
         for name, value in truth.items():
             estimate = getattr(found, name)
             covered[name] += estimate.low <= value <= estimate.high
@@ -262,7 +288,9 @@ def test_pairing_sees_a_difference_that_two_intervals_hide() -> None:
 
 def test_a_comparison_leaves_out_what_is_unknown() -> None:
     scores = Scores.of([False] * 10, np.linspace(0, 0.9, 10))
-    assert [found.figure for found in metrics.compare(scores, scores.probability / 2)] == ["accuracy"]
+    assert [found.figure for found in metrics.compare(scores, scores.probability / 2)] == [
+        "accuracy"
+    ]
 
 
 def test_pairs_compare_a_fake_with_its_own_original() -> None:
@@ -308,7 +336,9 @@ def test_cases_that_hang_together_count_as_fewer() -> None:
         (metrics.share(30, 40).low, metrics.share(30, 40).high), abs=0.03
     )
     assert together.low < alone.low - 0.1
-    assert metrics.rate([True] * 9, ["one"] * 9).low < 0.3  # one person tells little, however often seen
+    assert (
+        metrics.rate([True] * 9, ["one"] * 9).low < 0.3
+    )  # one person tells little, however often seen
     assert metrics.rate([], []).value is None
 
 

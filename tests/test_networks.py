@@ -20,14 +20,21 @@ CPU = RuntimeSettings(device="cpu")
 @pytest.fixture
 def doubler(tmp_path: Path) -> Path:
     """A network that gives twice its input, and its sum with a second one."""
-    nodes = [helper.make_node("Add", ["a", "a"], ["twice"]), helper.make_node("Add", ["a", "b"], ["sum"])]
+    nodes = [
+        helper.make_node("Add", ["a", "a"], ["twice"]),
+        helper.make_node("Add", ["a", "b"], ["sum"]),
+    ]
     ends = {
         name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"])
         for name in ("a", "b", "twice", "sum")
     }
-    graph = helper.make_graph(nodes, "doubler", [ends["a"], ends["b"]], [ends["twice"], ends["sum"]])
+    graph = helper.make_graph(
+        nodes, "doubler", [ends["a"], ends["b"]], [ends["twice"], ends["sum"]]
+    )
     path = tmp_path / "doubler.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
     return path
 
 
@@ -75,6 +82,8 @@ def test_the_processor_is_always_there_and_auto_finds_a_device(doubler: Path) ->
 
 @pytest.mark.parametrize("runtime", ["onnx", "tensorflow"])
 def test_a_device_that_is_not_there_is_refused_with_what_is(runtime: str) -> None:
-    absent = next(name for name in ("directml", "coreml", "openvino") if name not in available_devices())
+    absent = next(
+        name for name in ("directml", "coreml", "openvino") if name not in available_devices()
+    )
     with pytest.raises(SettingsError, match=f"'{absent}' is not there; the installed .* has .*cpu"):
         load_detector(RuntimeSettings(runtime=runtime, device=absent))

@@ -89,7 +89,9 @@ class Text(HTMLParser):
 def test_a_name_is_only_ever_text(name: str) -> None:
     plain = Text(video_page(scan("plain.mp4", [0.5] * 4, warnings=("odd",)), Evidence()))
     for page in (
-        video_page(scan(name, [0.5] * 4, warnings=(f"odd {name}",)), Evidence(no_faces=name, made=name)),
+        video_page(
+            scan(name, [0.5] * 4, warnings=(f"odd {name}",)), Evidence(no_faces=name, made=name)
+        ),
         failure_page(Failure(name, f"{name}: no such file"), Evidence()),
         index_page([row(scan(name, [0.5] * 4), f"pages/{name}"), row(Failure(name, name), "")], []),
     ):
@@ -117,7 +119,11 @@ def test_the_policy_lets_only_the_sorting_script_run() -> None:
 
 @pytest.mark.parametrize("result", RESULTS, ids=range(len(RESULTS)))
 def test_a_page_asks_for_nothing(result: Scan | Failure) -> None:
-    page = failure_page(result, Evidence()) if isinstance(result, Failure) else video_page(result, Evidence())
+    page = (
+        failure_page(result, Evidence())
+        if isinstance(result, Failure)
+        else video_page(result, Evidence())
+    )
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
     for _, attributes in Text(page).tags:
@@ -205,7 +211,9 @@ def test_every_shipped_model_has_error_rates(card: object) -> None:
 def test_what_a_clip_cannot_tell_is_said() -> None:
     clip = ClipFacts(1000, "0" * 64, "now")
     few = of_meso4(scan("few.mp4", [0.9] * 5, frames=20, warnings=("the file is damaged",)))
-    few = replace(few, settings=few.settings | {"start": 1.0, "end": 9.0, "aggregate": "max", "min_faces": 3})
+    few = replace(
+        few, settings=few.settings | {"start": 1.0, "end": 9.0, "aggregate": "max", "min_faces": 3}
+    )
     said = " ".join(shortcomings(few, MESO4, clip))
     for words in (
         "The file: the file is damaged.",
@@ -227,7 +235,9 @@ def test_people_without_a_say_come_last_and_are_said() -> None:
     found = scan("x.mp4", [0.2] * 6, [0.9] * 6, [0.99])
     found = replace(found, settings=found.settings | {"min_faces": 3})
     big = [
-        replace(score, face=replace(score.face, box=(0.0, 0.0, 200.0, 200.0))) if score.person == 0 else score
+        replace(score, face=replace(score.face, box=(0.0, 0.0, 200.0, 200.0)))
+        if score.person == 0
+        else score
         for score in found.scores
     ]
     found = replace(of_meso4(found), scores=tuple(big))
@@ -268,7 +278,9 @@ def test_blurred_people_have_no_say() -> None:
     found = scan("x.mp4", [0.2] * 4, [0.9] * 4)
     found = replace(
         found,
-        scores=tuple(replace(score, detail=0.05 + 0.5 * (score.person == 0)) for score in found.scores),
+        scores=tuple(
+            replace(score, detail=0.05 + 0.5 * (score.person == 0)) for score in found.scores
+        ),
     )
     assert standing(found, None) == {0: "", 1: "too blurred to have a say"}
     assert "too blurred to judge: person 1" in Text(video_page(found, Evidence())).text
@@ -297,7 +309,9 @@ def test_ticks_are_round_and_few(end: float) -> None:
 
 
 def test_the_scale_says_in_words_what_it_draws() -> None:
-    assert "this clip at 0.34; from 0.29 to 0.85 the model cannot tell" in scale(0.34, 0.85, (0.29, 0.85))
+    assert "this clip at 0.34; from 0.29 to 0.85 the model cannot tell" in scale(
+        0.34, 0.85, (0.29, 0.85)
+    )
     assert "the threshold is 0.50" in scale(0.34, 0.5, None)
 
 
@@ -333,7 +347,10 @@ def test_real_and_fake_differ_in_grey() -> None:
 def luminance(colour: str) -> float:
     """Relative luminance of WCAG 2.2."""
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    linear = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -361,7 +378,9 @@ def test_the_keeper_stays_small() -> None:
     keeper = FaceKeeper()
     people = scan("x.mp4", *([0.01 * number] for number in range(90)))
     for score in people.scores:
-        crop = Crop(score.index, score.time, score.face, score.person, np.zeros((8, 8, 3), np.uint8))
+        crop = Crop(
+            score.index, score.time, score.face, score.person, np.zeros((8, 8, 3), np.uint8)
+        )
         keeper("x.mp4", [crop], [score])
     faces = keeper.take("x.mp4")
     assert len(faces) <= 8
@@ -393,14 +412,18 @@ def test_a_scan_writes_its_page(tmp_path: Path, astronaut: np.ndarray) -> None:
     found = Text(text)
     pictures = [attributes for tag, attributes in found.tags if tag == "img"]
     assert len(pictures) == 2 * 4  # four faces, each with its map
-    assert all((attributes["src"] or "").startswith("data:image/jpeg;base64,") for attributes in pictures)
+    assert all(
+        (attributes["src"] or "").startswith("data:image/jpeg;base64,") for attributes in pictures
+    )
     assert all(attributes["alt"] for attributes in pictures)
     assert read_card("meso4").sha256["onnx"] in text
     assert "ffv1" in found.text
     assert not list(tmp_path.glob(".mesovid-*"))
 
 
-def test_several_inputs_get_an_index_with_those_that_failed(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_several_inputs_get_an_index_with_those_that_failed(
+    tmp_path: Path, astronaut: np.ndarray
+) -> None:
     clip(tmp_path / "a.avi", astronaut, 3)
     (tmp_path / "broken.mp4").write_text("no video at all\n" * 50)
     page = tmp_path / "all.html"
@@ -414,7 +437,9 @@ def test_several_inputs_get_an_index_with_those_that_failed(tmp_path: Path, astr
     assert "not a video that can be read" in text.text
 
 
-def test_recorded_results_get_the_same_page_with_pictures(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_recorded_results_get_the_same_page_with_pictures(
+    tmp_path: Path, astronaut: np.ndarray
+) -> None:
     video = clip(tmp_path / "a.avi", astronaut)
     now, results, later = tmp_path / "now.html", tmp_path / "r.jsonl", tmp_path / "later.html"
     assert run("scan", video, "--format", "jsonl", "-o", results, "--report", now).exit_code == 0
@@ -441,7 +466,9 @@ def test_a_clip_that_is_gone_or_another_is_said(tmp_path: Path, astronaut: np.nd
         writer.write(image)
     writer.release()
     assert run("report", results, "-o", folder).exit_code == 0
-    assert "not the file that was scanned" in Text((folder / "pages" / "0001-a.html").read_text()).text
+    assert (
+        "not the file that was scanned" in Text((folder / "pages" / "0001-a.html").read_text()).text
+    )
     assert (folder / "index.html").is_file()
 
 
@@ -482,7 +509,10 @@ def test_two_thousand_videos_fit_one_index(tmp_path: Path) -> None:
     results = tmp_path / "r.jsonl"
     results.write_text("\n".join(lines) + "\n")
     began = time.process_time()
-    rows = [row(result, f"pages/{number:04}.html") for number, result in enumerate(read_results(results), 1)]
+    rows = [
+        row(result, f"pages/{number:04}.html")
+        for number, result in enumerate(read_results(results), 1)
+    ]
     page = index_page(rows, [("meso4", Evidence(model=MESO4))])
     assert time.process_time() - began < 5
     assert len(page.encode()) < 5_000_000

@@ -67,7 +67,9 @@ def test_a_single_model_has_no_members(faces: np.ndarray) -> None:
     assert load_model("meso4").with_members(faces)[1].shape == (3, 0)
 
 
-def test_a_scan_shows_what_each_model_says(panel: Path, tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_a_scan_shows_what_each_model_says(
+    panel: Path, tmp_path: Path, astronaut: np.ndarray
+) -> None:
     picture = tmp_path / "portrait.png"
     cv2.imwrite(str(picture), cv2.cvtColor(np.array(astronaut), cv2.COLOR_RGB2BGR))
     scan = Scanner(panel).scan(picture)
@@ -76,7 +78,9 @@ def test_a_scan_shows_what_each_model_says(panel: Path, tmp_path: Path, astronau
     assert value["model"]["members"] == names
     (face,) = value["frames"][0]["faces"]
     assert list(face["members"]) == names
-    assert face["fake_probability"] == max(face["members"]["mesolite"], face["members"]["mesoinception4"])
+    assert face["fake_probability"] == max(
+        face["members"]["mesolite"], face["members"]["mesoinception4"]
+    )
     assert value["people"][0]["members"] == face["members"]
     heard = max(names[1:], key=lambda name: float(face["members"][name]))
     assert f"Of its models {heard} was heard" in value["reason"]
@@ -98,7 +102,9 @@ def test_a_panel_of_other_weights_is_refused(panel: Path) -> None:
 def test_two_rules_are_two_models(panel: Path) -> None:
     before = load_model(panel).ref.sha256
     card = read_card(panel)
-    replace(card, members=(card.members[0], replace(card.members[1], shift=1.0))).write(panel.parent)
+    replace(card, members=(card.members[0], replace(card.members[1], shift=1.0))).write(
+        panel.parent
+    )
     assert load_model(panel).ref.sha256 != before
 
 
@@ -112,7 +118,9 @@ def test_two_rules_are_two_models(panel: Path) -> None:
         ({"members": [{"name": "meso4", "sha256": "", "assents_from": 2.0}]}, "assents from 2"),
     ],
 )  # fmt: skip
-def test_a_panel_that_makes_no_sense_is_refused(panel: Path, change: dict[str, object], message: str) -> None:
+def test_a_panel_that_makes_no_sense_is_refused(
+    panel: Path, change: dict[str, object], message: str
+) -> None:
     panel.write_text(json.dumps(json.loads(panel.read_text()) | change))
     with pytest.raises(ModelError, match=message):
         read_card(panel)
@@ -137,7 +145,9 @@ def test_what_needs_one_network_says_so(panel: Path, tmp_path: Path) -> None:
         Explainer(panel)
     with pytest.raises(ModelError, match="is a panel; a scoreboard"):
         publish(panel, tmp_path / "published", scoreboard=tmp_path / "board.md")
-    assert publish(panel, tmp_path / "published", summary="three at once").summary == "three at once"
+    assert (
+        publish(panel, tmp_path / "published", summary="three at once").summary == "three at once"
+    )
     assert [file.name for file in (tmp_path / "published").iterdir()] == ["three.json"]
     result = CliRunner().invoke(cli, ["models", "show", str(panel)])
     assert "mesoinception4" in result.output
@@ -145,18 +155,27 @@ def test_what_needs_one_network_says_so(panel: Path, tmp_path: Path) -> None:
 
 def scores(*pairs: tuple[float, float]) -> list[FaceScore]:
     face = Face((0.0, 0.0, 120.0, 120.0), 1.0, np.zeros((5, 2), np.float32))
-    return [FaceScore(i, i / 2, face, 0, lite, (meso, lite)) for i, (meso, lite) in enumerate(pairs)]
+    return [
+        FaceScore(i, i / 2, face, 0, lite, (meso, lite)) for i, (meso, lite) in enumerate(pairs)
+    ]
 
 
 @pytest.mark.parametrize(
     ("meso", "lite", "label"),
     [(0.7, 0.95, "fake"), (0.5, 0.95, "uncertain"), (0.9, 0.5, "uncertain"), (0.9, 0.1, "real")],
-    ids=["both suspect", "one disagrees", "the other alone decides nothing", "nor does it keep from real"],
+    ids=[
+        "both suspect",
+        "one disagrees",
+        "the other alone decides nothing",
+        "nor does it keep from real",
+    ],
 )
 def test_nothing_is_called_fake_unless_both_agree(meso: float, lite: float, label: str) -> None:
     voices = (Voice("meso4", decides=False, assents_from=0.6), Voice("mesolite"))
     verdict = judge(scores(*[(meso, lite)] * 4), Rule(0.8, (0.2, 0.8), members=voices)).verdict
     assert verdict.label == label
     assert verdict.fake_probability == pytest.approx(lite)
-    assert ("meso4 with 0.50 does not agree, as it would from 0.60 on" in verdict.reason) == (meso == 0.5)
+    assert ("meso4 with 0.50 does not agree, as it would from 0.60 on" in verdict.reason) == (
+        meso == 0.5
+    )
     assert f"(mesolite {lite:.2f}; beside it meso4 {meso:.2f})" in verdict.reason

@@ -53,7 +53,9 @@ def test_a_cut_makes_everybody_new() -> None:
 @pytest.mark.parametrize(
     ("missing", "expected"), [(PATIENCE, (0,)), (PATIENCE + 1, (1,))], ids=["patient", "forgotten"]
 )
-def test_a_person_out_of_sight_is_remembered_for_a_while(missing: int, expected: tuple[int, ...]) -> None:
+def test_a_person_out_of_sight_is_remembered_for_a_while(
+    missing: int, expected: tuple[int, ...]
+) -> None:
     linker = PeopleLinker()
     linker.link(seen(at(0)))
     for _ in range(missing):
@@ -75,7 +77,12 @@ def test_a_person_takes_the_nearer_of_two_faces() -> None:
 
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
-    [(at(0), at(0), 1.0), (at(0), at(50), 1 / 3), (at(0), at(100), 0.0), (at(0), at(0, side=50), 0.25)],
+    [
+        (at(0), at(0), 1.0),
+        (at(0), at(50), 1 / 3),
+        (at(0), at(100), 0.0),
+        (at(0), at(0, side=50), 0.25),
+    ],
     ids=["same", "half", "touching", "inside"],
 )
 def test_overlap(a: Box, b: Box, expected: float) -> None:

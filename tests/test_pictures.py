@@ -38,7 +38,9 @@ def corners(image: np.ndarray) -> list[str]:
     names = []
     for y, x in [(0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)]:
         red, green, blue = (int(value) for value in image[int(y * height), int(x * width)])
-        bright = [name for name, value in zip("RGB", (red, green, blue), strict=True) if value > 110]
+        bright = [
+            name for name, value in zip("RGB", (red, green, blue), strict=True) if value > 110
+        ]
         names.append("W" if len(bright) == 3 else "".join(bright))
     return names
 
@@ -97,7 +99,9 @@ def test_a_video_called_a_picture_is_a_video(tmp_path: Path) -> None:
     assert not picture
 
 
-@pytest.mark.parametrize("suffix", [".heic", ".HEIF", ".hif", ".avif", ".jfif", ".pjpeg", ".jpg", ".png"])
+@pytest.mark.parametrize(
+    "suffix", [".heic", ".HEIF", ".hif", ".avif", ".jfif", ".pjpeg", ".jpg", ".png"]
+)
 def test_folders_are_searched_for_pictures_of_these_names(suffix: str) -> None:
     assert is_picture(f"photo{suffix}")
 
@@ -167,8 +171,16 @@ def test_every_orientation_comes_out_upright(tmp_path: Path, kind: str, orientat
 COLUMNS = {
     # red, green and blue in XYZ of D50
     "sRGB": ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)),
-    "Display P3": ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
-    "Adobe RGB": ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
+    "Display P3": (
+        (0.51512, 0.24120, -0.00105),
+        (0.29198, 0.69225, 0.04189),
+        (0.15710, 0.06657, 0.78407),
+    ),
+    "Adobe RGB": (
+        (0.60974, 0.31111, 0.01947),
+        (0.20528, 0.62567, 0.06087),
+        (0.14919, 0.06322, 0.74457),
+    ),
 }
 
 
@@ -205,7 +217,9 @@ def test_wide_colours_become_srgb(tmp_path: Path, kind: str, primaries: str) -> 
         "webp": {"lossless": True},
         "avif": {"quality": 100},
     }
-    path.write_bytes(encoded(kind, plain, icc_profile=profile_of(primaries), **lossless.get(kind, {})))
+    path.write_bytes(
+        encoded(kind, plain, icc_profile=profile_of(primaries), **lossless.get(kind, {}))
+    )
     np.testing.assert_allclose(read_picture(path)[30, 40], expected, atol=4)
     path.write_bytes(encoded(kind, plain, **lossless.get(kind, {})))
     np.testing.assert_allclose(read_picture(path)[30, 40], (200, 80, 60), atol=4)
@@ -226,8 +240,12 @@ def test_ordinary_pictures_have_the_pixels_that_opencv_reads(tmp_path: Path, kin
 # --- damage is said
 
 
-def test_a_jpeg_with_damaged_data_is_said_to_be(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    content = bytearray(encoded("jpeg", np.random.default_rng(4).integers(0, 255, (256, 256, 3), np.uint8)))
+def test_a_jpeg_with_damaged_data_is_said_to_be(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray(
+        encoded("jpeg", np.random.default_rng(4).integers(0, 255, (256, 256, 3), np.uint8))
+    )
     middle = len(content) // 2
     content[middle : middle + 200] = bytes(range(1, 201))
     path = tmp_path / "bad.jpg"
@@ -262,7 +280,9 @@ def test_a_picture_too_large_to_hold_is_refused(
     elif kind == "tiff":
         at = int.from_bytes(content[4:8], "little") + 2
         for entry in (0, 1):
-            content[at + 12 * entry + 2 : at + 12 * entry + 12] = b"\4\0\1\0\0\0" + size.to_bytes(4, "little")
+            content[at + 12 * entry + 2 : at + 12 * entry + 12] = b"\4\0\1\0\0\0" + size.to_bytes(
+                4, "little"
+            )
     else:
         content[26:30] = (16383).to_bytes(2, "little") * 2
         content = content[:60]
@@ -277,10 +297,14 @@ def test_a_picture_too_large_to_hold_is_refused(
 
 
 def animation(path: Path, count: int = 8, duration: int = 100) -> Path:
-    images = [Image.fromarray(np.full((48, 64, 3), 20 * index + 10, np.uint8)) for index in range(count)]
+    images = [
+        Image.fromarray(np.full((48, 64, 3), 20 * index + 10, np.uint8)) for index in range(count)
+    ]
     options = {"lossless": True} if path.suffix == ".webp" else {}
     name = path.suffix[1:].upper().removeprefix("A") if path.suffix == ".apng" else None
-    images[0].save(path, name, save_all=True, append_images=images[1:], duration=duration, **options)
+    images[0].save(
+        path, name, save_all=True, append_images=images[1:], duration=duration, **options
+    )
     return path
 
 
@@ -309,7 +333,9 @@ def test_all_frames_of_an_animation_are_looked_at(tmp_path: Path, suffix: str, n
     images, times, warnings, picture = looked_at(path)
     assert not picture
     assert times == pytest.approx([index / 10 for index in range(8)])
-    np.testing.assert_allclose([image.mean() for image in images], [20 * i + 10 for i in range(8)], atol=3)
+    np.testing.assert_allclose(
+        [image.mean() for image in images], [20 * i + 10 for i in range(8)], atol=3
+    )
     assert not warnings
     images, times, *_ = looked_at(path, frames=2)
     assert times == pytest.approx([0.2, 0.6])
@@ -337,7 +363,11 @@ def test_frames_that_cover_a_part_lie_on_those_before(tmp_path: Path) -> None:
     for suffix, options in (("png", {}), ("webp", {"lossless": True})):
         path = tmp_path / f"clip.{suffix}"
         images[0].save(
-            path, save_all=True, append_images=images[1:], duration=[50, 100, 150, 200, 250, 300], **options
+            path,
+            save_all=True,
+            append_images=images[1:],
+            duration=[50, 100, 150, 200, 250, 300],
+            **options,
         )
         shown, times, *_ = looked_at(path)
         assert times == pytest.approx([0, 0.05, 0.15, 0.3, 0.5, 0.75])

@@ -78,7 +78,9 @@ def test_what_takes_too_long_is_given_up() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="no memory limit elsewhere")
 def test_what_eats_memory_is_given_up() -> None:
     outcomes = dict(run(["bloat:3000", "a", "bloat:10"], act, 1, Limits(memory=600)))
-    assert outcomes.pop("bloat:3000") == Crash("it needs more than the 600 MiB allowed (--memory-limit)")
+    assert outcomes.pop("bloat:3000") == Crash(
+        "it needs more than the 600 MiB allowed (--memory-limit)"
+    )
     assert outcomes == {"a": "done a", "bloat:10": str(10 * 2**20)}
 
 
@@ -124,7 +126,9 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(program)
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.getcwd()])}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=env) as parent:
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=env
+    ) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
         parent.kill()

@@ -46,7 +46,9 @@ def run(*words: object) -> Result:
 
 
 def test_every_file_gets_a_label_and_a_probability(model: Path, faces: Path) -> None:
-    result = run(model, faces / "pristine" / "030.png", faces / "1_fake" / "121.png", "--format", "jsonl")
+    result = run(
+        model, faces / "pristine" / "030.png", faces / "1_fake" / "121.png", "--format", "jsonl"
+    )
     assert result.exit_code == 0
     real, unsure = map(json.loads, result.stdout.splitlines())
     assert (real["label"], real["truth"], real["error"]) == ("real", "real", None)
@@ -63,7 +65,9 @@ def test_a_folder_is_compared_with_what_its_names_say(model: Path, faces: Path) 
     assert lines[0].startswith("uncertain  0.418  ")
     assert sum(line.endswith(".png") for line in lines) == 5
     report = {
-        line.split()[0]: line.split()[1:] for line in lines if line.strip() and not line.endswith(".png")
+        line.split()[0]: line.split()[1:]
+        for line in lines
+        if line.strip() and not line.endswith(".png")
     }
     # called fake: 200, 220, 240; of three fakes two are found
     assert report["fake"] == ["0.667", "0.667", "0.667", "3"]
@@ -71,7 +75,9 @@ def test_a_folder_is_compared_with_what_its_names_say(model: Path, faces: Path) 
     assert float(report["AUC"][0]) == pytest.approx(5 / 6, abs=1e-3)
 
 
-def test_a_machine_readable_format_keeps_stdout_to_itself(model: Path, faces: Path, tmp_path: Path) -> None:
+def test_a_machine_readable_format_keeps_stdout_to_itself(
+    model: Path, faces: Path, tmp_path: Path
+) -> None:
     result = run(model, faces, "--format", "json")
     assert len(json.loads(result.stdout)) == 5
     assert "precision" in result.stderr

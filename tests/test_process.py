@@ -20,11 +20,15 @@ ROOT = Path(__file__).resolve().parent.parent
 MESOVID = f"{sys.executable} -m mesovid"
 
 
-def shell(command: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def shell(
+    command: str, folder: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """A line of bash in which `mesovid` is this checkout's; the status is that of the first part of a pipe."""
     script = f'mesovid() {{ {MESOVID} "$@"; }}; {command}; exit ${{PIPESTATUS[0]}}'
     variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-    return subprocess.run(["bash", "-c", script], cwd=folder, env=variables, capture_output=True, check=False)
+    return subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=variables, capture_output=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")

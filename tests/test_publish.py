@@ -22,7 +22,12 @@ def scoreboard(path: Path, sha256: str) -> Path:
         return {"value": value, "low": value - 0.1, "high": value + 0.1}
 
     def call(name: str, fake: bool) -> dict[str, object]:
-        return {"name": name, "fake": fake, "called_fake": estimate(0.3), "uncertain": estimate(0.2)}
+        return {
+            "name": name,
+            "fake": fake,
+            "called_fake": estimate(0.3),
+            "uncertain": estimate(0.2),
+        }
 
     videos = {"reals": 2, "fakes": 2, "auc": estimate(0.8), "calibration_error": estimate(0.15)}
     entry = {
@@ -56,7 +61,9 @@ def test_figures_of_the_scoreboard_are_in_the_card(tmp_path: Path) -> None:
     card = load_model(tmp_path / "out" / "meso4.json").card  # loads: the weights came along
     assert card.limits == "Few."
     found = {
-        (figure.metric, figure.subset): figure.value for figure in card.figures if figure.data == "Mine dev"
+        (figure.metric, figure.subset): figure.value
+        for figure in card.figures
+        if figure.data == "Mine dev"
     }
     assert found == {
         ("video AUC", "all"): 0.8,

@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed (mesovid[ray])")
+pytestmark = pytest.mark.skipif(
+    find_spec("ray") is None, reason="ray is not installed (mesovid[ray])"
+)
 
 # two machines, one of which is taken away after some results
 TWO_NODES = """

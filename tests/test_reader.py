@@ -79,7 +79,9 @@ def test_names_that_are_not_text_survive(tmp_path: Path) -> None:
     name = b"caf\xe9 \xe2\x80\xa8.mp4".decode("utf-8", "surrogateescape")
     line = json.dumps(to_json(scan(name, [0.5] * 3)))  # escapes as JSON has them
     path.write_text(line + "\n")
-    assert [result.video.path for result in read_results(path) if isinstance(result, Scan)] == [name]
+    assert [result.video.path for result in read_results(path) if isinstance(result, Scan)] == [
+        name
+    ]
 
 
 def broken(*keys: Any, value: Any = ...) -> dict[str, Any]:

@@ -51,7 +51,9 @@ def test_one_option_of_a_command_can_be_set(recipe: Path) -> None:
         ({"videos": ["x", "y"]}, "'videos' is given 2 times"),
     ],
 )
-def test_wrong_settings_are_refused(recipe: Path, given: dict[str, str | list[str]], says: str) -> None:
+def test_wrong_settings_are_refused(
+    recipe: Path, given: dict[str, str | list[str]], says: str
+) -> None:
     with pytest.raises(SettingsError, match=says):
         fill(find(str(recipe)), given)
 
@@ -88,7 +90,10 @@ def test_words_of_a_step() -> None:
         ("[[steps]]\ncomand = 'scan'", "unknown key 'comand'; known: arguments, command, options"),
         ("[[steps]]\ncommand = 3", "needs a command"),
         ("what is this", "not a recipe"),
-        ("[options.train]\nepochs = 1\n[[steps]]\ncommand='scan'", "unknown key 'train'; known: scan"),
+        (
+            "[options.train]\nepochs = 1\n[[steps]]\ncommand='scan'",
+            "unknown key 'train'; known: scan",
+        ),
         ("options.scan = 3\n[[steps]]\ncommand='scan'", "scan must be a table, not 3"),
         ("set = 3\n[[steps]]\ncommand='scan'", "set must be a table, not 3"),
         ("steps = [3]", r"a step must be a table, begun by \[\[steps\]\]"),

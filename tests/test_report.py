@@ -42,7 +42,14 @@ def scan(path: str, *people: list[float], frames: int = 6, warnings: tuple[str, 
         people=judgement.people,
         segments=judgement.segments,
         verdict=judgement.verdict,
-        seconds={"decode": 0.25, "wait": 0.01, "detect": 0.5, "align": 0.1, "classify": 0.125, "total": 1.0},
+        seconds={
+            "decode": 0.25,
+            "wait": 0.01,
+            "detect": 0.5,
+            "align": 0.1,
+            "classify": 0.125,
+            "total": 1.0,
+        },
         warnings=warnings,
     )
 
@@ -84,7 +91,9 @@ KEYS = [
 @pytest.mark.parametrize(
     "result",
     RESULTS,
-    ids=lambda result: getattr(result, "path", result.video.path if isinstance(result, Scan) else ""),
+    ids=lambda result: getattr(
+        result, "path", result.video.path if isinstance(result, Scan) else ""
+    ),
 )
 def test_every_result_has_the_same_keys(result: Scan | Failure) -> None:
     value = json.loads(written("json", [result]))
@@ -120,7 +129,13 @@ def test_colour_only_when_asked() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0:00.0"), (59.96, "1:00.0"), (754.2, "12:34.2"), (3723.4, "1:02:03.4"), (-0.04, "0:00.0")],
+    [
+        (0, "0:00.0"),
+        (59.96, "1:00.0"),
+        (754.2, "12:34.2"),
+        (3723.4, "1:02:03.4"),
+        (-0.04, "0:00.0"),
+    ],
 )
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text

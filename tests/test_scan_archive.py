@@ -51,7 +51,9 @@ def command(folder: Path, *options: object) -> list[str]:
     return [sys.executable, "-m", "mesovid", "scan", str(folder), *map(str, options)]
 
 
-def scan(folder: Path, environment: dict[str, str], *options: object) -> subprocess.CompletedProcess[str]:
+def scan(
+    folder: Path, environment: dict[str, str], *options: object
+) -> subprocess.CompletedProcess[str]:
     words = command(folder, *options)
     return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
 
@@ -67,7 +69,9 @@ def what(file: Path) -> dict[str, Any]:
     return found
 
 
-def test_what_crashes_hangs_or_bloats_costs_itself_alone(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_what_crashes_hangs_or_bloats_costs_itself_alone(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for i in range(6):
@@ -91,7 +95,10 @@ def test_what_crashes_hangs_or_bloats_costs_itself_alone(tmp_path: Path, environ
     )
     assert "it took longer than the 3 s allowed (--timeout)" in found["hang.png"]["error"]
     if sys.platform == "linux":
-        assert "it needs more than the 2500 MiB allowed (--memory-limit)" in found["bloat.png"]["error"]
+        assert (
+            "it needs more than the 2500 MiB allowed (--memory-limit)"
+            in found["bloat.png"]["error"]
+        )
     assert "not a picture that can be read" in found["broken.png"]["error"]
     assert "10 inputs: 6 no verdict, 4 failed" in done.stderr
     # the same command has nothing left to do
@@ -100,7 +107,9 @@ def test_what_crashes_hangs_or_bloats_costs_itself_alone(tmp_path: Path, environ
     assert len(lines(file)) == 10
 
 
-def test_killed_at_random_it_ends_as_undisturbed(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_killed_at_random_it_ends_as_undisturbed(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for i in range(60):
@@ -133,7 +142,10 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, environment: dict
         picture(folder, f"slow{i:02}.png")
     file = tmp_path / "results.jsonl"
     with subprocess.Popen(
-        command(folder, "-o", file, "--workers", 2), env=environment, stderr=subprocess.PIPE, text=True
+        command(folder, "-o", file, "--workers", 2),
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as run:
         while not file.exists() or file.read_bytes().count(b"\n") < 5:
             assert run.poll() is None
@@ -175,7 +187,9 @@ def test_interrupted_it_keeps_what_is_done(tmp_path: Path, environment: dict[str
     assert 3 <= len(lines(file)) < 200
 
 
-def test_other_settings_are_refused_with_the_way_out(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_other_settings_are_refused_with_the_way_out(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     picture(tmp_path, "a.png")
     file = tmp_path / "results.jsonl"
     assert scan(tmp_path / "a.png", environment, "-o", file).returncode == 0
@@ -185,7 +199,10 @@ def test_other_settings_are_refused_with_the_way_out(tmp_path: Path, environment
         "holds results with frames 32, this run has frames 5; give the same, or another file, or --restart"
         in (refused.stderr)
     )
-    assert scan(tmp_path / "a.png", environment, "-o", file, "--frames", 5, "--restart").returncode == 0
+    assert (
+        scan(tmp_path / "a.png", environment, "-o", file, "--frames", 5, "--restart").returncode
+        == 0
+    )
     assert lines(file)[0]["settings"]["frames"] == 5
 
 
@@ -218,7 +235,9 @@ def test_the_suffix_of_the_output_names_its_format(
     picture(tmp_path, "a.png")
     file = tmp_path / f"out.{suffix}"
     assert scan(tmp_path / "a.png", environment, "-o", file).returncode == 0
-    assert file.read_text().startswith({"json": "{\n", "csv": "path,", "jsonl": '{"schema"'}[suffix])
+    assert file.read_text().startswith(
+        {"json": "{\n", "csv": "path,", "jsonl": '{"schema"'}[suffix]
+    )
 
 
 def test_archives_need_a_file(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -228,7 +247,9 @@ def test_archives_need_a_file(tmp_path: Path, environment: dict[str, str]) -> No
     assert "are for results in a file: -o results.jsonl" in refused.stderr
 
 
-def test_a_watched_folder_is_scanned_as_files_arrive(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_watched_folder_is_scanned_as_files_arrive(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     picture(folder, "first.png")

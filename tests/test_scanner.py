@@ -22,7 +22,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> Pat
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 10, (400, 360))
     for step in range(20):
         writer.write(
-            cv2.cvtColor(np.ascontiguousarray(astronaut[:360, step : step + 400]), cv2.COLOR_RGB2BGR)
+            cv2.cvtColor(
+                np.ascontiguousarray(astronaut[:360, step : step + 400]), cv2.COLOR_RGB2BGR
+            )
         )
     writer.release()
     return path
@@ -44,7 +46,9 @@ def scanner() -> mesovid.Scanner:
     return mesovid.Scanner(frames=8)
 
 
-def test_a_clip_gets_a_verdict_that_its_scores_explain(scanner: mesovid.Scanner, clip: Path) -> None:
+def test_a_clip_gets_a_verdict_that_its_scores_explain(
+    scanner: mesovid.Scanner, clip: Path
+) -> None:
     scan = scanner.scan(clip)
     assert scan.verdict.status == "ok"
     assert len(scan.sampled) == len(scan.scores) == 8
@@ -66,7 +70,9 @@ def test_a_clip_without_a_face_is_no_face(scanner: mesovid.Scanner, street: Path
 def portrait_before(people: np.ndarray, astronaut: np.ndarray) -> np.ndarray:
     """A sharp portrait of 180 px in front of a scene."""
     scene = people.copy()
-    scene[40:760, 30:750] = cv2.resize(astronaut[:450, :450], (720, 720), interpolation=cv2.INTER_CUBIC)
+    scene[40:760, 30:750] = cv2.resize(
+        astronaut[:450, :450], (720, 720), interpolation=cv2.INTER_CUBIC
+    )
     return scene
 
 
@@ -94,7 +100,9 @@ def test_blurred_people_behind_a_portrait_do_not_change_its_verdict(
     assert max(details["behind"]) < LEAST_DETAIL < min(details["beside"])
 
 
-def test_a_picture_needs_one_face(scanner: mesovid.Scanner, astronaut: np.ndarray, tmp_path: Path) -> None:
+def test_a_picture_needs_one_face(
+    scanner: mesovid.Scanner, astronaut: np.ndarray, tmp_path: Path
+) -> None:
     path = tmp_path / "portrait.png"
     cv2.imwrite(str(path), cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR))
     scan = scanner.scan(path)
@@ -120,7 +128,9 @@ def test_every_face_can_be_seen(scanner: mesovid.Scanner, clip: Path) -> None:
     seen: list[tuple[str, Crop, FaceScore]] = []
     scan = scanner.scan(
         clip,
-        lambda path, crops, scores: seen.extend((path, *pair) for pair in zip(crops, scores, strict=True)),
+        lambda path, crops, scores: seen.extend(
+            (path, *pair) for pair in zip(crops, scores, strict=True)
+        ),
     )
     assert [path for path, _, _ in seen] == [str(clip)] * 8
     assert [score for _, _, score in seen] == list(scan.scores)
@@ -138,14 +148,18 @@ def test_both_runtimes_agree(scanner: mesovid.Scanner, clip: Path) -> None:
     reference = mesovid.scan(clip, frames=8, runtime="tensorflow", redetect=1)
     scan = scanner.scan(clip)
     assert len(reference.scores) == len(scan.scores)
-    assert scan.verdict.fake_probability == pytest.approx(reference.verdict.fake_probability, abs=0.02)
+    assert scan.verdict.fake_probability == pytest.approx(
+        reference.verdict.fake_probability, abs=0.02
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "error"),
     [({"model": "nobody"}, ModelError), ({"frames": 0}, SettingsError), ({"framse": 3}, TypeError)],
 )
-def test_wrong_options_are_refused_before_any_video(options: dict[str, object], error: type) -> None:
+def test_wrong_options_are_refused_before_any_video(
+    options: dict[str, object], error: type
+) -> None:
     with pytest.raises(error):
         mesovid.Scanner(**options)
 

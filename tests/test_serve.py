@@ -54,7 +54,9 @@ def ended(client: TestClient, id_: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def scanned(client: TestClient, portrait: bytes) -> dict[str, Any]:
-    started = client.post(f"{API}/scans", params={"name": "../../etc/<b>face</b>.png"}, content=portrait)
+    started = client.post(
+        f"{API}/scans", params={"name": "../../etc/<b>face</b>.png"}, content=portrait
+    )
     assert started.status_code == 202, started.text
     assert started.headers["location"] == f"{API}/scans/{started.json()['id']}"
     job = ended(client, started.json()["id"])
@@ -78,7 +80,9 @@ def test_a_scan_says_what_the_command_says(
 ) -> None:
     assert scanned["name"] == "b>.png"  # the last part of a name alone
     (tmp_path / "b>.png").write_bytes(portrait)
-    result = CliRunner().invoke(cli, ["scan", str(tmp_path / "b>.png"), "--format", "json", "--threads", "1"])
+    result = CliRunner().invoke(
+        cli, ["scan", str(tmp_path / "b>.png"), "--format", "json", "--threads", "1"]
+    )
     expected = json.loads(result.stdout)
     found = json.loads(client.get(f"{API}/scans/{scanned['id']}/result.json").content)
     for value in (expected, found):
@@ -101,15 +105,26 @@ def test_a_result_comes_in_every_format(
 def test_faces_are_listed_and_shown(client: TestClient, scanned: dict[str, Any]) -> None:
     base = f"{API}/scans/{scanned['id']}"
     (face,) = client.get(f"{base}/faces").json()
-    assert face["fake_probability"] == scanned["result"]["frames"][0]["faces"][0]["fake_probability"]
+    assert (
+        face["fake_probability"] == scanned["result"]["frames"][0]["faces"][0]["fake_probability"]
+    )
     png = client.get(f"{base}/faces/0.png")
     assert png.headers["content-type"] == "image/png"
     crop = cv2.imdecode(np.frombuffer(png.content, np.uint8), cv2.IMREAD_COLOR)
     assert crop.shape == (256, 256, 3)
     frame = client.get(f"{base}/faces/0/frame.jpg")
-    assert cv2.imdecode(np.frombuffer(frame.content, np.uint8), cv2.IMREAD_COLOR).shape == (512, 512, 3)
+    assert cv2.imdecode(np.frombuffer(frame.content, np.uint8), cv2.IMREAD_COLOR).shape == (
+        512,
+        512,
+        3,
+    )
     assert client.get(f"{base}/video", headers={"range": "bytes=0-9"}).content[:4] == b"\x89PNG"
-    problem(client.get(f"{base}/faces/1.png"), "no-such-face", 404, "no face 1; the scan has 1, from 0 on")
+    problem(
+        client.get(f"{base}/faces/1.png"),
+        "no-such-face",
+        404,
+        "no face 1; the scan has 1, from 0 on",
+    )
 
 
 def test_a_verdict_is_given_by_other_rules(client: TestClient, scanned: dict[str, Any]) -> None:
@@ -125,7 +140,9 @@ def test_a_verdict_is_given_by_other_rules(client: TestClient, scanned: dict[str
     assert body["field"] == "threshold"
 
 
-def test_events_tell_the_scan_from_its_start_to_its_end(client: TestClient, scanned: dict[str, Any]) -> None:
+def test_events_tell_the_scan_from_its_start_to_its_end(
+    client: TestClient, scanned: dict[str, Any]
+) -> None:
     address = f"{API}/scans/{scanned['id']}/events"
     with client.stream("GET", address) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -162,7 +179,9 @@ def test_a_running_scan_is_erased_with_its_files(client: TestClient) -> None:
     clip = Path(__file__).parent.parent / "examples" / "astronaut.mp4"
     content = clip.read_bytes()
     ids = [
-        client.post(f"{API}/scans", params={"name": "a.mp4", "every": 1}, content=content).json()["id"]
+        client.post(f"{API}/scans", params={"name": "a.mp4", "every": 1}, content=content).json()[
+            "id"
+        ]
         for _ in range(3)
     ]
     for id_ in ids:
@@ -207,7 +226,10 @@ def test_a_body_of_unknown_length_is_bounded(client: TestClient) -> None:
 def test_a_full_queue_says_when_to_come_again(portrait: bytes) -> None:
     app = create_app(ServeSettings(queue=1), access("127.0.0.1", None), threads=1)
     with TestClient(app, base_url="http://127.0.0.1") as client:
-        answers = [client.post(f"{API}/scans", params={"name": "a.png"}, content=portrait) for _ in range(6)]
+        answers = [
+            client.post(f"{API}/scans", params={"name": "a.png"}, content=portrait)
+            for _ in range(6)
+        ]
         refused = [answer for answer in answers if answer.status_code != 202]
         assert refused
         problem(refused[0], "busy", 503, "all that this server queues")
@@ -228,7 +250,9 @@ def test_a_full_queue_says_when_to_come_again(portrait: bytes) -> None:
         ({"authorization": "", "cookie": "mesovid-8765=wrong"}, "token-needed", 401),
     ],
 )
-def test_strangers_are_refused(client: TestClient, headers: dict[str, str], kind: str, status: int) -> None:
+def test_strangers_are_refused(
+    client: TestClient, headers: dict[str, str], kind: str, status: int
+) -> None:
     problem(client.get(f"{API}/models", headers=headers), kind, status)
 
 
@@ -240,7 +264,9 @@ def test_the_token_is_swapped_for_a_cookie(client: TestClient) -> None:
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
-    found = client.get(f"{API}/models", headers={"authorization": "", "cookie": f"mesovid-8765={TOKEN}"})
+    found = client.get(
+        f"{API}/models", headers={"authorization": "", "cookie": f"mesovid-8765={TOKEN}"}
+    )
     assert found.status_code == 200
     assert cookie.startswith("mesovid-8765=")  # a server at another port has one of its own
     other = {"authorization": "", "cookie": f"mesovid-8766={TOKEN}"}
@@ -266,7 +292,9 @@ def test_the_network_comes_with_its_inner_tensors(client: TestClient) -> None:
 
     answer = client.get(f"{API}/models/meso4/network.onnx")
     assert len(onnx.load_from_string(answer.content).graph.output) > 10
-    again = client.get(f"{API}/models/meso4/network.onnx", headers={"if-none-match": answer.headers["etag"]})
+    again = client.get(
+        f"{API}/models/meso4/network.onnx", headers={"if-none-match": answer.headers["etag"]}
+    )
     assert again.status_code == 304
 
 
@@ -277,11 +305,15 @@ def test_a_face_is_explained(client: TestClient, scanned: dict[str, Any]) -> Non
     assert abs(split["adds_up_to"] - split["logit"]) < 1e-4
     assert len(split["shares"]) == 16
     assert np.shape(found["occlusion"]["cells"]) == (4, 4)
-    wrong = client.post(f"{API}/explanations", json=asked | {"face": {"scan": scanned["id"], "n": 7}})
+    wrong = client.post(
+        f"{API}/explanations", json=asked | {"face": {"scan": scanned["id"], "n": 7}}
+    )
     problem(wrong, "no-such-face", 404)
 
 
-def test_a_posted_face_is_scored_and_its_maps_given(client: TestClient, scanned: dict[str, Any]) -> None:
+def test_a_posted_face_is_scored_and_its_maps_given(
+    client: TestClient, scanned: dict[str, Any]
+) -> None:
     png = client.get(f"{API}/scans/{scanned['id']}/faces/0.png").content
     found = client.post(f"{API}/predictions", params={"layers": "dense1"}, content=png).json()
     assert abs(found["fake_probability"] - scanned["result"]["fake_probability"]) < 1e-4
@@ -290,14 +322,21 @@ def test_a_posted_face_is_scored_and_its_maps_given(client: TestClient, scanned:
     assert large.headers["content-type"] == "application/x-npz"
     problem(client.post(f"{API}/predictions", content=b"x"), "unreadable", 422)
     problem(client.post(f"{API}/predictions", content=b""), "empty", 400)
-    problem(client.post(f"{API}/predictions", params={"layers": "x"}, content=png), "no-such-layer", 404)
+    problem(
+        client.post(f"{API}/predictions", params={"layers": "x"}, content=png), "no-such-layer", 404
+    )
 
 
 def test_maps_come_as_safetensors_with_how_the_logit_came_about(
     client: TestClient, scanned: dict[str, Any]
 ) -> None:
     png = client.get(f"{API}/scans/{scanned['id']}/faces/0.png").content
-    params = {"layers": "conv1,dense1", "stages": "activated", "split": "true", "format": "safetensors"}
+    params = {
+        "layers": "conv1,dense1",
+        "stages": "activated",
+        "split": "true",
+        "format": "safetensors",
+    }
     content = client.post(f"{API}/predictions", params=params, content=png).content
     length = int.from_bytes(content[:8], "little")
     head = json.loads(content[8 : 8 + length])
@@ -305,11 +344,15 @@ def test_maps_come_as_safetensors_with_how_the_logit_came_about(
     assert abs(about["split"]["adds_up_to"] - about["logit"]) < 1e-4
     assert set(head) == {"__metadata__", "conv1.activated", "dense1.activated"}
     start, stop = head["conv1.activated"]["data_offsets"]
-    maps = np.frombuffer(content[8 + length + start : 8 + length + stop], "<f4").reshape(8, 256, 256)
+    maps = np.frombuffer(content[8 + length + start : 8 + length + stop], "<f4").reshape(
+        8, 256, 256
+    )
     whole = client.post(f"{API}/predictions", params={"layers": "conv1"}, content=png).content
     with np.load(io.BytesIO(whole)) as archive:
         np.testing.assert_array_equal(maps, archive["conv1.activated"])
-    wrong = client.post(f"{API}/predictions", params={"layers": "conv1", "stages": "x"}, content=png)
+    wrong = client.post(
+        f"{API}/predictions", params={"layers": "conv1", "stages": "x"}, content=png
+    )
     assert "pooled" in problem(wrong, "bad-setting", 422, "no 'x'")["known"]
 
 
@@ -348,8 +391,12 @@ class Served:
 
     def __init__(self, *options: str) -> None:
         words = [sys.executable, "-m", "mesovid", "serve", "--no-open", "--port", "0", *options]
-        heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # else a script's child ignores it
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        heard = signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # else a script's child ignores it
+        self.process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         signal.signal(signal.SIGINT, heard)
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
@@ -377,7 +424,9 @@ def leftovers() -> set[Path]:
 def test_it_ends_at_a_signal_and_leaves_nothing(how: list[int], portrait: bytes) -> None:
     before = leftovers()
     with Served() as server:
-        answer = server.ask("api/v1/scans", method="POST", params={"name": "a.png"}, content=portrait)
+        answer = server.ask(
+            "api/v1/scans", method="POST", params={"name": "a.png"}, content=portrait
+        )
         assert answer.status_code == 202
         assert leftovers() - before
         for number in how:
@@ -391,7 +440,9 @@ def test_it_ends_at_a_signal_and_leaves_nothing(how: list[int], portrait: bytes)
 def test_what_a_killed_server_left_is_erased_by_the_next(portrait: bytes) -> None:
     before = leftovers()
     with Served() as first:
-        answer = first.ask("api/v1/scans", method="POST", params={"name": "a.png"}, content=portrait)
+        answer = first.ask(
+            "api/v1/scans", method="POST", params={"name": "a.png"}, content=portrait
+        )
         assert answer.status_code == 202
     (left,) = leftovers() - before
     with Served():
@@ -407,7 +458,9 @@ def test_what_a_killed_server_left_is_erased_by_the_next(portrait: bytes) -> Non
         (["--host", "203.0.113.7", "--token-file", "TOKEN"], "cannot listen at 203.0.113.7"),
     ],
 )
-def test_what_would_be_open_or_impossible_is_refused(tmp_path: Path, options: list[str], says: str) -> None:
+def test_what_would_be_open_or_impossible_is_refused(
+    tmp_path: Path, options: list[str], says: str
+) -> None:
     (tmp_path / "token").write_text("a secret of some length\n")
     words = [str(tmp_path / "token") if word == "TOKEN" else word for word in options]
     result = CliRunner().invoke(cli, ["serve", "--no-open", *words])
@@ -419,6 +472,8 @@ def test_a_port_that_is_taken_is_said() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        result = CliRunner().invoke(cli, ["serve", "--no-open", "--port", str(taken.getsockname()[1])])
+        result = CliRunner().invoke(
+            cli, ["serve", "--no-open", "--port", str(taken.getsockname()[1])]
+        )
     assert result.exit_code == 2
     assert "Address already in use" in result.output

@@ -44,7 +44,9 @@ def test_unknown_field_is_refused_by_name() -> None:
 @settings_options(SampleSettings)
 @settings_options(Geometry, skip=("size",))
 def sampled(sample_settings: SampleSettings, geometry: Geometry) -> None:
-    click.echo(f"{sample_settings.frames} {sample_settings.fps} {geometry.remove_roll} {geometry.border}")
+    click.echo(
+        f"{sample_settings.frames} {sample_settings.fps} {geometry.remove_roll} {geometry.border}"
+    )
 
 
 @pytest.mark.parametrize(

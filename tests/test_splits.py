@@ -34,7 +34,8 @@ def pairs(n: int) -> list[Source]:
 
 people = st.sampled_from([None, "a", "b", "c", "d", "e", "f", "g", "h"])
 collections = st.lists(
-    st.tuples(people, people, st.integers(0, 20), st.sampled_from([None, "g1", "g2", "g3"])), max_size=30
+    st.tuples(people, people, st.integers(0, 20), st.sampled_from([None, "g1", "g2", "g3"])),
+    max_size=30,
 )
 
 
@@ -75,7 +76,12 @@ def test_links_go_through_originals_identities_and_groups() -> None:
         {"f"},
     ]
     only_originals = linked_sets(sources, identities=False)
-    assert [{s.video for s in linked} for linked in only_originals] == [{"a", "e"}, {"b"}, {"c", "d"}, {"f"}]
+    assert [{s.video for s in linked} for linked in only_originals] == [
+        {"a", "e"},
+        {"b"},
+        {"c", "d"},
+        {"f"},
+    ]
 
 
 def test_identities_of_two_collections_are_not_the_same_people() -> None:

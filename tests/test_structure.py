@@ -17,7 +17,17 @@ LAYERS = (
     ("records", "errors", "logs", "assets", "media", "folders", "texts", "names"),
     ("settings", "files", "backend", "opencv"),
     ("pictures", "pool", "cropping", "tones", "fields"),
-    ("timeline", "ray_engine", "align", "people", "networks", "verdict", "cuts", "container", "display"),
+    (
+        "timeline",
+        "ray_engine",
+        "align",
+        "people",
+        "networks",
+        "verdict",
+        "cuts",
+        "container",
+        "display",
+    ),
     ("decoding", "animations"),
     ("video", "cascade"),
     ("faces", "models", "report"),
@@ -70,7 +80,11 @@ def test_imports_point_downwards(module: str) -> None:
 
 
 def test_no_import_cycles() -> None:
-    graph = {module: imports(path) - {module} for module, path in modules().items() if part(module) != "cli"}
+    graph = {
+        module: imports(path) - {module}
+        for module, path in modules().items()
+        if part(module) != "cli"
+    }
     TopologicalSorter(graph).prepare()  # raises CycleError
 
 
@@ -84,7 +98,9 @@ def test_help_imports_nothing_heavy() -> None:
         "heavy = {'tensorflow', 'keras', 'mtcnn', 'cv2', 'numpy', 'onnxruntime', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent)
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent
+    )
 
 
 def test_measuring_and_reporting_import_no_tensorflow() -> None:
@@ -100,7 +116,9 @@ def test_measuring_and_reporting_import_no_tensorflow() -> None:
         "assert not heavy, heavy\n"
         "assert not [name for name in sys.modules if name.startswith(('mesovid.training', 'mesovid.cli'))]\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent)
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent
+    )
 
 
 def test_scanning_imports_no_tensorflow() -> None:
@@ -110,4 +128,6 @@ def test_scanning_imports_no_tensorflow() -> None:
         "heavy = {'tensorflow', 'keras', 'mtcnn', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent)
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent
+    )

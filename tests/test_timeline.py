@@ -31,7 +31,11 @@ def test_as_many_frames_as_asked_each_once(frame_steps: list[float], count: int)
     assert chosen[-1] < len(times)
 
 
-@given(st.integers(1, 500), st.integers(1, 60), st.sampled_from([10.0, 24000 / 1001, 25.0, 29.97, 60.0]))
+@given(
+    st.integers(1, 500),
+    st.integers(1, 60),
+    st.sampled_from([10.0, 24000 / 1001, 25.0, 29.97, 60.0]),
+)
 def test_a_constant_rate_gives_the_frames_on_display_at_even_times(
     frames: int, count: int, fps: float
 ) -> None:
@@ -44,7 +48,9 @@ def test_a_constant_rate_gives_the_frames_on_display_at_even_times(
 
 
 @given(steps, st.floats(0.05, 100))
-def test_by_rate_takes_the_first_frame_of_each_interval(frame_steps: list[float], fps: float) -> None:
+def test_by_rate_takes_the_first_frame_of_each_interval(
+    frame_steps: list[float], fps: float
+) -> None:
     times, duration = times_of(frame_steps)
     chosen = choose(times, duration, NO_KEYS, SampleSettings(fps=fps))
     intervals = np.floor((times + 1e-6) * fps)
@@ -117,7 +123,9 @@ def test_a_slow_recording_has_no_holes() -> None:
     assert np.count_nonzero(chosen < 60) in (6, 7)
 
 
-@pytest.mark.parametrize("settings", [SampleSettings(start=5), SampleSettings(start=0.42, end=0.44)])
+@pytest.mark.parametrize(
+    "settings", [SampleSettings(start=5), SampleSettings(start=0.42, end=0.44)]
+)
 def test_a_part_without_frames_gives_none(settings: SampleSettings) -> None:
     assert len(choose(np.arange(10) / 10, 1.0, NO_KEYS, settings)) == 0
 

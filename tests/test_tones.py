@@ -37,11 +37,14 @@ def hlg_signal(light: np.ndarray) -> np.ndarray:
     luminance = np.maximum(shown @ [0.2627, 0.6780, 0.0593], 1e-9)[..., None]
     scene = shown * luminance ** (1 / 1.2 - 1)
     a, b, c = 0.17883277, 0.28466892, 0.55991073
-    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c)
+    return np.where(
+        scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c
+    )
 
 
 CURVES = {
-    # number of the transfer characteristic and of the primaries, and the signal of linear BT.709 light
+    # number of the transfer characteristic and of the primaries, and the signal of linear BT.709
+    # light
     "pq": (16, 9, lambda light: pq_signal(light @ BT709_TO_BT2020.T)),
     "pq of unknown primaries": (16, 2, lambda light: pq_signal(light @ BT709_TO_BT2020.T)),
     "hlg": (18, 9, lambda light: hlg_signal(light @ BT709_TO_BT2020.T)),
@@ -61,7 +64,9 @@ def clip(
     deep = np.rint(np.clip(np.kron(signal, np.ones((32, 32, 1))), 0, 1) * 65535).astype(np.uint16)
     matrix = 9 if primaries in (2, 9) else 1
     with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx265", rate=25, options={"x265-params": "lossless=1:log-level=none"})
+        stream = output.add_stream(
+            "libx265", rate=25, options={"x265-params": "lossless=1:log-level=none"}
+        )
         stream.height, stream.width, stream.pix_fmt = *deep.shape[:2], pixels
         context = stream.codec_context
         context.color_trc, context.color_primaries, context.colorspace, context.color_range = (
@@ -98,8 +103,12 @@ def test_what_was_sdr_comes_out_as_it_was(tmp_path: Path, name: str) -> None:
     patches = PATCHES
     if "log" in name:  # which holds no black
         patches = np.maximum(PATCHES, 45)
-    values, warnings = shown(clip(tmp_path / "hdr.mp4", curve(light_of(patches)), transfer, primaries))
-    tolerance = 8 if name in ("linear",) else 3  # 10 bits of linear light leave few steps in the dark
+    values, warnings = shown(
+        clip(tmp_path / "hdr.mp4", curve(light_of(patches)), transfer, primaries)
+    )
+    tolerance = (
+        8 if name in ("linear",) else 3
+    )  # 10 bits of linear light leave few steps in the dark
     np.testing.assert_allclose(
         values[patches.min(axis=2) >= 40], patches[patches.min(axis=2) >= 40], atol=tolerance
     )
@@ -135,7 +144,9 @@ def test_ordinary_video_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_highlights_are_bent_not_cut_and_skin_keeps_its_tone(tmp_path: Path) -> None:
-    light = np.array([10, 50, 100, 203, 400, 700, 999, 1000.0]).reshape(2, 4, 1).repeat(3, axis=2) / 203
+    light = (
+        np.array([10, 50, 100, 203, 400, 700, 999, 1000.0]).reshape(2, 4, 1).repeat(3, axis=2) / 203
+    )
     values, _ = shown(clip(tmp_path / "bright.mp4", pq_signal(light), 16, 9))
     tones = values[..., 1].ravel().tolist()
     assert tones == sorted(tones)
@@ -154,8 +165,11 @@ def test_a_pixel_keeps_its_hue_when_it_is_dimmed() -> None:
 
 
 def test_the_curves_meet_published_values() -> None:
-    # ST 2084: 100 cd/m2 is 0.508, 1000 is 0.752; BT.2408: HLG of 0.75 is 203 cd/m2 on a display of 1000
-    np.testing.assert_allclose(pq_signal(np.array([100, 1000, 10_000]) / 203), [0.508, 0.752, 1], atol=1e-3)
+    # ST 2084: 100 cd/m2 is 0.508, 1000 is 0.752; BT.2408: HLG of 0.75 is 203 cd/m2 on a display of
+    # 1000
+    np.testing.assert_allclose(
+        pq_signal(np.array([100, 1000, 10_000]) / 203), [0.508, 0.752, 1], atol=1e-3
+    )
     np.testing.assert_allclose(
         pq_light(pq_signal(np.array([0.0, 0.1, 1, 5, 49]))), [0, 0.1, 1, 5, 49], atol=1e-6
     )

@@ -26,7 +26,13 @@ from mesovid.errors import DatasetError, ModelError, TrainingError
 from mesovid.models.card import Calibration, read_card
 from mesovid.models.classifier import load_model
 from mesovid.records import Pixels
-from mesovid.settings import AugmentSettings, Geometry, NetworkSettings, SettingsError, TrainSettings
+from mesovid.settings import (
+    AugmentSettings,
+    Geometry,
+    NetworkSettings,
+    SettingsError,
+    TrainSettings,
+)
 from mesovid.training import checkpoint, fit
 from mesovid.training.feed import Feed, Teacher
 from mesovid.training.fit import Reporter, train
@@ -52,9 +58,13 @@ def write_dataset(
         for video in range(count):
             for fake in (False, True):
                 for frame in range(4):
-                    image = cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.int16)
+                    image = cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(
+                        np.int16
+                    )
                     image = np.clip(
-                        image + rng.integers(-20, 20, 3) + rng.integers(-12, 12, image.shape), 0, 255
+                        image + rng.integers(-20, 20, 3) + rng.integers(-12, 12, image.shape),
+                        0,
+                        255,
                     )
                     if fake:
                         image[16:48, 16:48] = cv2.blur(image[16:48, 16:48].astype(np.uint8), (9, 9))
@@ -70,7 +80,12 @@ def write_dataset(
                     )  # fmt: skip
     text = "".join(json.dumps(dataclasses.asdict(line)) + "\n" for line in lines)
     (root / "manifest.jsonl").write_text(text)
-    card = {"schema": 1, "layout": "test", "settings": {}, "geometry": geometry and geometry.to_dict()}
+    card = {
+        "schema": 1,
+        "layout": "test",
+        "settings": {},
+        "geometry": geometry and geometry.to_dict(),
+    }
     (root / "dataset.json").write_text(json.dumps(card))
     return root
 
@@ -95,14 +110,22 @@ def run(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def job(faces: Path, folder: Path, settings: TrainSettings = QUICK, **others: object) -> Job:
     augmentation = AugmentSettings(jpeg=0.3, h264=0.3, noise=0.3)
-    return Job(datasets=[faces], folder=folder, name="small", train=settings, augment=augmentation, **others)  # type: ignore[arg-type]
+    return Job(
+        datasets=[faces],
+        folder=folder,
+        name="small",
+        train=settings,
+        augment=augmentation,
+        **others,
+    )  # type: ignore[arg-type]
 
 
 def curve(folder: Path) -> list[list[str]]:
     """The history but for what a clock says."""
     with (folder / "history.csv").open(newline="") as file:
         return [
-            [value for key, value in line.items() if "second" not in key] for line in csv.DictReader(file)
+            [value for key, value in line.items() if "second" not in key]
+            for line in csv.DictReader(file)
         ]
 
 
@@ -121,14 +144,26 @@ def killed_in(epoch: int) -> Reporter:
 # --- runs
 
 
-def test_a_class_that_nobody_can_tell_stops_a_run_until_it_is_told(faces: Path, tmp_path: Path) -> None:
+def test_a_class_that_nobody_can_tell_stops_a_run_until_it_is_told(
+    faces: Path, tmp_path: Path
+) -> None:
     root = tmp_path / "set"
     for file in faces.glob("*/*/*/*.png"):
         split, label, video, _ = file.relative_to(faces).parts
         copy = root / split / ("notfake" if label == "fake" else label) / video / file.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(copy), cv2.resize(cv2.imread(str(file)), (256, 256)))
-    words = ["train", str(root), "-o", str(tmp_path / "mine"), "-q", "--epochs", "1", "--workers", "2"]
+    words = [
+        "train",
+        str(root),
+        "-o",
+        str(tmp_path / "mine"),
+        "-q",
+        "--epochs",
+        "1",
+        "--workers",
+        "2",
+    ]
     refused = CliRunner().invoke(cli, words)
     assert "--label notfake=fake" in str(refused.exception)
     assert not (tmp_path / "mine").exists()
@@ -144,15 +179,26 @@ def test_a_run_ends_with_a_model_that_judges(run: Path, dataset: Dataset) -> Non
     assert card.agreement["largest_difference"] <= card.agreement["tolerance"]
     assert card.figures[0].metric == "video AUC"
     assert card.training["datasets"][0]["digest"]
-    crops = np.stack([read_crop(dataset.path(crop), SIZE) for crop in dataset.of_split("valid")[:5]])
+    crops = np.stack(
+        [read_crop(dataset.path(crop), SIZE) for crop in dataset.of_split("valid")[:5]]
+    )
     assert np.isfinite(model(crops)).all()
     there = {path.name for path in run.iterdir()}
-    assert {"run.json", "history.csv", "curves.png", "samples.png", "best.keras", "last.keras"} <= there
+    assert {
+        "run.json",
+        "history.csv",
+        "curves.png",
+        "samples.png",
+        "best.keras",
+        "last.keras",
+    } <= there
     assert not [name for name in there if name.startswith(".mesovid-")]
     assert json.loads((run / "run.json").read_text())["status"] == "finished"
 
 
-def test_the_same_seed_gives_the_same_model_even_after_a_kill(faces: Path, run: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_model_even_after_a_kill(
+    faces: Path, run: Path, tmp_path: Path
+) -> None:
     with pytest.raises(Killed):
         train(job(faces, tmp_path / "killed"), killed_in(2))
     assert len(curve(tmp_path / "killed")) == 1
@@ -209,10 +255,20 @@ def test_training_goes_on_from_a_model(faces: Path, run: Path, tmp_path: Path) -
     card = train(job(faces, tmp_path / "tuned", one, starts=[str(run)]))
     assert card.training["start"] == [{"model": "small", "sha256": read_card(run).sha256["keras"]}]
     with pytest.raises(TrainingError, match="must be equal"):
-        train(job(faces, tmp_path / "elu", one, starts=[str(run)], network=NetworkSettings(activation="elu")))
+        train(
+            job(
+                faces,
+                tmp_path / "elu",
+                one,
+                starts=[str(run)],
+                network=NetworkSettings(activation="elu"),
+            )
+        )
 
 
-def test_the_mean_of_models_is_calibrated_without_training(faces: Path, run: Path, tmp_path: Path) -> None:
+def test_the_mean_of_models_is_calibrated_without_training(
+    faces: Path, run: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     train(job(faces, other, dataclasses.replace(QUICK, epochs=1, seed=9)))
     none, starts = dataclasses.replace(QUICK, epochs=0), [str(run), str(run), str(other)]
@@ -231,7 +287,9 @@ def test_the_mean_of_models_is_calibrated_without_training(faces: Path, run: Pat
         train(job(faces, tmp_path / "nothing", none))
 
 
-def test_models_that_cut_faces_differently_have_no_mean(faces: Path, run: Path, tmp_path: Path) -> None:
+def test_models_that_cut_faces_differently_have_no_mean(
+    faces: Path, run: Path, tmp_path: Path
+) -> None:
     other = Path(shutil.copytree(run, tmp_path / "other"))
     card = json.loads((other / "small.json").read_text())
     card["geometry"]["scale"] += 0.1
@@ -260,14 +318,18 @@ def test_a_start_that_held_other_videos_back_is_said(faces: Path, tmp_path: Path
     assert "--seed" in said("other", 7)
 
 
-def test_a_teacher_is_named_and_changes_what_is_learned(faces: Path, run: Path, tmp_path: Path) -> None:
+def test_a_teacher_is_named_and_changes_what_is_learned(
+    faces: Path, run: Path, tmp_path: Path
+) -> None:
     one = dataclasses.replace(QUICK, epochs=1)
     card = train(job(faces, tmp_path / "taught", one, teacher=str(run)))
     assert card.training["teacher"] == {"model": "small", "sha256": read_card(run).sha256["keras"]}
     alone = train(job(faces, tmp_path / "alone", one))
     assert alone.training["teacher"] is None
     assert alone.sha256 != card.sha256
-    deaf = train(job(faces, tmp_path / "deaf", dataclasses.replace(one, distillation=0.0), teacher=str(run)))
+    deaf = train(
+        job(faces, tmp_path / "deaf", dataclasses.replace(one, distillation=0.0), teacher=str(run))
+    )
     assert deaf.sha256["onnx"] == alone.sha256["onnx"]
     with pytest.raises(TrainingError, match=r"share; name one by --teacher"):
         train(job(faces, tmp_path / "nobody", dataclasses.replace(one, distillation=0.9)))
@@ -279,7 +341,9 @@ def test_a_teacher_is_named_and_changes_what_is_learned(faces: Path, run: Path, 
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_targets_are_a_mean_of_labels_and_what_the_teacher_says(samples: Samples, share: float) -> None:
+def test_targets_are_a_mean_of_labels_and_what_the_teacher_says(
+    samples: Samples, share: float
+) -> None:
     def by_brightness(crops: Pixels) -> npt.NDArray[np.float64]:
         return crops.mean((1, 2, 3)) / 255
 
@@ -289,7 +353,9 @@ def test_targets_are_a_mean_of_labels_and_what_the_teacher_says(samples: Samples
     feed = Feed(samples, reader, augmentation, SIZE, 2, Teacher(by_brightness, share))
     for batch, (crops, labels, targets, weights) in zip(plan, feed.train(plan), strict=True):
         assert np.array_equal(labels.numpy(), batch.fake)
-        said = by_brightness(crops.numpy())  # of the very crops that are learned, varied as they are
+        said = by_brightness(
+            crops.numpy()
+        )  # of the very crops that are learned, varied as they are
         assert np.allclose(targets.numpy(), (1 - share) * batch.fake + share * said, atol=1e-6)
         assert np.array_equal(weights.numpy(), batch.weight)
 
@@ -309,14 +375,18 @@ def test_varied_validation_faces_come_out_alike_each_time(samples: Samples) -> N
 def test_crops_leave_memory_with_the_run(samples: Samples, batches: int) -> None:
     reader = CropReader(samples.path, SIZE, 1e6)
     feed = Feed(samples, reader, AugmentSettings(), SIZE, 2)
-    assert len(list(itertools.islice(feed.once(4), batches))) == batches  # wholly, or with more under way
+    assert (
+        len(list(itertools.islice(feed.once(4), batches))) == batches
+    )  # wholly, or with more under way
     kept = weakref.ref(reader)
     del reader, feed
     gc.collect()
     assert kept() is None
 
 
-def test_calibration_is_on_varied_faces_unless_told_otherwise(faces: Path, run: Path, tmp_path: Path) -> None:
+def test_calibration_is_on_varied_faces_unless_told_otherwise(
+    faces: Path, run: Path, tmp_path: Path
+) -> None:
     again = dataclasses.replace(QUICK, epochs=0, calibrate_on="plain")
     card, varied = train(job(faces, tmp_path / "plain", again, starts=[str(run)])), read_card(run)
     assert card.calibration != varied.calibration
@@ -324,7 +394,11 @@ def test_calibration_is_on_varied_faces_unless_told_otherwise(faces: Path, run: 
     never = dataclasses.replace(again, calibrate_on="varied", calibration="none")
     bare = train(job(faces, tmp_path / "bare", never, starts=[str(run)]))
     assert bare.calibration == Calibration()
-    assert ["varied as in training" in each.rule for each in (card, varied, bare)] == [False, True, False]
+    assert ["varied as in training" in each.rule for each in (card, varied, bare)] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_the_focal_loss_is_that_of_its_papers() -> None:
@@ -341,7 +415,9 @@ def test_the_focal_loss_is_that_of_its_papers() -> None:
 
 def test_real_faces_alone_suffice_with_self_blending(faces: Path, tmp_path: Path) -> None:
     reals = Path(shutil.copytree(faces, tmp_path / "reals"))
-    lines = [line for line in (reals / "manifest.jsonl").read_text().splitlines() if '"real"' in line]
+    lines = [
+        line for line in (reals / "manifest.jsonl").read_text().splitlines() if '"real"' in line
+    ]
     (reals / "manifest.jsonl").write_text("\n".join(lines) + "\n")
     settings = dataclasses.replace(
         QUICK, epochs=1, self_blend=1.0, pairs=True, ranking=0.5, ema=0.9, loss="focal"
@@ -354,14 +430,20 @@ def test_real_faces_alone_suffice_with_self_blending(faces: Path, tmp_path: Path
 def test_the_sheet_shows_partial_fakes_beside_their_originals(
     faces: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
-    train(job(faces, tmp_path / "run", dataclasses.replace(QUICK, epochs=1, pairs=True, partial=1.0)))
-    rows = np.split(cv2.imread(str(tmp_path / "run" / "self-blend.png"))[..., ::-1], fit.BLENDED_ROWS)
+    train(
+        job(faces, tmp_path / "run", dataclasses.replace(QUICK, epochs=1, pairs=True, partial=1.0))
+    )
+    rows = np.split(
+        cv2.imread(str(tmp_path / "run" / "self-blend.png"))[..., ::-1], fit.BLENDED_ROWS
+    )
     learned = gather([dataset], QUICK).train
     side = len(rows[0])
     crops = [read_crop(Path(str(path)), SIZE) for path in learned.path]
     panels = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
     for row in rows:
-        like = [number for number, panel in enumerate(panels) if np.array_equal(panel, row[:, :side])]
+        like = [
+            number for number, panel in enumerate(panels) if np.array_equal(panel, row[:, :side])
+        ]
         assert like
         assert not learned.fake[like].any()
 
@@ -374,7 +456,8 @@ def test_a_loss_that_is_no_number_stops_the_run_resumable(
         fit, "learning_rate", lambda s, epoch: usual(s, epoch) if epoch <= 1.5 else float("inf")
     )
     with pytest.raises(
-        TrainingError, match=r"loss became nan in epoch 2 .*; epoch 1 is kept: .*lower --learning-rate"
+        TrainingError,
+        match=r"loss became nan in epoch 2 .*; epoch 1 is kept: .*lower --learning-rate",
     ):
         train(job(faces, tmp_path / "run"))
     assert checkpoint.load(tmp_path / "run").epoch == 1  # type: ignore[union-attr]
@@ -399,7 +482,9 @@ def test_a_full_disk_stops_the_run_resumable(
     )
     before = checkpoint.load(folder)
     assert before is not None
-    with pytest.raises(TrainingError, match=r"disk of .* is full; make room and run the same command again"):
+    with pytest.raises(
+        TrainingError, match=r"disk of .* is full; make room and run the same command again"
+    ):
         train(job(faces, folder, dataclasses.replace(QUICK, epochs=3), override=True))
     with pytest.raises(TrainingError, match="is full"), writing(folder):
         checkpoint.save(before, folder)
@@ -444,7 +529,9 @@ def test_a_folder_with_other_things_is_not_used(faces: Path, tmp_path: Path) -> 
 
 def spoilt(dataset: Dataset, **keep: object) -> Dataset:
     crops = tuple(
-        crop for crop in dataset.crops if all(getattr(crop, key) == value for key, value in keep.items())
+        crop
+        for crop in dataset.crops
+        if all(getattr(crop, key) == value for key, value in keep.items())
     )
     return dataclasses.replace(dataset, crops=crops)
 
@@ -538,7 +625,9 @@ def samples(dataset: Dataset) -> Samples:
 
 def test_batches_are_half_fake_and_follow_from_the_seed(samples: Samples) -> None:
     plans = [Sampler(samples, QUICK).epoch(3) for _ in range(2)]
-    assert all(batch.fake.sum() == 4 and not samples.fake[batch.rows[4:]].any() for batch in plans[0])
+    assert all(
+        batch.fake.sum() == 4 and not samples.fake[batch.rows[4:]].any() for batch in plans[0]
+    )
     for one, two in zip(*plans, strict=True):
         np.testing.assert_array_equal(one.rows, two.rows)
     other = Sampler(samples, QUICK).epoch(4)
@@ -567,13 +656,16 @@ def test_self_blends_are_made_of_real_crops_and_paired_with_them(samples: Sample
 def test_swaps_show_other_people_whose_landmarks_are_known(samples: Samples) -> None:
     settings = dataclasses.replace(QUICK, pairs=True, self_blend=0.5, steps=50)
     known = dataclasses.replace(
-        samples, landmarks=np.random.default_rng(0).uniform(20, 40, (len(samples), 5, 2)).astype(np.float32)
+        samples,
+        landmarks=np.random.default_rng(0).uniform(20, 40, (len(samples), 5, 2)).astype(np.float32),
     )
     plain = Sampler(known, settings).epoch(0)
     plan = Sampler(known, dataclasses.replace(settings, swap=0.5)).epoch(0)
     swapped = blended = 0
     for batch, usual in zip(plan, plain, strict=True):
-        np.testing.assert_array_equal(batch.rows, usual.rows)  # who is shown follows from swap alone
+        np.testing.assert_array_equal(
+            batch.rows, usual.rows
+        )  # who is shown follows from swap alone
         others = batch.other != batch.rows
         assert not (others & ~batch.blend).any()
         assert not known.fake[batch.other[others]].any()
@@ -692,14 +784,26 @@ def test_the_learning_rate_warms_up() -> None:
     ],
     ids=["limit", "balance", "swap", "partial", "ranking", "epochs"],
 )
-def test_settings_that_contradict_each_other_are_refused(values: dict[str, object], message: str) -> None:
+def test_settings_that_contradict_each_other_are_refused(
+    values: dict[str, object], message: str
+) -> None:
     with pytest.raises(SettingsError, match=message):
         TrainSettings(**values)  # type: ignore[arg-type]
 
 
 def test_a_run_in_a_folder_called_run_ends_with_a_model(faces: Path, tmp_path: Path) -> None:
     """Its card would have been the run's own run.json. The command itself, with a weight."""
-    words = ["train", str(faces), "-o", str(tmp_path / "run"), "-q", "--epochs", "1", "--steps", "1"]
+    words = [
+        "train",
+        str(faces),
+        "-o",
+        str(tmp_path / "run"),
+        "-q",
+        "--epochs",
+        "1",
+        "--steps",
+        "1",
+    ]
     words += ["--batch-size", "4", "--weight", "real=1"]
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 0, (result.output, result.exception)
@@ -707,8 +811,12 @@ def test_a_run_in_a_folder_called_run_ends_with_a_model(faces: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["run", "best", "last", ".hidden", "a/b", "a:b"])
-def test_names_that_are_no_names_of_files_are_refused(faces: Path, tmp_path: Path, name: str) -> None:
-    result = CliRunner().invoke(cli, ["train", str(faces), "-o", str(tmp_path / "x"), "--name", name])
+def test_names_that_are_no_names_of_files_are_refused(
+    faces: Path, tmp_path: Path, name: str
+) -> None:
+    result = CliRunner().invoke(
+        cli, ["train", str(faces), "-o", str(tmp_path / "x"), "--name", name]
+    )
     assert result.exit_code == 2
     assert "a model cannot be called so" in result.output
     assert not (tmp_path / "x").exists()

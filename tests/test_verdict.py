@@ -19,7 +19,8 @@ PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 
 def scores(*probabilities: float, person: int = 0) -> list[FaceScore]:
     return [
-        FaceScore(index * 10, index / 3, FACE, person, value) for index, value in enumerate(probabilities)
+        FaceScore(index * 10, index / 3, FACE, person, value)
+        for index, value in enumerate(probabilities)
     ]
 
 
@@ -47,7 +48,11 @@ def test_frames_that_cannot_be_relied_on_are_uncertain() -> None:
 
 
 def test_one_fake_among_real_people_is_not_diluted() -> None:
-    found = scores(*[0.1] * 20, person=0) + scores(*[0.2] * 20, person=1) + scores(*[0.95] * 5, person=2)
+    found = (
+        scores(*[0.1] * 20, person=0)
+        + scores(*[0.2] * 20, person=1)
+        + scores(*[0.95] * 5, person=2)
+    )
     judgement = judge(found, RULE)
     assert judgement.verdict.label == "fake"
     assert judgement.verdict.fake_probability == pytest.approx(0.95)
@@ -77,7 +82,11 @@ def test_no_faces_is_no_verdict() -> None:
 
 def test_too_few_faces_is_no_verdict() -> None:
     verdict = judge(scores(0.9, 0.9), RULE).verdict
-    assert (verdict.status, verdict.label, verdict.fake_probability) == ("too_few_faces", None, None)
+    assert (verdict.status, verdict.label, verdict.fake_probability) == (
+        "too_few_faces",
+        None,
+        None,
+    )
     assert "2 faces" in verdict.reason
     assert "3" in verdict.reason
 
@@ -144,17 +153,25 @@ def test_small_faces_decide_nothing_beside_large_ones(
 ) -> None:
     face = replace(FACE, box=(0, 0, 200, 200))
     big = [replace(score, face=face) for score in scores(large, large, large, person=1)]
-    verdict = judge([*scores(small, small, small), *big], Rule(0.7, (0.4, 0.7), smallest_face=100)).verdict
+    verdict = judge(
+        [*scores(small, small, small), *big], Rule(0.7, (0.4, 0.7), smallest_face=100)
+    ).verdict
     assert (verdict.label, verdict.fake_probability) == (label, pytest.approx(probability))
-    told = "person 0, whose faces of 50 px are too small for this model, scored 0.99" in verdict.reason
+    told = (
+        "person 0, whose faces of 50 px are too small for this model, scored 0.99" in verdict.reason
+    )
     assert told == (label == "uncertain")
 
 
 @pytest.mark.parametrize(("length", "probability"), [(45, 0.95), (25, 0.2)])
-def test_where_all_faces_are_small_those_like_the_largest_decide(length: int, probability: float) -> None:
+def test_where_all_faces_are_small_those_like_the_largest_decide(
+    length: int, probability: float
+) -> None:
     face = replace(FACE, box=(0, 0, length, length))  # the others have 50 px
     other = [replace(score, face=face) for score in scores(*[0.95] * 3, person=1)]
-    verdict = judge([*scores(0.2, 0.2, 0.2), *other], Rule(0.7, (0.4, 0.7), smallest_face=100)).verdict
+    verdict = judge(
+        [*scores(0.2, 0.2, 0.2), *other], Rule(0.7, (0.4, 0.7), smallest_face=100)
+    ).verdict
     assert (verdict.label, verdict.fake_probability) == ("uncertain", pytest.approx(probability))
     assert "smaller than the 100 px" in verdict.reason
 
@@ -164,7 +181,9 @@ def seen(
 ) -> list[FaceScore]:
     """Scores of a person whose faces are so large, px, and so sharp."""
     face = replace(FACE, box=(0, 0, size, size))
-    return [replace(score, face=face, detail=detail) for score in scores(*probabilities, person=person)]
+    return [
+        replace(score, face=face, detail=detail) for score in scores(*probabilities, person=person)
+    ]
 
 
 SEEING = Rule(0.7, (0.4, 0.7), smallest_face=100, least_detail=0.15)
@@ -181,9 +200,19 @@ SEEING = Rule(0.7, (0.4, 0.7), smallest_face=100, least_detail=0.15)
         ({"size": 120, "detail": 0.3}, "fake"),
         ({"size": 120, "detail": None}, "fake"),
     ],
-    ids=["blurred", "blurred and small", "blurred in front", "small", "small, unknown", "sharp", "unknown"],
+    ids=[
+        "blurred",
+        "blurred and small",
+        "blurred in front",
+        "small",
+        "small, unknown",
+        "sharp",
+        "unknown",
+    ],
 )
-def test_blurred_people_behind_a_sharp_one_decide_nothing(behind: dict[str, float], label: str) -> None:
+def test_blurred_people_behind_a_sharp_one_decide_nothing(
+    behind: dict[str, float], label: str
+) -> None:
     found = seen(0.1, 0.1, 0.1) + seen(0.99, 0.99, 0.99, person=1, **behind)
     judgement = judge(found, SEEING)
     assert judgement.verdict.label == label
@@ -200,7 +229,10 @@ def test_where_all_are_blurred_nothing_is_certain(probability: float) -> None:
     verdict = judge(seen(*[probability] * 4, detail=0.1), SEEING).verdict
     assert (verdict.label, verdict.fake_probability) == ("uncertain", pytest.approx(probability))
     assert "too blurred for this model to judge" in verdict.reason
-    assert judge(seen(*[0.99] * 4, detail=0.1), replace(SEEING, least_detail=None)).verdict.label == "fake"
+    assert (
+        judge(seen(*[0.99] * 4, detail=0.1), replace(SEEING, least_detail=None)).verdict.label
+        == "fake"
+    )
 
 
 def test_the_sharp_one_decides_among_people_too_small_to_judge() -> None:
@@ -210,7 +242,9 @@ def test_the_sharp_one_decides_among_people_too_small_to_judge() -> None:
 
 
 def test_a_blurred_moment_does_not_blur_a_person() -> None:
-    found = seen(0.99, 0.99, 0.99) + [replace(score, index=99) for score in seen(0.99, 0.99, detail=0.05)]
+    found = seen(0.99, 0.99, 0.99) + [
+        replace(score, index=99) for score in seen(0.99, 0.99, detail=0.05)
+    ]
     assert judge(found, SEEING).verdict.label == "fake"
 
 

@@ -112,11 +112,15 @@ def test_the_frames_asked_for(tmp_path: Path, settings: SampleSettings, indices:
     frames, _ = frames_of(lossless(tmp_path / "clip.mkv", 50), settings)
     assert [frame.index for frame in frames] == indices
     assert [int(frame.image[20, 20, 1]) for frame in frames] == [5 * index for index in indices]
-    assert [frame.time for frame in frames] == pytest.approx([index / 25 for index in indices], abs=1e-3)
+    assert [frame.time for frame in frames] == pytest.approx(
+        [index / 25 for index in indices], abs=1e-3
+    )
 
 
 def test_a_part_beyond_the_end_is_an_error_that_says_how_long_it_is(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"clip\.mkv: no frame from 9 s on; the video lasts 2\.00 s"):
+    with pytest.raises(
+        InputError, match=r"clip\.mkv: no frame from 9 s on; the video lasts 2\.00 s"
+    ):
         frames_of(lossless(tmp_path / "clip.mkv", 50), SampleSettings(start=9))
 
 
@@ -126,7 +130,8 @@ def test_variable_frame_rate_has_its_own_times(tmp_path: Path) -> None:
     frames, _ = frames_of(path)
     assert [frame.time for frame in frames] == pytest.approx([p / 1000 for p in pts], abs=1e-3)
     few, _ = frames_of(path, SampleSettings(frames=4))
-    # the middles of four parts of about 3.94 s: 0.49, 1.48, 2.46, 3.45; frame 5 stands from 1.04 to 3 s, so a neighbour fills up
+    # the middles of four parts of about 3.94 s: 0.49, 1.48, 2.46, 3.45; frame 5 stands from 1.04 to
+    # 3 s, so a neighbour fills up
     assert [frame.index for frame in few] == [3, 5, 6, 7]
     assert all(np.array_equal(frame.image, frames[frame.index].image) for frame in few)
 
@@ -195,7 +200,9 @@ def test_a_long_video_is_sampled_by_jumps(tmp_path: Path) -> None:
     assert not warnings
     assert [frame.index % 9 for frame in frames] == [0] * 10
     assert [frame.time for frame in frames] == [frame.index for frame in frames]
-    assert [frame.time for frame in frames] == pytest.approx([30 + 60 * i for i in range(10)], abs=6)
+    assert [frame.time for frame in frames] == pytest.approx(
+        [30 + 60 * i for i in range(10)], abs=6
+    )
     for frame in frames:
         assert abs(int(frame.image[16, 16, 0]) - (40 + frame.index // 3)) <= 2
 
@@ -266,7 +273,11 @@ def test_one_frame_and_one_pixel(tmp_path: Path) -> None:
         stream = output.add_stream("ffv1", rate=1)
         stream.width = stream.height = 1
         stream.pix_fmt = "bgr0"
-        output.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((1, 1, 3), 9, np.uint8), format="rgb24")))
+        output.mux(
+            stream.encode(
+                av.VideoFrame.from_ndarray(np.full((1, 1, 3), 9, np.uint8), format="rgb24")
+            )
+        )
         output.mux(stream.encode(None))
     (frame,), warnings = frames_of(tmp_path / "pixel.mkv")
     assert frame.image.tolist() == [[[9, 9, 9]]]
@@ -312,7 +323,9 @@ def test_frames_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     assert warnings == ["18 of 20 frames could be read; the video is damaged"]
     few, warnings = frames_of(path, SampleSettings(frames=2))  # 5 and 15
     assert [frame.index for frame in few] == [5, 15]
-    near, warnings = frames_of(path, SampleSettings(every=100, start=0.44))  # 11: the next one stands in
+    near, warnings = frames_of(
+        path, SampleSettings(every=100, start=0.44)
+    )  # 11: the next one stands in
     assert [frame.index for frame in near] == [12]
 
 
@@ -330,7 +343,9 @@ def test_a_file_that_was_cut_off_gives_its_beginning(tmp_path: Path) -> None:
 def audio_only(path: Path) -> None:
     with av.open(str(path), "w", format="wav") as output:
         stream = output.add_stream("pcm_s16le", rate=8000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 800), np.int16), format="s16", layout="mono"
+        )
         frame.rate = 8000
         output.mux(stream.encode(frame))
 
@@ -353,7 +368,9 @@ def zeroed(path: Path) -> None:
 
 
 def playlist(path: Path) -> None:
-    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://localhost/x.ts\n#EXT-X-ENDLIST\n")
+    path.write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://localhost/x.ts\n#EXT-X-ENDLIST\n"
+    )
 
 
 BAD = {
@@ -432,7 +449,13 @@ def test_a_picture_is_a_video_of_one_frame(
     np.testing.assert_allclose(frame.image, np.broadcast_to(expected, (4, 6, 3)), atol=1)
     assert not warnings
     info = probe(tmp_path / name)
-    assert (info.width, info.height, info.fps, info.frame_count, info.duration) == (6, 4, None, 1, None)
+    assert (info.width, info.height, info.fps, info.frame_count, info.duration) == (
+        6,
+        4,
+        None,
+        1,
+        None,
+    )
 
 
 def test_the_orientation_of_a_photo_is_honoured(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ CELEBDF = [
     "Celeb-synthesis/id0_id1_0000.mp4",
     "Celeb-synthesis/id1_id0_0000.mp4",
 ]
-CELEBDF_TEST = "1 YouTube-real/00170.mp4\n1 Celeb-real/id1_0000.mp4\n0 Celeb-synthesis/id1_id0_0000.mp4\n"
+CELEBDF_TEST = (
+    "1 YouTube-real/00170.mp4\n1 Celeb-real/id1_0000.mp4\n0 Celeb-synthesis/id1_id0_0000.mp4\n"
+)
 DFDC = {
     "dfdc_train_part_0": {
         "aaaaaaaaaa.mp4": {"label": "REAL", "split": "train"},

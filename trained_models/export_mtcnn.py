@@ -2,14 +2,16 @@
 
     python trained_models/export_mtcnn.py trained_models
 
-Needs mtcnn, tensorflow, onnx and onnxruntime. The graphs are built straight from the package's weight arrays. What differs
-from the Keras originals is only where the same arithmetic is done:
+Needs mtcnn, tensorflow, onnx and onnxruntime. The graphs are built straight from the package's
+weight arrays. What differs from the Keras originals is only where the same arithmetic is done:
 
-- Input is RGB uint8 `(n, height, width, 3)`; the scaling (x - 127.5) / 128 is folded into the first convolution.
+- Input is RGB uint8 `(n, height, width, 3)`; the scaling (x - 127.5) / 128 is folded into the first
+  convolution.
 - The two-way softmax is the sigmoid of the difference of its two inputs.
 - The flattening order (width, height, channel) is folded into the rows of the dense weights.
-- A PReLU of slope a is a x + (1 - a) relu(x), as two convolutions of one weight a channel. ONNX Runtime's own PRelu operator
-  takes half of the time of each network; these forms are fused with what stands around them.
+- A PReLU of slope a is a x + (1 - a) relu(x), as two convolutions of one weight a channel. ONNX
+  Runtime's own PRelu operator takes half of the time of each network; these forms are fused with
+  what stands around them.
 """
 
 from __future__ import annotations
@@ -35,7 +37,11 @@ TOLERANCE = 2e-4  # largest difference of any output between the two, absolute
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, build in (("pnet", proposal_network), ("rnet", refinement_network), ("onet", output_network)):
+    for name, build in (
+        ("pnet", proposal_network),
+        ("rnet", refinement_network),
+        ("onet", output_network),
+    ):
         path = folder / f"mtcnn-{name}.onnx"
         onnx.save(build(package_weights(name)), path)
         print(
@@ -71,14 +77,17 @@ def proposal_network(weights: list[Array]) -> onnx.ModelProto:
 def pooled_first_block(graph: Graph, x: str, weights: list[Array]) -> str:
     """P-Net's first convolution, PReLU and 2x2 max pooling, pooled before the PReLU: a quarter of the work at full size.
 
-    With m the pooled x and n the pooled -x, the pooled PReLU of slope a is m + (1 - a) relu(-m) for a >= 0, and for a < 0, where
-    it is not monotone, max(m, -a n) = m + relu(-a n - m). So the channels of negative slope are computed twice, once negated.
+    With m the pooled x and n the pooled -x, the pooled PReLU of slope a is m + (1 - a) relu(-m) for
+    a >= 0, and for a < 0, where it is not monotone, max(m, -a n) = m + relu(-a n - m). So the
+    channels of negative slope are computed twice, once negated.
     """
     kernel, bias = without_scaling(weights[0], weights[1])
     slope = weights[2].reshape(-1)
     negative = np.flatnonzero(slope < 0)
     kernel = np.concatenate([kernel, -kernel[..., negative]], axis=3)
-    pooled = graph.pool(graph.convolution(x, kernel, np.concatenate([bias, -bias[negative]])), side=2)
+    pooled = graph.pool(
+        graph.convolution(x, kernel, np.concatenate([bias, -bias[negative]])), side=2
+    )
     channels = np.diag(np.where(np.arange(kernel.shape[3]) < len(slope), -1.0, 0.0))
     channels[len(slope) + np.arange(len(negative)), negative] = -slope[negative]
     rest = graph.add("Relu", graph.mixture(pooled, channels))
@@ -147,10 +156,17 @@ class Graph:
 
     def images(self) -> str:
         """The input, from uint8 `(n, height, width, 3)` to float `(n, 3, height, width)`."""
-        return self.add("Transpose", self.add("Cast", "images", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+        return self.add(
+            "Transpose", self.add("Cast", "images", to=TensorProto.FLOAT), perm=[0, 3, 1, 2]
+        )
 
     def convolution(
-        self, x: str, weights: Array, bias: Array, slope: Array | None = None, output: str | None = None
+        self,
+        x: str,
+        weights: Array,
+        bias: Array,
+        slope: Array | None = None,
+        output: str | None = None,
     ) -> str:
         """Valid convolution, weights `(height, width, in, out)`, then a PReLU if `slope` is given."""
         kernel = self.constant(weights.transpose(3, 2, 0, 1))
@@ -176,10 +192,17 @@ class Graph:
 
     def pool(self, x: str, side: int, padded: bool = True) -> str:
         """Max pooling with a stride of 2; `padded` is TensorFlow's `same`, which pads below and right where needed."""
-        return self.add("MaxPool", x, kernel_shape=[side, side], strides=[2, 2], ceil_mode=int(padded))
+        return self.add(
+            "MaxPool", x, kernel_shape=[side, side], strides=[2, 2], ceil_mode=int(padded)
+        )
 
     def dense(
-        self, x: str, weights: Array, bias: Array, slope: Array | None = None, output: str | None = None
+        self,
+        x: str,
+        weights: Array,
+        bias: Array,
+        slope: Array | None = None,
+        output: str | None = None,
     ) -> str:
         x = self.add("Gemm", x, self.constant(weights), self.constant(bias), output=output)
         return x if slope is None else self.add("PRelu", x, self.constant(slope))
@@ -188,13 +211,18 @@ class Graph:
         face = self.add("Sigmoid", self.dense(x, weights, bias))
         self.add("Squeeze", face, self.constant(np.array([1])), output="probability")
 
-    def model(self, name: str, side: int | None, outputs: dict[str, list[str | int]]) -> onnx.ModelProto:
+    def model(
+        self, name: str, side: int | None, outputs: dict[str, list[str | int]]
+    ) -> onnx.ModelProto:
         size: list[str | int] = ["height", "width"] if side is None else [side, side]
         graph = helper.make_graph(
             self._nodes,
             f"mtcnn-{name}",
             [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", *size, 3])],
-            [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in outputs.items()],
+            [
+                helper.make_tensor_value_info(key, TensorProto.FLOAT, shape)
+                for key, shape in outputs.items()
+            ],
             self._constants,
         )
         model = helper.make_model(
@@ -211,7 +239,9 @@ class Graph:
 def without_scaling(weights: Array, bias: Array) -> tuple[Array, Array]:
     """A first layer that takes 0..255 and gives what it gave for (x - 127.5) / 128."""
     wide = weights.astype(np.float64)
-    return (wide / 128).astype(np.float32), (bias - (wide * (127.5 / 128)).sum((0, 1, 2))).astype(np.float32)
+    return (wide / 128).astype(np.float32), (bias - (wide * (127.5 / 128)).sum((0, 1, 2))).astype(
+        np.float32
+    )
 
 
 def scaled_input(weights: Array, slope: Array) -> Array:
@@ -252,7 +282,9 @@ def original_outputs(name: str, images: npt.NDArray[np.uint8]) -> list[npt.NDArr
     import mtcnn.stages as stages
 
     stage = {"pnet": stages.StagePNet, "rnet": stages.StageRNet, "onet": stages.StageONet}[name]()
-    *regressions, classes = (out.numpy() for out in stage.model((images.astype(np.float32) - 127.5) / 128))
+    *regressions, classes = (
+        out.numpy() for out in stage.model((images.astype(np.float32) - 127.5) / 128)
+    )
     if name == "pnet":
         regressions = [regressions[0].transpose(0, 3, 1, 2)]
     return [classes[..., 1], *regressions]
@@ -261,7 +293,11 @@ def original_outputs(name: str, images: npt.NDArray[np.uint8]) -> list[npt.NDArr
 def smooth_noise(count: int, height: int, width: int) -> npt.NDArray[np.uint8]:
     """Random pictures with coarse and fine structure."""
     random = np.random.default_rng(0)
-    coarse = random.integers(0, 256, (count, height // 8 + 1, width // 8 + 1, 3)).repeat(8, 1).repeat(8, 2)
+    coarse = (
+        random.integers(0, 256, (count, height // 8 + 1, width // 8 + 1, 3))
+        .repeat(8, 1)
+        .repeat(8, 2)
+    )
     fine = random.integers(-30, 31, (count, height, width, 3))
     return np.clip(coarse[:, :height, :width] + fine, 0, 255).astype(np.uint8)
 

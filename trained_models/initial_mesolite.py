@@ -4,8 +4,9 @@
     python trained_models/initial_mesolite.py DATASET FOLDER    # takes over how the dataset's faces are cut
     mesovid train DATASET... -o RUN --architecture mesolite --init FOLDER
 
-Only the head is new. Batch normalisation is kept: with it folded into the convolutions, training was slow, because the folded filters
-differ so much in size that one learning rate does not fit them all.
+Only the head is new. Batch normalisation is kept: with it folded into the convolutions, training
+was slow, because the folded filters differ so much in size that one learning rate does not fit them
+all.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def weights_of(arrays: dict[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
     layers: dict[str, list[np.ndarray]] = {}
 
     def take(name: str, conv: str, norm: str) -> None:
-        # torch: (out, in, rows, columns); Keras: (rows, columns, in, out), a depthwise kernel (rows, columns, channels, 1)
+        # torch: (out, in, rows, columns); Keras: (rows, columns, in, out), a depthwise kernel
+        # (rows, columns, channels, 1)
         order = (2, 3, 0, 1) if name.endswith("depthwise") else (2, 3, 1, 0)
         layers[name] = [arrays[f"{conv}.weight"].transpose(order)]
         layers[f"{name}_norm"] = [

@@ -57,7 +57,9 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mesovid")
-@click.option("--debug", is_flag=True, help="Say on stderr what is done, with the traceback of every error.")
+@click.option(
+    "--debug", is_flag=True, help="Say on stderr what is done, with the traceback of every error."
+)
 def cli(debug: bool) -> None:
     """Is a face in this video faked?"""
     from mesovid import logs
@@ -70,8 +72,9 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line as a process of its own.
 
-    An error that mesovid foresaw, a full disk, a closed pipe and a signal end in one line at most and an exit status: that of the
-    error, 141 when nobody reads stdout any more, 130 after Ctrl-C, 143 after SIGTERM.
+    An error that mesovid foresaw, a full disk, a closed pipe and a signal end in one line at most
+    and an exit status: that of the error, 141 when nobody reads stdout any more, 130 after Ctrl-C,
+    143 after SIGTERM.
     """
     prepare()
     end: BaseException | None = None

@@ -39,14 +39,19 @@ def show(dataset: str, sheet: str | None, columns: int, rows: int, options: Opti
     (read,) = read_datasets([dataset], options, whole=False)
     click.echo(table(read.crops))
     problems = [
-        *(Problem(entry["name"], entry["why"]) for entry in read_card(read.root).get("problems", [])),
+        *(
+            Problem(entry["name"], entry["why"])
+            for entry in read_card(read.root).get("problems", [])
+        ),
         *read.problems,
     ]
     if text := losses(read_results(read.root).values(), problems):
         click.echo(text)
     geometry = read.geometry
     click.echo(f"layout: {read.layout}")
-    values = [f"{key} {value}" for key, value in geometry.to_dict().items()] if geometry else ["unknown"]
+    values = (
+        [f"{key} {value}" for key, value in geometry.to_dict().items()] if geometry else ["unknown"]
+    )
     click.echo(f"geometry: {', '.join(values)}")
     click.echo(f"digest: {digest(read)[:16]}")
     if sheet is not None:
@@ -83,7 +88,9 @@ def check(datasets: tuple[str, ...], fast: bool, all_: bool, options: Options) -
 
 @command.command()
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
-@click.option("-o", "--output", required=True, metavar="DATASET", type=click.Path(), help="New folder.")
+@click.option(
+    "-o", "--output", required=True, metavar="DATASET", type=click.Path(), help="New folder."
+)
 def merge(datasets: tuple[str, ...], output: str) -> None:
     """Join datasets of one geometry into a new one; each video keeps its set's name in front."""
     from mesovid.dataset.merge import merge as join
@@ -94,7 +101,9 @@ def merge(datasets: tuple[str, ...], output: str) -> None:
     for leak in leaks[:SHOWN]:
         click.echo(shown(f"note: leak between splits: {leak}"))
     if len(leaks) > SHOWN:
-        click.echo(f"note: and {len(leaks) - SHOWN} leaks more; see `mesovid dataset check {output}`")
+        click.echo(
+            f"note: and {len(leaks) - SHOWN} leaks more; see `mesovid dataset check {output}`"
+        )
 
 
 def _bar(total: int) -> Any:
@@ -114,6 +123,8 @@ def _echo(findings: Any, all_: bool) -> None:
     for kind, own in by_kind.items():
         click.echo(f"{kind}: {len(own)} ({ERRORS.get(kind) or WARNINGS[kind]})")
         for finding in own if all_ else own[:SHOWN]:
-            click.echo(shown(f"  {finding.name}" + (f" ({finding.detail})" if finding.detail else "")))
+            click.echo(
+                shown(f"  {finding.name}" + (f" ({finding.detail})" if finding.detail else ""))
+            )
         if not all_ and len(own) > SHOWN:
             click.echo(f"  and {len(own) - SHOWN} more")

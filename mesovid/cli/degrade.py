@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @click.option("--damage", required=True, metavar="KIND:AMOUNT,...", help="One after the other: h264:CRF (last), jpeg:QUALITY, resize:FACTOR (down and up again), fit:PX (the shorter side of larger videos), blur:SIGMA, noise:SIGMA, brightness:FACTOR or gamma:EXPONENT.")  # fmt: skip
 @click.option("--split", help="Copy this split of the collection alone.")
 @class_options
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes. Default: one a core.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Processes. Default: one a core."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
     source: str,
@@ -37,8 +39,8 @@ def command(
 ) -> None:
     """Write damaged copies of a collection's videos.
 
-    SOURCE is a collection as for `mesovid extract`, which reads the copies too. Stopped at any moment, the same command goes on
-    where it was. Needs PyAV (pip install av).
+    SOURCE is a collection as for `mesovid extract`, which reads the copies too. Stopped at any
+    moment, the same command goes on where it was. Needs PyAV (pip install av).
 
     \b
     mesovid degrade FaceForensics++ -o damaged/h264-35 --damage h264:35

@@ -51,21 +51,31 @@ def command(
 ) -> None:
     """Measure models on a dataset.
 
-    MODEL is a name, a path or a run folder; several are compared, each with the first. DATASET is a folder made by `mesovid
-    extract`, or one of class folders (real, fake and their synonyms, optionally under train, valid, test).
+    MODEL is a name, a path or a run folder; several are compared, each with the first. DATASET is a
+    folder made by `mesovid extract`, or one of class folders (real, fake and their synonyms,
+    optionally under train, valid, test).
 
     \b
     mesovid evaluate meso4 datasets/mine
     mesovid evaluate meso4 runs/mine datasets/mine --split dev --html report.html
     """
     if len(words) < 2:
-        raise click.UsageError("name at least one model, then a dataset: mesovid evaluate meso4 DATASET")
+        raise click.UsageError(
+            "name at least one model, then a dataset: mesovid evaluate meso4 DATASET"
+        )
     if scoreboard and not scoreboard.endswith(".md"):
         raise click.UsageError(f"--scoreboard {scoreboard}: it must end in .md")
     target = None if output in STDOUT else output
-    _check_outputs(words, target, page, scoreboard, scoreboard and scoreboard.removesuffix(".md") + ".json")
+    _check_outputs(
+        words, target, page, scoreboard, scoreboard and scoreboard.removesuffix(".md") + ".json"
+    )
     evaluation = _evaluate(
-        words[:-1], words[-1], options, quiet, settings["evaluate_settings"], settings["runtime_settings"]
+        words[:-1],
+        words[-1],
+        options,
+        quiet,
+        settings["evaluate_settings"],
+        settings["runtime_settings"],
     )
     _write(evaluation, format_, target)
     if page:
@@ -97,10 +107,14 @@ def _evaluate(
     splits = choose_splits(dataset, settings.split)
     crops = len(dataset.of_split(*splits))
     if not quiet and not settings.split:
-        named = ", ".join("without a split" if split is None else f"of split {split}" for split in splits)
+        named = ", ".join(
+            "without a split" if split is None else f"of split {split}" for split in splits
+        )
         say(f"measuring on the {crops:,} faces {named}")
     with _progress(crops, quiet) as bar:
-        return evaluate(dataset, classifiers, settings, bar.update if bar is not None else lambda _: None)
+        return evaluate(
+            dataset, classifiers, settings, bar.update if bar is not None else lambda _: None
+        )
 
 
 def _progress(total: int, quiet: bool) -> Any:
@@ -157,4 +171,6 @@ def _check_outputs(words: tuple[str, ...], *paths: str | None) -> None:
 
 
 def _title(evaluation: Evaluation) -> str:
-    return " ".join([evaluation.root.resolve().name, *(split for split in evaluation.splits if split)])
+    return " ".join(
+        [evaluation.root.resolve().name, *(split for split in evaluation.splits if split)]
+    )

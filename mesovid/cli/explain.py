@@ -70,7 +70,9 @@ def _scan(inputs: list[Any], found: Gathering, settings: dict[str, Any]) -> list
         face_settings=settings["face_settings"],
         runtime_settings=settings["runtime_settings"],
     )
-    return [result.error for result in scan_all(inputs, scanner, found) if isinstance(result, Failure)]
+    return [
+        result.error for result in scan_all(inputs, scanner, found) if isinstance(result, Failure)
+    ]
 
 
 def _look_at_crops(inputs: list[Any], explainer: Explainer, found: Gathering) -> list[str]:

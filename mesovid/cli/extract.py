@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesovid.cli.options import GEOMETRY_HELP, class_options, geometry_of, refuse_inside, settings_options
+from mesovid.cli.options import (
+    GEOMETRY_HELP,
+    class_options,
+    geometry_of,
+    refuse_inside,
+    settings_options,
+)
 from mesovid.cli.process import ended_by, say
 from mesovid.dataset.layouts import AUTO, LAYOUTS
 from mesovid.names import shown
@@ -29,9 +35,13 @@ if TYPE_CHECKING:
 @click.option("--layout", type=click.Choice([AUTO, *LAYOUTS]), default=AUTO, show_default=True, help="How the collection is laid out.")  # fmt: skip
 @click.option("--splits", metavar="FILE", type=click.Path(exists=True), help="Official splits: a file {split: [paths or pairs]}, or a folder of such.")  # fmt: skip
 @click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)  # fmt: skip
-@click.option("--size", type=int, metavar="PX", help="Side of a crop; the same as --geometry size=PX.")
+@click.option(
+    "--size", type=int, metavar="PX", help="Side of a crop; the same as --geometry size=PX."
+)
 @click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes; 0 works in this one. Default: one a core.")  # fmt: skip
-@click.option("--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Also write a contact sheet.")
+@click.option(
+    "--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Also write a contact sheet."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no table.")
 @class_options
 @settings_options(ExtractSettings)
@@ -53,9 +63,9 @@ def command(
 ) -> None:
     """Build a dataset of aligned faces from collections of videos or pictures.
 
-    SOURCE is FaceForensics++, Celeb-DF, DFDC, class folders such as real/ and fake/, or a table manifest.csv or .jsonl with
-    columns file and label (and video, original, split, identity, group, method where known). Stopped at any moment, the same
-    command goes on where it was.
+    SOURCE is FaceForensics++, Celeb-DF, DFDC, class folders such as real/ and fake/, or a table
+    manifest.csv or .jsonl with columns file and label (and video, original, split, identity, group,
+    method where known). Stopped at any moment, the same command goes on where it was.
 
     \b
     Exit status: 0 all done (a video without faces is an answer), 1 something
@@ -143,4 +153,6 @@ def _summarize(extraction: Extraction, progress: _Progress) -> None:
         )
     if progress.crops:
         rate = progress.crops / max(progress.seconds, 1e-9)
-        click.echo(f"{progress.crops} crops in {progress.seconds:.1f} s, {rate:.1f} a second", err=True)
+        click.echo(
+            f"{progress.crops} crops in {progress.seconds:.1f} s, {rate:.1f} a second", err=True
+        )

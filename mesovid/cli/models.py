@@ -34,7 +34,9 @@ def list_models() -> None:
 
 @command.command("show")
 @click.argument("name", metavar="NAME|PATH", shell_complete=complete_models)
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
 def show(name: str, format_: str) -> None:
     """Print the card of a model: what it is, what it was trained on, how good it is and where it fails."""
     from mesovid.models.card import read_card
@@ -76,15 +78,23 @@ def _plain(value: object) -> str:
 @click.option("--name", help="Name of the model. Default: the file's.")
 @click.option("--to", "folder", type=click.Path(file_okay=False), default=".", show_default=True, help="Folder for the model's files.")  # fmt: skip
 @click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)
-@click.option("--architecture", help="Keras weights: the network that they belong to, such as meso4.")
+@click.option(
+    "--architecture", help="Keras weights: the network that they belong to, such as meso4."
+)
 @click.option("--activation", type=click.Choice(["relu", "elu", "leaky_relu"]), help="Keras weights: activation of the network. Default: relu.")  # fmt: skip
 @click.option("--scores", type=click.Choice(SCORES), help="ONNX: the kind of number that it gives. Default: read off the graph.")  # fmt: skip
-@click.option("--colour", type=click.Choice(COLOURS), help="ONNX: order of the colours. Default: RGB.")
+@click.option(
+    "--colour", type=click.Choice(COLOURS), help="ONNX: order of the colours. Default: RGB."
+)
 @click.option("--layout", type=click.Choice(LAYOUTS), help="ONNX: order of the axes. Default: read off the graph.")  # fmt: skip
 @click.option("--range", "input_range", nargs=2, type=float, metavar="LOW HIGH", help="ONNX: what 0 and 255 become. Default: 0 1.")  # fmt: skip
 @click.option("--mean", nargs=3, type=float, metavar="R G B", help="ONNX: taken off after that, in the network's order of colours.")  # fmt: skip
-@click.option("--deviation", nargs=3, type=float, metavar="R G B", help="ONNX: divided by after that.")
-@click.option("--imagenet", is_flag=True, help="ONNX: mean .485 .456 .406 and deviation .229 .224 .225.")
+@click.option(
+    "--deviation", nargs=3, type=float, metavar="R G B", help="ONNX: divided by after that."
+)
+@click.option(
+    "--imagenet", is_flag=True, help="ONNX: mean .485 .456 .406 and deviation .229 .224 .225."
+)
 def import_(
     file: str,
     output: Literal["fake", "real"],
@@ -98,13 +108,16 @@ def import_(
 ) -> None:
     """Take a detector that was trained elsewhere.
 
-    FILE is an .onnx file of any network from one face to one or two numbers (exported from PyTorch, say), or Keras weights (.h5 by
-    layer order, .hdf5, .keras) of a known architecture. Nothing in a Keras file is run; only its arrays are read.
+    FILE is an .onnx file of any network from one face to one or two numbers (exported from PyTorch,
+    say), or Keras weights (.h5 by layer order, .hdf5, .keras) of a known architecture. Nothing in a
+    Keras file is run; only its arrays are read.
     """
     given = {key: value for key, value in formats.items() if value is not None}
     if Path(file).suffix.lower() == ".onnx":
         if architecture or activation:
-            raise click.UsageError("--architecture and --activation are for Keras weights; leave them out")
+            raise click.UsageError(
+                "--architecture and --activation are for Keras weights; leave them out"
+            )
         card = _import_onnx(file, output, name, folder, geometry, given, imagenet)
     else:
         if given or imagenet:
@@ -171,7 +184,9 @@ def publish(
     """Copy a trained model to a folder, with the figures of `mesovid evaluate --scoreboard` in its card."""
     from mesovid.models.publish import publish
 
-    card = publish(model, folder, scoreboard=scoreboard, summary=summary, licence=licence, limits=limits)
+    card = publish(
+        model, folder, scoreboard=scoreboard, summary=summary, licence=licence, limits=limits
+    )
     click.echo(
         f"{card.name}: {len(card.figures)} figures; show them: mesovid models show {Path(folder) / card.name}.json"
     )
@@ -187,16 +202,19 @@ def publish(
 @click.option("--finds", multiple=True, metavar="NAME=WORDS", help="What a model looks for, in a word or two.")  # fmt: skip
 @click.option("--false-alarms", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Fraction of the real videos of any source that may be called fake.")  # fmt: skip
 @click.option("--misses", type=click.FloatRange(0, 1), default=0.10, show_default=True, help="Fraction of the fake videos of any dataset that may be called real.")  # fmt: skip
-@click.option("--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Faces a video.")
-def panel(datasets: tuple[str, ...], folder: str, name: str, finds: tuple[str, ...], **given: Any) -> None:
+@click.option(
+    "--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Faces a video."
+)
+def panel(
+    datasets: tuple[str, ...], folder: str, name: str, finds: tuple[str, ...], **given: Any
+) -> None:
     """Put several models under one name, with a rule learned on faces that none of them was trained on.
 
-    DATASET is a folder made by `mesovid extract`; its dev and test splits are left alone. Only a card is written: the models stay
-    where they are, and the card holds on to these very weights.
+    DATASET is a folder made by `mesovid extract`; its dev and test splits are left alone. Only a
+    card is written: the models stay where they are, and the card holds on to these very weights.
 
-    \b
-    mesovid models panel datasets/modern datasets/reals -o runs/panel --decide mesolite --assent meso4
-    mesovid scan clip.mp4 --model runs/panel
+    \b mesovid models panel datasets/modern datasets/reals -o runs/panel --decide mesolite --assent
+    meso4 mesovid scan clip.mp4 --model runs/panel
     """
     from mesovid.training.panel import PanelJob, finds_of, make_panel
 

@@ -24,13 +24,16 @@ Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 def settings_options(
     cls: type[Settings], *, skip: tuple[str, ...] = (), complete: dict[str, Completer] | None = None
 ) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator that gives a command one option for each field of `cls` but those in `skip`; `complete` names
-    the shell completion of a field.
+    """A decorator that gives a command one option for each field of `cls` but those in `skip`;
+    `complete` names the shell completion of a field.
 
-    The command receives one keyword argument `<snake_case of cls>` (say `sample_settings`) in place of the single values.
+    The command receives one keyword argument `<snake_case of cls>` (say `sample_settings`) in place
+    of the single values.
     """
     hints = typing.get_type_hints(cls)
-    fields = [field for field in dataclasses.fields(cls) if field.name not in skip and field.metadata]
+    fields = [
+        field for field in dataclasses.fields(cls) if field.name not in skip and field.metadata
+    ]
     argument = "".join("_" + c.lower() if c.isupper() else c for c in cls.__name__).lstrip("_")
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -54,7 +57,9 @@ def class_options(function: Callable[..., Any]) -> Any:
     """A decorator that gives a command what can be said of class folders and tables, as the keyword argument `options`."""
 
     @click.option("--label", "labels", multiple=True, metavar="[NAME=]LABEL", help="What the class or class folder NAME means: real, fake, or skip to leave it out; without NAME, the label of everything.")  # fmt: skip
-    @click.option("--follow-links", is_flag=True, help="Also read linked folders that lead elsewhere.")
+    @click.option(
+        "--follow-links", is_flag=True, help="Also read linked folders that lead elsewhere."
+    )
     @functools.wraps(function)
     def command(labels: tuple[str, ...], follow_links: bool, **values: Any) -> Any:
         from mesovid.dataset.labels import parse_labels
@@ -121,7 +126,9 @@ def refuse_inside(output: str, sources: Sequence[str]) -> None:
     """UsageError where a folder to be written lies inside of one that is read: run again, its files would be read, too."""
     for source in sources:
         if Path(output).resolve().is_relative_to(Path(source).resolve()):
-            raise click.UsageError(f"the folder {output} must not lie inside of the collection {source}")
+            raise click.UsageError(
+                f"the folder {output} must not lie inside of the collection {source}"
+            )
 
 
 def _option(
@@ -146,7 +153,9 @@ def _option(
     return click.option(flag, field.name, **options)
 
 
-def _checked(field: dataclasses.Field[Any], _ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+def _checked(
+    field: dataclasses.Field[Any], _ctx: click.Context, param: click.Parameter, value: Any
+) -> Any:
     try:
         check(field, value)
     except SettingsError as error:

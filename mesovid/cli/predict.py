@@ -32,13 +32,18 @@ if TYPE_CHECKING:
 @class_options
 @settings_options(RuntimeSettings)
 def command(
-    model: str, faces: tuple[str, ...], format_: str, output: str | None, batch_size: int, **settings: Any
+    model: str,
+    faces: tuple[str, ...],
+    format_: str,
+    output: str | None,
+    batch_size: int,
+    **settings: Any,
 ) -> None:
     """Score faces that are already cropped: files, or folders of them.
 
-    MODEL is a name, a path or a run folder. The faces should be cut as the model wants them, as `mesovid extract` does it; for
-    whole pictures and videos use `mesovid scan`. Where folders are called real and fake (or a synonym), a classification report
-    follows.
+    MODEL is a name, a path or a run folder. The faces should be cut as the model wants them, as
+    `mesovid extract` does it; for whole pictures and videos use `mesovid scan`. Where folders are
+    called real and fake (or a synonym), a classification report follows.
 
     \b
     Exit status: 0 all scored, 1 some file could not be read, or has no label
@@ -93,7 +98,9 @@ def _csv(predictions: list[Prediction], _ascii: bool) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["path", "label", "fake_probability", "truth", "error"])
     for each in predictions:
-        writer.writerow(as_text([each.path, each.label, each.fake_probability, each.truth, each.error]))
+        writer.writerow(
+            as_text([each.path, each.label, each.fake_probability, each.truth, each.error])
+        )
     return stream.getvalue()
 
 

@@ -20,7 +20,12 @@ from mesovid.files import FULL_DISK
 from mesovid.names import shown
 
 PIPE_CLOSED = 128 + 13  # as the shell reports `yes | head`: the status of what SIGPIPE ends
-STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")  # values of -o that mean standard output
+STDOUT = (
+    "-",
+    "/dev/stdout",
+    "/dev/fd/1",
+    "/proc/self/fd/1",
+)  # values of -o that mean standard output
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 _held = False  # whether signals wait for the end of `uninterrupted`
@@ -81,7 +86,10 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     for name in _STOPS:
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+        if number is not None and signal.getsignal(number) in (
+            signal.SIG_DFL,
+            signal.default_int_handler,
+        ):
             signal.signal(number, _stop)  # ignored signals stay so: nohup
 
 

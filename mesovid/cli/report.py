@@ -30,15 +30,18 @@ import click
 def command(results: str, output: str, models: tuple[str, ...], quiet: bool) -> None:
     """Make pages of recorded results.
 
-    RESULTS is what `mesovid scan --format jsonl` (or json) wrote. Each video gets a page with its verdict, timeline and faces,
-    as `mesovid scan --report` makes it; an index lists them. Faces are cut out of the clips where these are still at the
-    paths in RESULTS; where not, the page says so. No model runs but for the maps over the faces.
+    RESULTS is what `mesovid scan --format jsonl` (or json) wrote. Each video gets a page with its
+    verdict, timeline and faces, as `mesovid scan --report` makes it; an index lists them. Faces are
+    cut out of the clips where these are still at the paths in RESULTS; where not, the page says so.
+    No model runs but for the maps over the faces.
     """
     from mesovid.evidence.pages import Pages
     from mesovid.files import check_output
     from mesovid.report.reader import read_results
 
-    number = sum(1 for _ in read_results(results))  # all of it can be read before the first page is written
+    number = sum(
+        1 for _ in read_results(results)
+    )  # all of it can be read before the first page is written
     pages = Pages(output, single=number == 1, models=models)
     check_output(pages.index, [results], parents=True)
     with _progress(number, quiet) as bar:

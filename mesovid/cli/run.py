@@ -16,11 +16,14 @@ from mesovid.recipes import Recipe, Step, arguments_of, fill, find, parse_assign
 @click.argument("name", metavar="[NAME|PATH]", required=False)
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe, or an option: train.epochs=5. Options that may be given several times: once for each.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check the recipe and print its commands.")
-@click.option("--keep-going", is_flag=True, help="Go on after a step in which some inputs failed (status 1).")
+@click.option(
+    "--keep-going", is_flag=True, help="Go on after a step in which some inputs failed (status 1)."
+)
 def command(name: str | None, pairs: tuple[str, ...], dry_run: bool, keep_going: bool) -> None:
     """Run a recipe: several mesovid commands from one file. Without a name, list the recipes.
 
-    Every step is checked before the first one starts. Each command resumes by itself, so running a recipe again continues it.
+    Every step is checked before the first one starts. Each command resumes by itself, so running a
+    recipe again continues it.
     """
     if name is None:
         for recipe in shipped():
@@ -31,7 +34,11 @@ def command(name: str | None, pairs: tuple[str, ...], dry_run: bool, keep_going:
     for number, (command, words) in enumerate(jobs, start=1):
         line = f"mesovid {recipe.steps[number - 1].command} {shlex.join(words)}"
         click.echo(f"[{number}/{len(jobs)}] {line}", err=not dry_run)
-        if not dry_run and (status := _run("mesovid", command, words)) and not (status == 1 and keep_going):
+        if (
+            not dry_run
+            and (status := _run("mesovid", command, words))
+            and not (status == 1 and keep_going)
+        ):
             click.echo(
                 f"mesovid: step {number} ended with status {status}; run the recipe again to continue",
                 err=True,
@@ -48,14 +55,23 @@ def _checked(recipe: Recipe, number: int, step: Step) -> tuple[click.Command, li
     command: click.Command | None = cli
     for part in path:
         command = (
-            command.get_command(click.Context(command), part) if isinstance(command, click.Group) else None
+            command.get_command(click.Context(command), part)
+            if isinstance(command, click.Group)
+            else None
         )
         if command is None:
             raise SettingsError(f"{where}: no such command")
     assert command is not None  # a step's command is not empty: the loop ran, or cli itself
-    options = {name[2:]: option for option in command.params for name in option.opts if name.startswith("--")}
+    options = {
+        name[2:]: option
+        for option in command.params
+        for name in option.opts
+        if name.startswith("--")
+    }
     if unknown := [key for key in step.options if key not in options]:
-        raise SettingsError(f"{where}: unknown option {unknown[0]!r}; known: {', '.join(sorted(options))}")
+        raise SettingsError(
+            f"{where}: unknown option {unknown[0]!r}; known: {', '.join(sorted(options))}"
+        )
     switches = {
         name: next((off[2:] for off in option.secondary_opts), None)
         for name, option in options.items()

@@ -16,7 +16,13 @@ import click
 from mesovid.cli.options import complete_models, settings_options
 from mesovid.cli.process import STDOUT, ended_by, say, uninterrupted
 from mesovid.files import Lines, check_output, is_file_or_none, reported, whole
-from mesovid.settings import BatchSettings, FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
+from mesovid.settings import (
+    BatchSettings,
+    FaceSettings,
+    RuntimeSettings,
+    SampleSettings,
+    ScanSettings,
+)
 
 if TYPE_CHECKING:
     from mesovid.archive import Archive
@@ -29,7 +35,11 @@ FAKE_FOUND = 3  # exit status with --fail-on fake
 FORMATS = ("text", "table", "json", "jsonl", "csv")
 MANY_ROWS = 8  # inputs from which a line each tells more than a paragraph each
 MANY = 20  # videos from which a rate says something
-OUTCOMES = {"no_face": "no verdict", "too_few_faces": "no verdict", "error": "failed"}  # as they are counted
+OUTCOMES = {
+    "no_face": "no verdict",
+    "too_few_faces": "no verdict",
+    "error": "failed",
+}  # as they are counted
 LATER = "make the pages afterwards: mesovid report results.jsonl -o DIR"
 KINDS_SHOWN = 8  # kinds of files and linked folders that are named as passed over
 
@@ -46,7 +56,9 @@ class DashedFiles(click.Command):
 
 @click.command(cls=DashedFiles)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
-@click.option("--follow-links", is_flag=True, help="In a folder, follow links to folders elsewhere.")
+@click.option(
+    "--follow-links", is_flag=True, help="In a folder, follow links to folders elsewhere."
+)
 @click.option("--from-file", "lists", multiple=True, metavar="LIST", type=click.Path(), help="Read inputs from this file, one a line.")  # fmt: skip
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="What the result looks like. Default: by the suffix of -o, else text, of 8 inputs and more a table.")  # fmt: skip
 @click.option(
@@ -59,7 +71,9 @@ class DashedFiles(click.Command):
 @click.option("--restart", is_flag=True, help="Start anew with a .jsonl file, not go on with it.")
 @click.option("--retry-failed", is_flag=True, help="Scan again what a .jsonl file holds as failed.")
 @click.option(
-    "--fail-on", type=click.Choice(["fake"]), help=f"Exit with status {FAKE_FOUND} when a video is fake."
+    "--fail-on",
+    type=click.Choice(["fake"]),
+    help=f"Exit with status {FAKE_FOUND} when a video is fake.",
 )
 @click.option(
     "--save-faces",
@@ -105,15 +119,17 @@ def command(
 ) -> None:
     """Say of videos and pictures whether a face in them is faked.
 
-    INPUT is a video, a picture, a folder that is searched through, a glob pattern, or - for a list on standard input. Every
-    score is P(fake), from 0 (real) to 1 (fake).
+    INPUT is a video, a picture, a folder that is searched through, a glob pattern, or - for a list
+    on standard input. Every score is P(fake), from 0 (real) to 1 (fake).
 
     \b
     Exit status: 0 all scanned (finding no face is an answer), 1 some input failed,
     2 wrong usage, 3 a fake was found and --fail-on fake was given.
     """
     if not inputs and not lists:
-        raise click.UsageError("name at least one video, picture or folder, or a list with --from-file")
+        raise click.UsageError(
+            "name at least one video, picture or folder, or a list with --from-file"
+        )
     from mesovid.batch import find_inputs
 
     if output in STDOUT:
@@ -213,7 +229,9 @@ def _scans(
         )
         return
     if batch.memory_limit is not None:
-        raise click.UsageError("--memory-limit is for scans in processes of their own; add --workers 1")
+        raise click.UsageError(
+            "--memory-limit is for scans in processes of their own; add --workers 1"
+        )
     scanner = Scanner.of(options)
     watchers = [watcher for watcher in (_saver(save_faces), keeper) if watcher is not None]
 
@@ -237,7 +255,9 @@ def _watched(
 
     batch: BatchSettings = settings["batch_settings"]
     yield from scan_in_processes(
-        arrivals(folders, lambda path: archive.outcome(path) is not None, follow_links=follow_links),
+        arrivals(
+            folders, lambda path: archive.outcome(path) is not None, follow_links=follow_links
+        ),
         _options(settings),
         workers=batch.workers or 1,
         limits=Limits(batch.timeout, batch.memory_limit),
@@ -276,11 +296,18 @@ def _format_of(output: str | None) -> str:
 class _Results:
     """Writes results as they come, with progress on stderr when that is a terminal, and counts them.
 
-    To be used with `with`, at whose end the document is complete: an array of JSON is closed, however few results it has.
+    To be used with `with`, at whose end the document is complete: an array of JSON is closed,
+    however few results it has.
     """
 
     def __init__(
-        self, format_: str, output: str | None, total: int, quiet: bool, verbose: bool, lasting: bool
+        self,
+        format_: str,
+        output: str | None,
+        total: int,
+        quiet: bool,
+        verbose: bool,
+        lasting: bool,
     ) -> None:
         self._format = format_
         self._output = output
@@ -310,14 +337,19 @@ class _Results:
             stream = stack.enter_context(_opened(self._output, self._format))
             color = stream.isatty() and not os.environ.get("NO_COLOR")
             several = self.total > 1
-            writer: Writer = WRITERS[self._format](stream, color=color, detail=self._detail, several=several)
+            writer: Writer = WRITERS[self._format](
+                stream, color=color, detail=self._detail, several=several
+            )
             stack.callback(writer.close)
             self._write = writer.write
             self._stack = stack.pop_all()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         with uninterrupted():
             self._stack.__exit__(kind, error, trace)
@@ -385,7 +417,10 @@ def _opened(output: str | None, format_: str) -> Iterator[Any]:
         return
     with reported(output):
         if format_ == "json":
-            with whole(output) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+            with (
+                whole(output) as partial,
+                partial.open("w", encoding="utf-8", newline="") as stream,
+            ):
                 yield stream
         else:
             with Lines(output) as lines:
@@ -432,7 +467,9 @@ def _annotate(result: Scan | Failure, target: str, model: str, quiet: bool) -> N
         return
     card = read_card(model)
     own = result.settings.get("threshold") is not None
-    written = annotate(result, target, band=None if own else card.uncertain, smallest_face=card.smallest_face)
+    written = annotate(
+        result, target, band=None if own else card.uncertain, smallest_face=card.smallest_face
+    )
     if not quiet:
         say(f"{target}: {written}")
 

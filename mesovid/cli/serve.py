@@ -16,7 +16,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at. Beyond this computer a token file is needed.")  # fmt: skip
-@click.option("--port", type=click.IntRange(0, 65535), help=f"Port. Default: {PORT}, or the next free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help=f"Port. Default: {PORT}, or the next free one."
+)
 @click.option("--open/--no-open", "open_", default=True, show_default=True, help="Open a browser.")
 @click.option("--models", "folders", multiple=True, metavar="DIR", type=click.Path(exists=True, file_okay=False), help="Further models: a run's folder, or one of published models.")  # fmt: skip
 @click.option("--token-file", metavar="FILE", type=click.Path(dir_okay=False), help="Read the token from this file.")  # fmt: skip
@@ -35,8 +37,8 @@ def command(
 ) -> None:
     """Serve a page and an API on this computer: scan videos, see why, look inside the networks.
 
-    Nothing leaves the computer, and nothing is left of a scan when the server ends. It listens to this computer alone and
-    wants the token that stands in the address which it prints.
+    Nothing leaves the computer, and nothing is left of a scan when the server ends. It listens to
+    this computer alone and wants the token that stands in the address which it prints.
     """
     if host not in LOOPBACK and not token_file:
         raise click.UsageError(
@@ -78,7 +80,9 @@ def _token(file: str | None, none: bool) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"cannot read the token in {file} ({error})") from error
     if len(token) < 16:
-        raise click.UsageError(f"the token in {file} is shorter than 16 characters; make a longer one")
+        raise click.UsageError(
+            f"the token in {file} is shorter than 16 characters; make a longer one"
+        )
     return token
 
 
@@ -99,4 +103,6 @@ def _bound(host: str, port: int | None) -> Any:
             continue
         return sock
     where = f"port {port}" if port is not None else f"any port from {PORT} to {PORT + TRIED - 1}"
-    raise click.UsageError(f"cannot listen at {host} on {where}: {last.strerror if last else 'none is free'}")
+    raise click.UsageError(
+        f"cannot listen at {host} on {where}: {last.strerror if last else 'none is free'}"
+    )

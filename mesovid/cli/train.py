@@ -20,7 +20,9 @@ from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 @click.option("--init", "starts", multiple=True, metavar="NAME|PATH", shell_complete=complete_models, help="Model to start from. Given several times: the mean of the models' weights, one that is named twice counting twice.")  # fmt: skip
 @click.option("--teacher", metavar="NAME|PATH", shell_complete=complete_models, help="Model whose scores are taught beside the labels; see --distillation.")  # fmt: skip
 @click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How often faces of a dataset or method come in balanced batches, against 1; 0 leaves them out. May be given several times.")  # fmt: skip
-@click.option("--override", is_flag=True, help="Go on with a run that was begun with other settings or data.")
+@click.option(
+    "--override", is_flag=True, help="Go on with a run that was begun with other settings or data."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @class_options
 @settings_options(TrainSettings)
@@ -39,8 +41,9 @@ def command(
 ) -> None:
     """Train a detector.
 
-    DATASET is a folder made by `mesovid extract`, or one of class folders (real, fake and their synonyms, optionally under
-    train and valid). A run that was stopped, even killed, goes on when the same command is given again.
+    DATASET is a folder made by `mesovid extract`, or one of class folders (real, fake and their
+    synonyms, optionally under train and valid). A run that was stopped, even killed, goes on when
+    the same command is given again.
 
     \b
     mesovid train datasets/mine -o runs/mine
@@ -71,10 +74,14 @@ def command(
     try:
         card = train(job, progress.reporter())
     except KeyboardInterrupt as stop:
-        raise ended_by(stop, f"the same command goes on after the last whole epoch ({folder})") from stop
+        raise ended_by(
+            stop, f"the same command goes on after the last whole epoch ({folder})"
+        ) from stop
     finally:
         progress.close()
-    click.echo(f"{card.name}: threshold {card.threshold:g}; scan with it: mesovid scan --model {folder} ...")
+    click.echo(
+        f"{card.name}: threshold {card.threshold:g}; scan with it: mesovid scan --model {folder} ..."
+    )
 
 
 TAKEN = ("run", "best", "last")  # files of a run folder that a model's would replace
@@ -99,7 +106,9 @@ def _weight(text: str) -> tuple[str, float]:
     except ValueError:
         number = -1.0
     if not name or not 0 <= number < float("inf"):
-        raise click.UsageError(f"--weight {text}: write NAME=NUMBER, such as Deepfakes=2; 0 leaves it out")
+        raise click.UsageError(
+            f"--weight {text}: write NAME=NUMBER, such as Deepfakes=2; 0 leaves it out"
+        )
     return name, number
 
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mesovid.dataset.labels import FAKE, REAL
-from mesovid.dataset.sources import Collection, Layout, NotThisLayoutError, Options, Problem, Source, listed
+from mesovid.dataset.sources import (
+    Collection,
+    Layout,
+    NotThisLayoutError,
+    Options,
+    Problem,
+    Source,
+    listed,
+)
 from mesovid.errors import DatasetError
 from mesovid.media import VIDEO_SUFFIXES
 from mesovid.texts import read_text
@@ -39,9 +47,13 @@ def read(root: Path, _options: Options) -> Collection:
             assert place is not None
             key = f"{folder}/{Path(file).stem}"
             name = parse(Path(file).stem)
-            if folder != "YouTube-real" and (name is None or (name.source is None) != (label == REAL)):
+            if folder != "YouTube-real" and (
+                name is None or (name.source is None) != (label == REAL)
+            ):
                 expected = "idA_NNNN" if label == REAL else "idA_idB_NNNN"
-                problems.append(Problem(str(place / file), f"its name says no identity; expected {expected}"))
+                problems.append(
+                    Problem(str(place / file), f"its name says no identity; expected {expected}")
+                )
                 continue
             sources[key] = Source(
                 files=(place / file,),
@@ -78,7 +90,9 @@ def _folder(root: Path, name: str) -> Path | None:
     return next((place for place in places if listed(place, VIDEO_SUFFIXES)), None)
 
 
-def _apply_test_list(root: Path, sources: dict[str, Source], problems: list[Problem]) -> tuple[str, ...]:
+def _apply_test_list(
+    root: Path, sources: dict[str, Source], problems: list[Problem]
+) -> tuple[str, ...]:
     """Set the official split in `sources`; what the list says wrongly goes to `problems`. Returns
     notes."""
     file = root / TEST_LIST
@@ -90,7 +104,9 @@ def _apply_test_list(root: Path, sources: dict[str, Source], problems: list[Prob
             continue
         match = re.fullmatch(r"([01])\s+(\S+)", line.strip())
         if match is None:
-            raise DatasetError(f"{file}, line {number}: {line!r}; expected 1 (real) or 0 (fake) and a path")
+            raise DatasetError(
+                f"{file}, line {number}: {line!r}; expected 1 (real) or 0 (fake) and a path"
+            )
         folder, stem = Path(match[2]).parts[0], Path(match[2]).stem
         key = f"{folder}/{stem}"
         label = REAL if match[1] == "1" else FAKE

@@ -122,7 +122,9 @@ def _places(dataset: Dataset) -> Iterator[Finding]:
             if split is not None and split != crop.split:
                 yield Finding("wrong split", crop.file, f"{crop.split} in the manifest")
         # below the class folder lies the video, whose name may be anything
-        named = [(method_of(name) is not None, label) for name in folders if (label := label_of(name))]
+        named = [
+            (method_of(name) is not None, label) for name in folders if (label := label_of(name))
+        ]
         _, label = min(named, key=lambda entry: entry[0], default=(False, None))
         if listed and label is not None and label != crop.label:
             yield Finding("wrong label", crop.file, f"{crop.label} in the manifest")
@@ -191,7 +193,9 @@ def _pictures(dataset: Dataset, workers: int, on_done: OnDone | None) -> Iterato
             if geometry is not None and picture.size != (geometry.size, geometry.size):
                 width, height = picture.size
                 yield Finding(
-                    "wrong size", crop.file, f"{width}x{height}, not {geometry.size}x{geometry.size}"
+                    "wrong size",
+                    crop.file,
+                    f"{width}x{height}, not {geometry.size}x{geometry.size}",
                 )
             same[picture.sha256].append(crop)
     for crops in same.values():
@@ -243,7 +247,8 @@ def png_size(content: bytes) -> tuple[int, int] | None:
 
 def _decoded_size(content: bytes, suffix: str) -> tuple[int, int] | None:
     """Width and height of another kind of picture that can be decoded whole."""
-    # decoders fill what lacks of a JPEG with grey and say nothing; some cameras add bytes after its end
+    # decoders fill what lacks of a JPEG with grey and say nothing; some cameras add bytes after its
+    # end
     cut_off = suffix.lower() in (".jpg", ".jpeg") and b"\xff\xd9" not in content[-1024:]
     if cut_off or not content:
         return None

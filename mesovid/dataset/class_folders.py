@@ -78,7 +78,10 @@ def find(root: Path, suffixes: frozenset[str], options: Options) -> Found:
         on_skip=lambda path, why: problems.append(Problem(path, why)),
     )
     folders = _by_folder(files)
-    media = {place: [name for name in names if _suffix(name) in MEDIA] for place, names in folders.items()}
+    media = {
+        place: [name for name in names if _suffix(name) in MEDIA]
+        for place, names in folders.items()
+    }
     classes = Classes.of(root, [place for place, names in folders.items() if names], options.labels)
     videos: dict[tuple[str, str | None, str, str | None, str | None], list[Path]] = {}
     lost: Counter[tuple[str, Place, str]] = (
@@ -86,9 +89,9 @@ def find(root: Path, suffixes: frozenset[str], options: Options) -> Found:
     )  # folder with and without split, what is wrong with so many files
     of_class: dict[Place, bool] = {}  # class folder -> whether any file in it can be read
     skipped = 0
-    other = Counter(_suffix(name) or "no suffix" for names in folders.values() for name in names) - Counter(
-        _suffix(name) for names in media.values() for name in names
-    )
+    other = Counter(
+        _suffix(name) or "no suffix" for names in folders.values() for name in names
+    ) - Counter(_suffix(name) for names in media.values() for name in names)
     for place, names in media.items():
         here = classes.at(place)
         path = with_split(place, len(here.folder) - (here.folder[-1:] == (HERE,)))
@@ -112,7 +115,9 @@ def find(root: Path, suffixes: frozenset[str], options: Options) -> Found:
             why = f"holds files, but no video or picture; --label {given} leaves it out"
             problems.append(Problem(str(root.joinpath(*folder)), why))
     sources = [
-        Source(files=tuple(files), video=video, split=split, label=label, method=method, group=group)
+        Source(
+            files=tuple(files), video=video, split=split, label=label, method=method, group=group
+        )
         for (video, split, label, method, group), files in videos.items()
     ]
     return Found(
@@ -158,7 +163,9 @@ def video_names(files: Sequence[str], label: str) -> list[str]:
     prefixes = [re.sub(r"[_\-. ]+(frame|f)?\d+$", "", stem, flags=re.IGNORECASE) for stem in stems]
     often = Counter(prefixes)
     shared = {
-        prefix for prefix, n in often.items() if not re.search(r"\d", prefix) and n > max(1, len(stems) / 2)
+        prefix
+        for prefix, n in often.items()
+        if not re.search(r"\d", prefix) and n > max(1, len(stems) / 2)
     }
     return [
         stem if prefix in shared or _names_video(stem, label) else prefix
@@ -191,7 +198,9 @@ def _videos(place: Place, here: Class, files: list[str]) -> list[tuple[str, str,
     else:
         for file, video in zip(pictures, video_names(pictures, here.label), strict=True):
             alone = video == Path(file).stem
-            rows.append((file, "/".join((*place, video)), None if alone else "/".join((*here.names, video))))
+            rows.append(
+                (file, "/".join((*place, video)), None if alone else "/".join((*here.names, video)))
+            )
     taken = {video for _, video, _ in rows}
     for file, key in video_keys(clips).items():
         rows.append((file, file if key in taken else key, None))
@@ -208,7 +217,9 @@ def _link_by_name(sources: list[Source]) -> list[Source]:
         name = ffpp.parse(stem) or celebdf.parse(stem)
         if name is not None and source.label == FAKE and name.source and name.original in reals:
             linked.append(
-                replace(source, target=name.target, source=name.source, original=reals[name.original])
+                replace(
+                    source, target=name.target, source=name.source, original=reals[name.original]
+                )
             )
         elif name is not None and source.label == REAL and name.source is None:
             linked.append(replace(source, target=name.target))

@@ -53,7 +53,8 @@ class _Given:
         if len(self.parts) > len(way) or (self.whole and len(self.parts) < len(way)):
             return False
         return all(
-            is_called(name, part) for name, part in zip(way[-len(self.parts) :], self.parts, strict=True)
+            is_called(name, part)
+            for name, part in zip(way[-len(self.parts) :], self.parts, strict=True)
         )
 
 
@@ -71,7 +72,9 @@ class Classes:
     labels: Mapping[str, str]
     used: set[str] = field(default_factory=set)  # keys of `labels` that some folder has
     _by_hand: tuple[_Given, ...] = ()
-    _known_marks: dict[Place, list[_Mark]] = field(default_factory=dict)  # of the ways asked for so far
+    _known_marks: dict[Place, list[_Mark]] = field(
+        default_factory=dict
+    )  # of the ways asked for so far
     _holds_classes: set[Place] = field(default_factory=set)  # folders with a class folder below
     _above: set[Place] = field(default_factory=set)  # folders with any marked folder below
 
@@ -79,7 +82,9 @@ class Classes:
     def of(cls, root: Path, places: Iterable[Place], labels: Mapping[str, str]) -> Classes:
         """The classes of the folders `places` of a collection. DatasetError that names both of two
         that contradict."""
-        classes = cls(labels, _by_hand=tuple(_Given.of(text) for text in labels if text != EVERYTHING))
+        classes = cls(
+            labels, _by_hand=tuple(_Given.of(text) for text in labels if text != EVERYTHING)
+        )
         known = {place: take_split(place)[1] for place in places}
         for names in known.values():
             for mark in classes._marks(names):
@@ -170,5 +175,7 @@ def with_split(place: Place, depth: int) -> str:
 def _shared(ways: list[Place]) -> Place:
     """The folders that all of several ways begin with."""
     first, last = min(ways), max(ways)
-    equal = next((i for i, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
+    equal = next(
+        (i for i, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None
+    )
     return first[: min(len(first), len(last)) if equal is None else equal]

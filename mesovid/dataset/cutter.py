@@ -25,7 +25,13 @@ from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.people import PeopleLinker
 from mesovid.records import Box, Face, Frame, FrameFaces, Pixels
-from mesovid.settings import ExtractSettings, FaceSettings, Geometry, RuntimeSettings, SampleSettings
+from mesovid.settings import (
+    ExtractSettings,
+    FaceSettings,
+    Geometry,
+    RuntimeSettings,
+    SampleSettings,
+)
 from mesovid.video import prefetch, sample
 
 _log = logging.getLogger(__name__)
@@ -175,7 +181,9 @@ class Cutter:
         results: dict[str, Result] = {}
         for source in job.sources:
             try:
-                frames[source.video] = [_read_picture(file, i) for i, file in enumerate(source.files)]
+                frames[source.video] = [
+                    _read_picture(file, i) for i, file in enumerate(source.files)
+                ]
             except Exception as error:
                 results[source.video] = failed(source, _reason(error, *source.files))
         borrowed = self._borrow(job, frames)
@@ -186,14 +194,18 @@ class Cutter:
                 continue
             read = frames[source.video]
             per_frame = borrowed.get(source.video) or [next(faces) for _ in read]
-            found = [FrameFaces(frame, each, True) for frame, each in zip(read, per_frame, strict=True)]
+            found = [
+                FrameFaces(frame, each, True) for frame, each in zip(read, per_frame, strict=True)
+            ]
             try:
                 results[source.video] = self._finish(source, *self._stage_all(source, found), [])
             except Exception as error:
                 results[source.video] = failed(source, _reason(error, *source.files))
         return [results[source.video] for source in job.sources]
 
-    def _borrow(self, job: Job, frames: dict[str, list[Frame]]) -> dict[str, list[tuple[Face, ...]]]:
+    def _borrow(
+        self, job: Job, frames: dict[str, list[Frame]]
+    ) -> dict[str, list[tuple[Face, ...]]]:
         """The faces of the originals of those sources that have one with as many pictures of the
         same sizes."""
         pairs: dict[str, list[Frame]] = {}
@@ -235,7 +247,9 @@ class Cutter:
         """The faces of each sampled frame, found while the next ones decode in a thread."""
         return self._finder.follow(prefetch(sampling, BATCH), BATCH)
 
-    def _stage_all(self, source: Source, found: Iterable[FrameFaces]) -> tuple[int, Counter[str], list[_Cut]]:
+    def _stage_all(
+        self, source: Source, found: Iterable[FrameFaces]
+    ) -> tuple[int, Counter[str], list[_Cut]]:
         """Write every face's crop to the staging folder, so that a long video does not fill the
         memory."""
         linker = PeopleLinker()
@@ -273,7 +287,12 @@ class Cutter:
         )
 
     def _finish(
-        self, source: Source, frames: int, dropped: Counter[str], cuts: list[_Cut], warnings: list[str]
+        self,
+        source: Source,
+        frames: int,
+        dropped: Counter[str],
+        cuts: list[_Cut],
+        warnings: list[str],
     ) -> Result:
         """Choose among the staged crops and move those to their place."""
         if not is_key(source.video) or not is_key(source.split or "-"):
@@ -310,7 +329,9 @@ def choose(cuts: Sequence[_Cut], settings: ExtractSettings) -> tuple[list[_Cut],
     dropped["blurred"] = len(cuts) - len(kept)
     if settings.people == "main":
         main = _main_people(kept)
-        dropped["not the main person"] = sum((cut.shot, cut.entry.person) not in main for cut in kept)
+        dropped["not the main person"] = sum(
+            (cut.shot, cut.entry.person) not in main for cut in kept
+        )
         kept = [cut for cut in kept if (cut.shot, cut.entry.person) in main]
     if settings.distinct:
         different = _distinct(kept, settings.distinct)
@@ -337,9 +358,17 @@ def encode(pixels: Pixels, settings: ExtractSettings) -> bytes:
     if settings.format == "jpg":
         options = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
     else:
-        # run lengths only: on 256 px crops of c23 video as small as level 6 of the default (71 kB), 4 instead of 20 ms
-        options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    ok, content = cv2.imencode(f".{settings.format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+        # run lengths only: on 256 px crops of c23 video as small as level 6 of the default (71 kB),
+        # 4 instead of 20 ms
+        options = [
+            cv2.IMWRITE_PNG_COMPRESSION,
+            1,
+            cv2.IMWRITE_PNG_STRATEGY,
+            cv2.IMWRITE_PNG_STRATEGY_RLE,
+        ]
+    ok, content = cv2.imencode(
+        f".{settings.format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options
+    )
     if not ok:
         raise InputError(f"a crop of {pixels.shape} could not be encoded as {settings.format}")
     return content.tobytes()
@@ -409,7 +438,9 @@ def _main_people(cuts: Sequence[_Cut]) -> set[tuple[Shot, int]]:
         area[cut.shot, cut.entry.person] += cut.area  # type: ignore[assignment]
     best: dict[Shot, tuple[float, int]] = {}
     for (shot, person), total in area.items():
-        best[shot] = max(best.get(shot, (-1.0, 0)), (total, -person))  # of equals the one seen first
+        best[shot] = max(
+            best.get(shot, (-1.0, 0)), (total, -person)
+        )  # of equals the one seen first
     return {(shot, -person) for shot, (_, person) in best.items()}
 
 

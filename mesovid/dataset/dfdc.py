@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from mesovid.dataset.labels import FAKE, REAL, split_of
-from mesovid.dataset.sources import Collection, Layout, NotThisLayoutError, Options, Problem, Source, listed
+from mesovid.dataset.sources import (
+    Collection,
+    Layout,
+    NotThisLayoutError,
+    Options,
+    Problem,
+    Source,
+    listed,
+)
 from mesovid.dataset.tables import cells
 from mesovid.errors import DatasetError
 from mesovid.media import VIDEO_SUFFIXES
@@ -39,7 +47,11 @@ def read(root: Path, _options: Options) -> Collection:
 
 def _metadata_files(root: Path) -> list[Path]:
     """`metadata.json` of the folder itself, or of its parts up to two levels down."""
-    found = [root / METADATA, *sorted(root.glob(f"*/{METADATA}")), *sorted(root.glob(f"*/*/{METADATA}"))]
+    found = [
+        root / METADATA,
+        *sorted(root.glob(f"*/{METADATA}")),
+        *sorted(root.glob(f"*/*/{METADATA}")),
+    ]
     return [file for file in found if file.is_file()]
 
 
@@ -54,7 +66,9 @@ def _read_parts(root: Path, files: list[Path], problems: list[Problem]) -> Itera
             label = _label(about)
             if label is None:
                 problems.append(
-                    Problem(str(folder / name), f"{METADATA} gives no label FAKE or REAL: {about!r}")
+                    Problem(
+                        str(folder / name), f"{METADATA} gives no label FAKE or REAL: {about!r}"
+                    )
                 )
                 continue
             if not os.path.isfile(folder / name):
@@ -104,7 +118,10 @@ def _read_preview(root: Path, problems: list[Problem]) -> Iterator[Source]:
 
 
 def _read_test(root: Path, problems: list[Problem]) -> Iterator[Source]:
-    rows = [{name: str(value or "") for name, value in row.items()} for row in cells(read_text(root / TEST))]
+    rows = [
+        {name: str(value or "") for name, value in row.items()}
+        for row in cells(read_text(root / TEST))
+    ]
     if not rows or not {"filename", "label"} <= rows[0].keys():
         raise NotThisLayoutError(f"{TEST} has no columns filename and label")
     places = [root, *(folder for folder in sorted(root.iterdir()) if folder.is_dir())]
@@ -112,12 +129,16 @@ def _read_test(root: Path, problems: list[Problem]) -> Iterator[Source]:
         name, label = row["filename"], {"1": FAKE, "0": REAL}.get(row["label"].strip())
         file = next((place / name for place in places if os.path.isfile(place / name)), None)
         if label is None:
-            problems.append(Problem(name, f"{TEST} gives it label {row['label']!r}; expected 1 (fake) or 0"))
+            problems.append(
+                Problem(name, f"{TEST} gives it label {row['label']!r}; expected 1 (fake) or 0")
+            )
         elif file is None:
             problems.append(Problem(name, f"listed in {TEST} but absent"))
         else:
             key = file.relative_to(root).with_suffix("").as_posix()
-            yield Source(files=(file,), video=key, label=label, split="test", collection="dfdc-test")
+            yield Source(
+                files=(file,), video=key, label=label, split="test", collection="dfdc-test"
+            )
 
 
 def _label(about: Any) -> str | None:
@@ -139,4 +160,6 @@ def _load_object(file: Path) -> dict[str, Any]:
     return content
 
 
-LAYOUT = Layout(name="dfdc", read=read, fixed=True, people=frozenset({"dfdc", "dfdc-preview", "dfdc-test"}))
+LAYOUT = Layout(
+    name="dfdc", read=read, fixed=True, people=frozenset({"dfdc", "dfdc-preview", "dfdc-test"})
+)

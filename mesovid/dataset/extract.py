@@ -65,8 +65,11 @@ def extract(
     again once there is room), and when no crop came out.
     """
     root = Path(root)
-    # one thread a network: the numbers must not depend on the machine's cores, and the workers fill them
-    settings = replace(settings, runtime=replace(settings.runtime, threads=settings.runtime.threads or 1))
+    # one thread a network: the numbers must not depend on the machine's cores, and the workers fill
+    # them
+    settings = replace(
+        settings, runtime=replace(settings.runtime, threads=settings.runtime.threads or 1)
+    )
     sources = split_sources(gathered.sources, settings.extract)
     plan = plan_of(sources, _record(gathered, settings))
     try:
@@ -124,7 +127,9 @@ def _split_notes(sources: Sequence[Source], settings: ExtractSettings) -> tuple[
     if not empty or (settings.split is None and there == {"train", "test"}):
         return ()
     how = " (--link originals links less)" if settings.link == "identities" else ""
-    return (f"no video for {' and '.join(empty)}: too few sets of videos without a link between them{how}",)
+    return (
+        f"no video for {' and '.join(empty)}: too few sets of videos without a link between them{how}",
+    )
 
 
 # Jobs
@@ -136,7 +141,9 @@ def _open_jobs(sources: Sequence[Source], pair: bool, done: Mapping[str, Result]
     by_video = {source.video: source for source in sources}
 
     def job(number: int, own: tuple[Source, ...]) -> Job:
-        originals = (by_video.get(source.original) if pair and source.original else None for source in own)
+        originals = (
+            by_video.get(source.original) if pair and source.original else None for source in own
+        )
         return Job(number=number, sources=own, originals=tuple(originals))
 
     for number, own in enumerate(_shared(sources, pair)):
@@ -166,7 +173,11 @@ def _shared(sources: Sequence[Source], pair: bool) -> Iterator[tuple[Source, ...
 
 
 def _run(
-    jobs: Iterable[Job], journal: Journal, settings: CutSettings, workers: int, on_results: OnResults | None
+    jobs: Iterable[Job],
+    journal: Journal,
+    settings: CutSettings,
+    workers: int,
+    on_results: OnResults | None,
 ) -> None:
     """Work through the jobs in worker processes, noting each in the journal as it ends."""
     for results in _results(list(jobs), journal.root, settings, workers):
@@ -175,7 +186,9 @@ def _run(
             on_results(results)
 
 
-def _results(jobs: list[Job], root: Path, settings: CutSettings, workers: int) -> Iterator[list[Result]]:
+def _results(
+    jobs: list[Job], root: Path, settings: CutSettings, workers: int
+) -> Iterator[list[Result]]:
     """The results of each job, as they come. A job that takes its worker down fails; the others go
     on."""
     try:
@@ -274,7 +287,9 @@ def _without(result: Result, names: set[str]) -> Result:
         return result
     dropped = dict(sorted({**result.dropped, "for balance": lost}.items()))
     status = result.status if kept else "skipped"
-    return replace(result, crops=kept, dropped=dropped, status=status, reason=None if kept else "for balance")
+    return replace(
+        result, crops=kept, dropped=dropped, status=status, reason=None if kept else "for balance"
+    )
 
 
 def _delete(root: Path, files: Iterable[str]) -> None:

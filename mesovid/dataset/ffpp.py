@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mesovid.dataset.labels import FAKE, REAL
-from mesovid.dataset.sources import Collection, Layout, NotThisLayoutError, Options, Problem, Source, listed
+from mesovid.dataset.sources import (
+    Collection,
+    Layout,
+    NotThisLayoutError,
+    Options,
+    Problem,
+    Source,
+    listed,
+)
 from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 REALS, FAKES = "original_sequences", "manipulated_sequences"
@@ -37,7 +45,9 @@ def read(root: Path, _options: Options) -> Collection:
         name = parse(stem)
         if name is None or (name.source is None) != (kind == REALS):
             expected = "NNN or <actor>__<scene>" if kind == REALS else "<target>_<source>"
-            problems.append(Problem(str(files[0]), f"its name says no identity; expected {expected}"))
+            problems.append(
+                Problem(str(files[0]), f"its name says no identity; expected {expected}")
+            )
             continue
         part = "actors" if "__" in stem else "youtube"
         original = "/".join((REALS, part, compression, videos, name.original))
@@ -54,7 +64,9 @@ def read(root: Path, _options: Options) -> Collection:
             )
         )
     if not sources:
-        raise NotThisLayoutError(f"no video in {REALS}/*/{{{','.join(COMPRESSIONS)}}}/videos or {FAKES}/...")
+        raise NotThisLayoutError(
+            f"no video in {REALS}/*/{{{','.join(COMPRESSIONS)}}}/videos or {FAKES}/..."
+        )
     return Collection(name="ffpp", layout="ffpp", sources=tuple(sources), problems=tuple(problems))
 
 

@@ -82,7 +82,10 @@ class Journal:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for file in (self._file, self._lock):
             if file is not None:
@@ -156,9 +159,13 @@ def _check_plan(root: Path, there: object, plan: Mapping[str, Any]) -> None:
     for key, value in plan["settings"].items():
         before = there["settings"].get(key)
         if before != value:
-            raise DatasetError(f"{root} was begun with {key} {before!r}, not {value!r}; give a new folder")
+            raise DatasetError(
+                f"{root} was begun with {key} {before!r}, not {value!r}; give a new folder"
+            )
     if there.get("sources") != plan["sources"]:
-        raise DatasetError(f"{root} holds a dataset of other videos, labels or splits; give a new folder")
+        raise DatasetError(
+            f"{root} holds a dataset of other videos, labels or splits; give a new folder"
+        )
 
 
 def _whole_lines(file: Path) -> list[str]:
@@ -181,7 +188,10 @@ def _load(file: Path) -> object:
 
 def _to_json(result: Result) -> dict[str, Any]:
     values = {entry.name: getattr(result, entry.name) for entry in dataclasses.fields(result)}
-    return values | {"crops": [to_line(crop) for crop in result.crops], "warnings": list(result.warnings)}
+    return values | {
+        "crops": [to_line(crop) for crop in result.crops],
+        "warnings": list(result.warnings),
+    }
 
 
 def _from_json(values: dict[str, Any]) -> Result:

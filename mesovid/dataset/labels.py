@@ -13,25 +13,72 @@ from mesovid.names import shown
 
 REAL, FAKE = "real", "fake"
 SKIP = "skip"  # given by hand alone: what is called so is left out
-EVERYTHING = ""  # key of a table of labels given by hand: the label of all files, whatever their folder
+EVERYTHING = (
+    ""  # key of a table of labels given by hand: the label of all files, whatever their folder
+)
 
-# fmt: off
-# names as `plain` leaves them: lower case, words joined by one underscore, without a leading class number
+# fmt: off names as `plain` leaves them: lower case, words joined by one underscore, without a
+# leading class number
 REAL_NAMES = frozenset(
     {
-        "real", "reals", "original", "originals", "pristine", "genuine", "authentic", "bonafide",
-        "bona_fide", "live", "unaltered", "untouched", "true_face", "real_face", "real_faces",
-        "real_image", "real_images", "real_video", "real_videos", "original_sequences",
-        "original_videos", "celeb_real", "youtube_real", "training_real",
+        "real",
+        "reals",
+        "original",
+        "originals",
+        "pristine",
+        "genuine",
+        "authentic",
+        "bonafide",
+        "bona_fide",
+        "live",
+        "unaltered",
+        "untouched",
+        "true_face",
+        "real_face",
+        "real_faces",
+        "real_image",
+        "real_images",
+        "real_video",
+        "real_videos",
+        "original_sequences",
+        "original_videos",
+        "celeb_real",
+        "youtube_real",
+        "training_real",
     }
 )
 FAKE_NAMES = frozenset(
     {
-        "fake", "fakes", "df", "deepfake", "deep_fake", "deep_fakes", "forged", "forgery", "forgeries",
-        "manipulated", "manipulation", "tampered", "synthetic", "synthesized", "synthesised",
-        "synthesis", "swapped", "face_swap", "face_swaps", "generated", "altered", "fake_face",
-        "fake_faces", "fake_image", "fake_images", "fake_video", "fake_videos", "manipulated_sequences",
-        "manipulated_videos", "training_fake",
+        "fake",
+        "fakes",
+        "df",
+        "deepfake",
+        "deep_fake",
+        "deep_fakes",
+        "forged",
+        "forgery",
+        "forgeries",
+        "manipulated",
+        "manipulation",
+        "tampered",
+        "synthetic",
+        "synthesized",
+        "synthesised",
+        "synthesis",
+        "swapped",
+        "face_swap",
+        "face_swaps",
+        "generated",
+        "altered",
+        "fake_face",
+        "fake_faces",
+        "fake_image",
+        "fake_images",
+        "fake_video",
+        "fake_videos",
+        "manipulated_sequences",
+        "manipulated_videos",
+        "training_fake",
     }
 )
 # fmt: on
@@ -111,7 +158,9 @@ def _words(name: object) -> str:
 def hint(name: str, *, leave_out: bool = False) -> str:
     """What to say on the command line of a name whose label nobody can tell."""
     given = shlex.quote(name)
-    if shown(name) != name:  # as shells write characters that cannot be shown, or bytes that are none
+    if (
+        shown(name) != name
+    ):  # as shells write characters that cannot be shown, or bytes that are none
         given = "$'" + shown(name.replace("\\", "\\\\").replace("'", "\\'")) + "'"
     leaving_out = " (=skip leaves it out)" if leave_out else ""
     return f"--label {given}=real or --label {given}=fake{leaving_out}"
@@ -131,5 +180,7 @@ def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
                 f"label {text!r} is unknown; write real, fake, or NAME=real, NAME=fake or NAME=skip"
             )
         if table.setdefault(name, label) != label:
-            raise DatasetError(f"--label gives {name or 'everything'} two labels, {table[name]} and {label}")
+            raise DatasetError(
+                f"--label gives {name or 'everything'} two labels, {table[name]} and {label}"
+            )
     return table

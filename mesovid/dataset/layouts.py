@@ -97,7 +97,9 @@ def gather(
         raise DatasetError(f"no video or picture is left: {told(problems)}")
     return Gathered(
         sources=tuple(sorted(sources, key=lambda source: source.video)),
-        layouts=tuple((str(path), collection.layout) for path, collection in zip(paths, found, strict=True)),
+        layouts=tuple(
+            (str(path), collection.layout) for path, collection in zip(paths, found, strict=True)
+        ),
         problems=tuple(problems),
         notes=tuple(notes),
     )
@@ -148,11 +150,15 @@ def _walked(root: Path, collection: Collection, options: Options) -> Collection:
         if own <= files:
             sources.append(source)
             known |= own
-        elif not any(is_inside(str(file), problem.name) for file in source.files for problem in problems):
+        elif not any(
+            is_inside(str(file), problem.name) for file in source.files for problem in problems
+        ):
             problems.append(Problem(str(source.files[0]), f"lies outside of {root}"))
     other = Counter(
         name.split("/")[0] if "/" in name else name
-        for name in files - known - {os.path.relpath(problem.name, root) for problem in collection.problems}
+        for name in files
+        - known
+        - {os.path.relpath(problem.name, root) for problem in collection.problems}
         if os.path.splitext(name)[1].lower() in MEDIA and not layout.besides & {*name.split("/")}
     )
     notes = tuple(
@@ -171,10 +177,13 @@ def _leads_out(source: Source) -> Problem | None:
     """What is wrong with a source whose crops would lie outside of the dataset."""
     if not is_key(source.video):
         return Problem(
-            source.video, "the video's name leads out of the dataset; give it one without .. or / in front"
+            source.video,
+            "the video's name leads out of the dataset; give it one without .. or / in front",
         )
     if source.split is not None and (not is_key(source.split) or "/" in source.split):
-        return Problem(source.video, f"split {source.split!r} is not the name of a folder; write train, say")
+        return Problem(
+            source.video, f"split {source.split!r} is not the name of a folder; write train, say"
+        )
     return None
 
 
@@ -186,7 +195,9 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
         for j, other in enumerate(parts):
             if i != j and one == other[: len(one)]:
                 raise DatasetError(
-                    f"{paths[j]} is given twice" if one == other else f"{paths[j]} lies in {paths[i]}"
+                    f"{paths[j]} is given twice"
+                    if one == other
+                    else f"{paths[j]} lies in {paths[i]}"
                 )
     length = 1
     while len({part[-length:] for part in parts}) < len(parts):
@@ -205,5 +216,9 @@ def _prefixed(source: Source, name: str) -> Source:
 def _check_distinct(sources: Sequence[Source]) -> None:
     often = Counter(source.video for source in sources)
     if double := [video for video, n in often.items() if n > 1]:
-        files = " and ".join(str(source.files[0]) for source in sources if source.video == double[0])
-        raise DatasetError(f"two videos have the same name {double[0]!r}: {files}; rename one of them")
+        files = " and ".join(
+            str(source.files[0]) for source in sources if source.video == double[0]
+        )
+        raise DatasetError(
+            f"two videos have the same name {double[0]!r}: {files}; rename one of them"
+        )

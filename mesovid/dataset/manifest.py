@@ -20,7 +20,15 @@ from typing import Any
 
 from mesovid.dataset import class_folders, tables
 from mesovid.dataset.labels import FAKE, REAL
-from mesovid.dataset.sources import NotThisLayoutError, Options, Problem, Source, is_key, refuse_unused, told
+from mesovid.dataset.sources import (
+    NotThisLayoutError,
+    Options,
+    Problem,
+    Source,
+    is_key,
+    refuse_unused,
+    told,
+)
 from mesovid.errors import DatasetError, SettingsError
 from mesovid.files import write_whole
 from mesovid.media import PICTURE_SUFFIXES, is_picture
@@ -31,10 +39,13 @@ from mesovid.texts import read_text
 SCHEMA = 1
 MANIFEST = "manifest.jsonl"
 CARD = "dataset.json"
-# names may hold bytes that are no UTF-8, which Python keeps as surrogates: a backslash and their number is JSON for them
+# names may hold bytes that are no UTF-8, which Python keeps as surrogates: a backslash and their
+# number is JSON for them
 ESCAPE = "backslashreplace"
 
-Landmarks = tuple[tuple[float, float], ...]  # five (x, y) px: eye, eye, nose, mouth corner, mouth corner
+Landmarks = tuple[
+    tuple[float, float], ...
+]  # five (x, y) px: eye, eye, nose, mouth corner, mouth corner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +57,9 @@ class CropEntry:
     label: str  # "real" or "fake"
     method: str | None = None  # the manipulation; None for real faces and where unknown
     video: str  # key of the source video (or picture), unique in the dataset
-    frame: int = 0  # index in decode order; the position among a video's pictures where there is no video
+    frame: int = (
+        0  # index in decode order; the position among a video's pictures where there is no video
+    )
     time: float | None = None  # seconds; None for pictures
     person: int = 0  # id within the video
     split: str | None = None  # train, valid, test, dev...; None where the set has no splits
@@ -75,7 +88,9 @@ class Dataset:
     @property
     def splits(self) -> tuple[str | None, ...]:
         """The splits that have crops, sorted; None stands for crops without a split."""
-        return tuple(sorted({crop.split for crop in self.crops}, key=lambda split: (split is None, split)))
+        return tuple(
+            sorted({crop.split for crop in self.crops}, key=lambda split: (split is None, split))
+        )
 
     def of_split(self, *splits: str | None) -> tuple[CropEntry, ...]:
         """The crops of the named splits."""
@@ -86,7 +101,9 @@ class Dataset:
         return self.root / crop.file
 
 
-def read_dataset(path: str | Path, options: Options | None = None, *, whole: bool = True) -> Dataset:
+def read_dataset(
+    path: str | Path, options: Options | None = None, *, whole: bool = True
+) -> Dataset:
     """Read a dataset: one of mesovid's, or bare class folders `[split/]<class>/...` whose class
     names are known.
 
@@ -176,7 +193,9 @@ def write_card(
         "counts": counts(crops),
         **further,
     }
-    write_whole(root / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(errors=ESCAPE))
+    write_whole(
+        root / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(errors=ESCAPE)
+    )
 
 
 def read_card(root: Path) -> dict[str, Any]:
@@ -192,9 +211,13 @@ def read_card(root: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DatasetError(f"{file} is damaged: {error}") from error
     if not isinstance(card, dict):
-        raise DatasetError(f"{file} holds {type(card).__name__}; expected an object with geometry and layout")
+        raise DatasetError(
+            f"{file} holds {type(card).__name__}; expected an object with geometry and layout"
+        )
     if card.get("schema", SCHEMA) != SCHEMA:
-        raise DatasetError(f"{file} has schema {card['schema']!r}; this mesovid reads schema {SCHEMA}")
+        raise DatasetError(
+            f"{file} has schema {card['schema']!r}; this mesovid reads schema {SCHEMA}"
+        )
     return card
 
 
@@ -241,7 +264,9 @@ def from_line(line: str) -> CropEntry:
     values = json.loads(line)
     if not isinstance(values, dict):
         raise ValueError(f"expected an object, found {type(values).__name__}")
-    if missing := [name for name in ("file", "label", "video") if not isinstance(values.get(name), str)]:
+    if missing := [
+        name for name in ("file", "label", "video") if not isinstance(values.get(name), str)
+    ]:
         raise ValueError(f"no {missing[0]!r}")
     if not is_key(values["file"]):
         raise ValueError(f"file {values['file']!r} leads out of the dataset")
@@ -283,14 +308,20 @@ def _geometry(root: Path, card: Mapping[str, Any]) -> Geometry | None:
 # Class folders without a manifest
 
 
-def bare_crops(root: Path, options: Options) -> tuple[list[CropEntry], tuple[Problem, ...], frozenset[str]]:
+def bare_crops(
+    root: Path, options: Options
+) -> tuple[list[CropEntry], tuple[Problem, ...], frozenset[str]]:
     """The pictures that a table lists, or those under `[split/]<class>/` or `<class>/[split/]`;
     also what is left out, and the labels given by hand that something has.
 
     Raises DatasetError for folders that contradict each other.
     """
     table = tables.find_table(root)
-    found = tables.read(table, options) if table else class_folders.find(root, PICTURE_SUFFIXES, options)
+    found = (
+        tables.read(table, options)
+        if table
+        else class_folders.find(root, PICTURE_SUFFIXES, options)
+    )
     crops, problems = [], list(found.problems)
     for source in found.sources:
         for frame, file in enumerate(source.files):
@@ -298,7 +329,9 @@ def bare_crops(root: Path, options: Options) -> tuple[list[CropEntry], tuple[Pro
             if not is_key(name):
                 problems.append(Problem(str(file), "lies outside of the dataset"))
             elif not is_picture(file):
-                problems.append(Problem(str(file), "is no picture; mesovid extract makes crops of videos"))
+                problems.append(
+                    Problem(str(file), "is no picture; mesovid extract makes crops of videos")
+                )
             else:
                 crops.append(_bare_crop(source, Path(name).as_posix(), frame))
     return crops, tuple(problems), found.labels_used

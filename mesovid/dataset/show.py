@@ -43,7 +43,9 @@ def losses(results: Iterable[Result], problems: Sequence[Problem] = ()) -> str:
     for result in results:
         dropped.update(result.dropped)
     if dropped:
-        lines.append("left out: " + ", ".join(f"{n} {reason}" for reason, n in dropped.most_common()))
+        lines.append(
+            "left out: " + ", ".join(f"{n} {reason}" for reason, n in dropped.most_common())
+        )
     skipped = [Problem(r.video, r.reason or "") for r in results if r.status == "skipped"]
     broken = [Problem(r.video, r.reason or "") for r in results if r.status == "failed"]
     warned = [Problem(r.video, warning) for r in results for warning in r.warnings]
@@ -106,7 +108,9 @@ def _band(dataset: Dataset, title: str, crops: list[CropEntry], columns: int, ro
     lines = [np.concatenate(cells[i : i + columns], axis=1) for i in range(0, len(cells), columns)]
     head = np.full((LINE, columns * CELL, 3), 255, np.uint8)
     text = f"{title}: {len(crops)} crops of {len({crop.video for crop in crops})} videos"
-    cv2.putText(head, text, (4, LINE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(
+        head, text, (4, LINE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA
+    )
     return np.concatenate([head, *lines])
 
 

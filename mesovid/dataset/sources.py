@@ -18,7 +18,9 @@ MEDIA = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 class Options:
     """What a person says of a collection, beside where it lies."""
 
-    labels: Mapping[str, str] = field(default_factory=dict)  # class name -> label, see `parse_labels`
+    labels: Mapping[str, str] = field(
+        default_factory=dict
+    )  # class name -> label, see `parse_labels`
     follow_links: bool = False  # to folders outside of the collection
 
 
@@ -27,7 +29,9 @@ class Source:
     """One video, or the pictures that were taken from one video."""
 
     files: tuple[Path, ...]  # one video file, or one or more pictures in order
-    video: str  # key: the path inside its collection without suffix, or the name its manifest gives it
+    video: (
+        str  # key: the path inside its collection without suffix, or the name its manifest gives it
+    )
     label: str  # "real" or "fake"
     method: str | None = None
     target: str | None = None  # identity whose video it is
@@ -64,10 +68,16 @@ class Layout:
 
     name: str  # as `--layout` has it
     read: Callable[[Path, Options], Collection]  # NotThisLayoutError where it does not fit
-    fixed: bool = False  # everything lies where the layout says; what lies elsewhere is no part of it
-    besides: frozenset[str] = frozenset()  # folders with other things than videos of faces, where it is fixed
+    fixed: bool = (
+        False  # everything lies where the layout says; what lies elsewhere is no part of it
+    )
+    besides: frozenset[str] = (
+        frozenset()
+    )  # folders with other things than videos of faces, where it is fixed
     loose_lists: bool = False  # lists of official splits may lie in the collection's folder itself
-    people: frozenset[str] = frozenset()  # collections in which every copy numbers the same people alike
+    people: frozenset[str] = (
+        frozenset()
+    )  # collections in which every copy numbers the same people alike
 
 
 class NotThisLayoutError(Exception):
@@ -83,7 +93,9 @@ def told(problems: Sequence[Problem], shown: int = 5) -> str:
 def refuse_unused(options: Options, used: Iterable[frozenset[str]]) -> None:
     """DatasetError for a label given by hand that changed nothing in any of the collections."""
     for name in options.labels.keys() - frozenset().union(*used):
-        what = f"no folder or class is called {name!r}" if name else "there is nothing that takes it"
+        what = (
+            f"no folder or class is called {name!r}" if name else "there is nothing that takes it"
+        )
         raise DatasetError(
             f"--label {name}{'=' if name else ''}{options.labels[name]}: {what}; it is for class folders and tables"
         )
@@ -108,7 +120,9 @@ def is_key(text: str) -> bool:
     """Whether a text can name a video, and so a folder below a dataset's root: a path that leads
     nowhere else."""
     parts = text.replace(os.sep, "/").split("/")
-    return not any(part in ("", ".", "..") or "\0" in part for part in parts) and not Path(text).drive
+    return (
+        not any(part in ("", ".", "..") or "\0" in part for part in parts) and not Path(text).drive
+    )
 
 
 def video_keys(files: Iterable[str]) -> dict[str, str]:

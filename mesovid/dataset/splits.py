@@ -59,11 +59,17 @@ class SplitLists:
     """Official splits as files give them."""
 
     videos: Mapping[str, str] = field(default_factory=dict)  # path without suffix -> split
-    identities: Mapping[str, str] = field(default_factory=dict)  # FaceForensics++ pairs: identity -> split
+    identities: Mapping[str, str] = field(
+        default_factory=dict
+    )  # FaceForensics++ pairs: identity -> split
 
 
 def assign(
-    sources: Sequence[Source], ratio: tuple[float, float, float], seed: int, *, identities: bool = True
+    sources: Sequence[Source],
+    ratio: tuple[float, float, float],
+    seed: int,
+    *,
+    identities: bool = True,
 ) -> list[Source]:
     """The sources, each with a split.
 
@@ -91,7 +97,9 @@ def parse_ratio(text: str) -> tuple[float, float, float]:
     try:
         train, valid, test = map(float, text.split("/"))
     except ValueError as error:
-        raise SettingsError(f"split is {text!r}; write shares of train/valid/test, say 80/10/10") from error
+        raise SettingsError(
+            f"split is {text!r}; write shares of train/valid/test, say 80/10/10"
+        ) from error
     total = train + valid + test
     if min(train, valid, test) < 0 or not 0 < total < float("inf"):
         raise SettingsError(f"split is {text!r}; shares must not be negative, nor all be 0")
@@ -232,7 +240,9 @@ def _deal(
 ) -> Iterable[tuple[list[Source], str]]:
     """Each set with a split: large sets first, each to where it brings the label and method counts
     nearest to their share."""
-    total: Counter[tuple[str, str | None]] = Counter(_stratum(source) for part in sets for source in part)
+    total: Counter[tuple[str, str | None]] = Counter(
+        _stratum(source) for part in sets for source in part
+    )
     shares = [(name, share) for name, share in zip(OWN_SPLITS, ratio, strict=True) if share > 0]
     have: dict[str, Counter[tuple[str, str | None]]] = {name: Counter() for name, _ in shares}
     order = list(sets)
@@ -274,7 +284,9 @@ def _load(file: Path) -> dict[str, list[object]]:
         raise DatasetError(f"{file} is damaged: {error}") from error
     if isinstance(content, list) and split_of(file.stem) is not None:
         content = {file.stem: content}
-    if not isinstance(content, dict) or not all(isinstance(entries, list) for entries in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(entries, list) for entries in content.values()
+    ):
         raise DatasetError(
             f'{file} is no split file; expected an object such as {{"train": [...], "test": [...]}}'
         )

@@ -13,8 +13,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from mesovid.dataset.labels import EVERYTHING, FAKE, SKIP, hint, is_called, label_of, method_of, split_of
-from mesovid.dataset.sources import Collection, Layout, NotThisLayoutError, Options, Problem, Source, is_key
+from mesovid.dataset.labels import (
+    EVERYTHING,
+    FAKE,
+    SKIP,
+    hint,
+    is_called,
+    label_of,
+    method_of,
+    split_of,
+)
+from mesovid.dataset.sources import (
+    Collection,
+    Layout,
+    NotThisLayoutError,
+    Options,
+    Problem,
+    Source,
+    is_key,
+)
 from mesovid.errors import DatasetError
 from mesovid.media import is_picture
 from mesovid.texts import read_text
@@ -122,7 +139,11 @@ def _rows(
                 raise NotThisLayoutError(_lacks(table, number, field, values))
         file = about.pop("file").replace("\\", "/")
         word = about.pop("label", "")
-        label = label_of(word, {name: label for name, label in labels.items() if name}) if word else None
+        label = (
+            label_of(word, {name: label for name, label in labels.items() if name})
+            if word
+            else None
+        )
         met = {name for name in labels if name and is_called(word, name)}
         if not met and EVERYTHING in labels:
             label, met = labels[EVERYTHING], {EVERYTHING}
@@ -180,7 +201,9 @@ def _key(file: str) -> str:
     if is_key(stem):
         return stem
     stem = stem.removeprefix(PurePath(stem).anchor.replace(os.sep, "/"))
-    return "/".join("up" if part == ".." else part for part in stem.split("/") if part not in ("", "."))
+    return "/".join(
+        "up" if part == ".." else part for part in stem.split("/") if part not in ("", ".")
+    )
 
 
 def _by_video(folder: Path, rows: list[Row], problems: list[Problem]) -> dict[str, list[Row]]:
@@ -202,7 +225,9 @@ def _by_video(folder: Path, rows: list[Row], problems: list[Problem]) -> dict[st
         ):
             if len(values) > 1:
                 given = " and ".join(sorted(map(str, values)))
-                problems.append(Problem(video, f"its rows give different values of {field}: {given}"))
+                problems.append(
+                    Problem(video, f"its rows give different values of {field}: {given}")
+                )
                 videos.pop(video, None)
         if len(own) > 1 and not all(is_picture(row.file) for row in own):
             problems.append(
@@ -226,7 +251,9 @@ def _lines(table: Path) -> list[dict[str, object]]:
         text = read_text(table)
         if table.suffix.lower() == ".jsonl":
             parts = text.split("\0" if "\0" in text else "\n")
-            return [_object(table, number, line) for number, line in enumerate(parts, 1) if line.strip()]
+            return [
+                _object(table, number, line) for number, line in enumerate(parts, 1) if line.strip()
+            ]
         return cells(text)
     except OSError as error:
         raise DatasetError(f"{table}: {error.strerror}") from error
@@ -245,7 +272,8 @@ def cells(text: str) -> list[dict[str, object]]:
 
     def fit(separator: str) -> int:
         return sum(
-            cell.strip().lower() in known for cell in next(csv.reader([head], delimiter=separator), [])
+            cell.strip().lower() in known
+            for cell in next(csv.reader([head], delimiter=separator), [])
         )
 
     separator = max(SEPARATORS, key=fit)  # the first of equals
@@ -259,7 +287,9 @@ def _object(table: Path, number: int, line: str) -> dict[str, object]:
     except ValueError as error:
         raise DatasetError(f"{table}, line {number}: {error}") from error
     if not isinstance(values, dict):
-        raise DatasetError(f"{table}, line {number}: expected an object, found {type(values).__name__}")
+        raise DatasetError(
+            f"{table}, line {number}: expected an object, found {type(values).__name__}"
+        )
     return values
 
 

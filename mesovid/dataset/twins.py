@@ -31,7 +31,9 @@ def read_once(sources: Sequence[Source]) -> tuple[list[Source], list[Problem], l
     for own in named.values():
         first = min(own, key=lambda source: (source.split is None, source.video))
         labels: dict[str | None, str] = {source.label: source.video for source in own}
-        splits: dict[str | None, str] = {source.split: source.video for source in own if source.split}
+        splits: dict[str | None, str] = {
+            source.split: source.video for source in own if source.split
+        }
         if len(labels) > 1:
             problems.append(_told(first, "labels", labels))
             continue

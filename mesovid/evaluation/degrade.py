@@ -1,9 +1,10 @@
 """What the world does to a face before a detector sees it: codecs, small sizes, blur, noise, light.
 
-On whole videos, `degrade_video` does what happens outside: a new file, in which faces are found and cut again. On the aligned crops
-that a dataset holds, `degrade` comes near to it at a fraction of the time: each crop is brought to the size that it had in its video,
-damaged there, and what the damage changed is carried over to the crop. A codec is harsher so, since it is given only a face, and
-frames that lie apart.
+On whole videos, `degrade_video` does what happens outside: a new file, in which faces are found and
+cut again. On the aligned crops that a dataset holds, `degrade` comes near to it at a fraction of
+the time: each crop is brought to the size that it had in its video, damaged there, and what the
+damage changed is carried over to the crop. A codec is harsher so, since it is given only a face,
+and frames that lie apart.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class _Kind:
     least: float
     most: float
     harmless: float  # the amount that would change nothing, or next to nothing
-    apply: Callable[[Sequence[Pixels], float], list[Pixels]]  # to pictures of any size, in order of time
+    apply: Callable[
+        [Sequence[Pixels], float], list[Pixels]
+    ]  # to pictures of any size, in order of time
     pointwise: bool = False  # changes each pixel by itself
 
 
@@ -71,8 +74,8 @@ def degrade(
 ) -> list[Pixels]:
     """Damage the crops of one person in order of time, uint8 RGB (s, s, 3), and give them back at their size.
 
-    `native` is each crop's side in its video, px; None leaves a crop at the size it has. Raises SettingsError when h264 is
-    asked for and PyAV is not installed.
+    `native` is each crop's side in its video, px; None leaves a crop at the size it has. Raises
+    SettingsError when h264 is asked for and PyAV is not installed.
     """
     kind = KINDS[degradation.kind]
     if kind.pointwise:
@@ -116,11 +119,15 @@ def _h264(crops: Sequence[Pixels], crf: float) -> list[Pixels]:
     side = crops[0].shape[0]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": f"{crf:g}", "threads": "1"})
+        stream = container.add_stream(
+            "libx264", rate=25, options={"crf": f"{crf:g}", "threads": "1"}
+        )
         stream.width = stream.height = side
         stream.pix_fmt = "yuv420p"
         for crop in crops:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_resized(crop, side)), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(_resized(crop, side)), format="rgb24"
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     buffer.seek(0)
@@ -152,7 +159,9 @@ def _smaller(images: Sequence[Pixels], factor: float) -> list[Pixels]:
         height, width = image.shape[:2]
         size = max(2, round(width * factor)), max(2, round(height * factor))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        return np.asarray(
+            cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8
+        )
 
     return [through(image) for image in images]
 

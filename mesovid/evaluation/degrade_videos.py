@@ -26,7 +26,17 @@ from mesovid.video import sample
 MARK = "damage.json"  # in the folder of copies: what was done to them
 NEARLY_LOSSLESS = 12  # CRF at which damage other than H.264 is written
 _CLOCK = Fraction(1, 90_000)  # seconds a tick of the copies' timestamps
-_COLUMNS = ("file", "label", "method", "original", "split", "target", "source", "group", "collection")
+_COLUMNS = (
+    "file",
+    "label",
+    "method",
+    "original",
+    "split",
+    "target",
+    "source",
+    "group",
+    "collection",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +56,26 @@ def degrade_videos(
 ) -> tuple[Copy, ...]:
     """Write a damaged copy of each video, and a `manifest.csv` by which `mesovid extract` reads them.
 
-    Damages are done in the order given; H.264, which is how the copies are written, can only be the last. Copies keep their keys, so that scores can be compared video by video. Those that are there already are left as they are.
-    Raises DatasetError when there is no video, or when the folder holds copies with other damage, and SettingsError when H.264
-    is to come before other damage.
+    Damages are done in the order given; H.264, which is how the copies are written, can only be the
+    last. Copies keep their keys, so that scores can be compared video by video. Those that are
+    there already are left as they are. Raises DatasetError when there is no video, or when the
+    folder holds copies with other damage, and SettingsError when H.264 is to come before other
+    damage.
     """
     if any(each.kind == "h264" for each in degradations[:-1]):
         raise SettingsError(
             f"h264 must be the last damage of {_text(degradations)}: the copies are written by it"
         )
-    videos = [source for source in sources if len(source.files) == 1 and not is_picture(source.files[0])]
+    videos = [
+        source for source in sources if len(source.files) == 1 and not is_picture(source.files[0])
+    ]
     if not videos:
         raise DatasetError("no video to damage; for pictures: mesovid evaluate --degrade")
     _mark(folder, _text(degradations))
-    jobs = [(source.video, source.files[0], _place(folder, source), _text(degradations)) for source in videos]
+    jobs = [
+        (source.video, source.files[0], _place(folder, source), _text(degradations))
+        for source in videos
+    ]
     copies = []
     for copy in _copied(jobs, workers):
         on_copy(copy)

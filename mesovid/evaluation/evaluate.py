@@ -99,7 +99,9 @@ class ModelEvaluation:
     """Everything found out about one model."""
 
     model: ModelRef
-    uncertain: tuple[float, float] | None  # band of the card, where no threshold of one's own was given
+    uncertain: (
+        tuple[float, float] | None
+    )  # band of the card, where no threshold of one's own was given
     scores: Scores  # a row a crop
     video_scores: Scores  # a row a video
     videos: Measures
@@ -144,8 +146,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure each classifier on the dataset's crops.
 
-    Raises DatasetError when a split is not there, when no crop is readable or when the crops were cut otherwise than a model
-    wants them, and SettingsError for an unknown degradation.
+    Raises DatasetError when a split is not there, when no crop is readable or when the crops were
+    cut otherwise than a model wants them, and SettingsError for an unknown degradation.
     """
     settings = settings or EvaluateSettings()
     degradations = parse(settings.degrade or "")
@@ -203,16 +205,22 @@ def choose_splits(dataset: Dataset, asked: str | None) -> tuple[str | None, ...]
     if asked == "all":
         return there
     if asked is not None:
-        wanted = tuple("valid" if part in ("val", "validation") else part for part in asked.split(","))
+        wanted = tuple(
+            "valid" if part in ("val", "validation") else part for part in asked.split(",")
+        )
         if missing := [split for split in wanted if split not in there]:
-            raise DatasetError(f"{dataset.root} has no split {missing[0]!r}; it has {names}; or take all")
+            raise DatasetError(
+                f"{dataset.root} has no split {missing[0]!r}; it has {names}; or take all"
+            )
         return wanted
     for split in PREFERRED_SPLITS:
         if split in there:
             return (split,)
     if there == (None,):
         return there
-    raise DatasetError(f"{dataset.root} has no split test, dev or valid but {names}; name one with --split")
+    raise DatasetError(
+        f"{dataset.root} has no split test, dev or valid but {names}; name one with --split"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,31 +243,42 @@ def score(
     """P(fake) of every readable crop by every model, clean and damaged. Crops of one person must lie together."""
     good: list[CropEntry] = []
     excluded: list[Excluded] = []
-    parts: list[list[list[Floats]]] = [[[] for _ in range(1 + len(degradations))] for _ in classifiers]
+    parts: list[list[list[Floats]]] = [
+        [[] for _ in range(1 + len(degradations))] for _ in classifiers
+    ]
     size = dataset.geometry.size if dataset.geometry else None
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in _batches(crops, settings.batch_size):
             images = list(pool.map(lambda crop: read_crop(dataset.path(crop), size), batch))
             progress(len(batch))
             read = [
-                (crop, image) for crop, image in zip(batch, images, strict=True) if not isinstance(image, str)
+                (crop, image)
+                for crop, image in zip(batch, images, strict=True)
+                if not isinstance(image, str)
             ]
             excluded += [
-                Excluded(c.file, i) for c, i in zip(batch, images, strict=True) if isinstance(i, str)
+                Excluded(c.file, i)
+                for c, i in zip(batch, images, strict=True)
+                if isinstance(i, str)
             ]
             if not read:
                 continue
             good += [crop for crop, _ in read]
             for number, versions in enumerate(_versions(read, degradations, dataset.geometry)):
                 for classifier, part in zip(classifiers, parts, strict=True):
-                    part[number].append(classify(classifier, versions, settings.flip, settings.batch_size))
+                    part[number].append(
+                        classify(classifier, versions, settings.flip, settings.batch_size)
+                    )
     joined = tuple(
-        tuple(np.concatenate(chunks) if chunks else np.zeros(0) for chunks in part) for part in parts
+        tuple(np.concatenate(chunks) if chunks else np.zeros(0) for chunks in part)
+        for part in parts
     )
     return Scored(tuple(good), joined, tuple(excluded))
 
 
-def classify(classifier: Classifier, images: Sequence[Pixels], flip: bool, batch_size: int) -> Floats:
+def classify(
+    classifier: Classifier, images: Sequence[Pixels], flip: bool, batch_size: int
+) -> Floats:
     """P(fake) (n,) of crops, resized where they are not of the model's size; with `flip` the mean with their mirror images."""
     size = classifier.card.geometry.size
     found = []
@@ -342,7 +361,9 @@ def _batches(crops: Sequence[CropEntry], size: int) -> Iterator[list[CropEntry]]
 
 
 def _versions(
-    read: Sequence[tuple[CropEntry, Pixels]], degradations: Sequence[Degradation], geometry: Geometry | None
+    read: Sequence[tuple[CropEntry, Pixels]],
+    degradations: Sequence[Degradation],
+    geometry: Geometry | None,
 ) -> Iterator[list[Pixels]]:
     """The images as they are, then damaged by each degradation, a track at a time."""
     yield [image for _, image in read]
@@ -387,11 +408,15 @@ def _evaluated(
         videos=of_videos,
         crops=of_crops,
         methods=tuple(
-            MethodMeasures(method, *((of_videos, of_crops) if len(part) == len(clean) else ruler.both(part)))
+            MethodMeasures(
+                method, *((of_videos, of_crops) if len(part) == len(clean) else ruler.both(part))
+            )
             for method, part in by_method(clean)
         ),
         calls=_calls(videos, threshold, band),
-        pairs=paired(videos, resamples=settings.resamples, seed=settings.seed, cluster=settings.cluster),
+        pairs=paired(
+            videos, resamples=settings.resamples, seed=settings.seed, cluster=settings.cluster
+        ),
         robustness=tuple(
             _robustness(degradation, scores, videos, ruler)
             for degradation, scores in zip(degradations, damaged, strict=True)
@@ -417,9 +442,13 @@ class _Ruler:
         return of_videos, of_videos if len(videos) == len(crops) else self.measure(crops)
 
     def measure(self, scores: Scores) -> Measures:
-        return measure(scores, self.threshold, resamples=self.resamples, seed=self.seed, cluster=self.cluster)
+        return measure(
+            scores, self.threshold, resamples=self.resamples, seed=self.seed, cluster=self.cluster
+        )
 
-    def change(self, scores: Scores, other: Floats, figures: Sequence[str]) -> tuple[Difference, ...]:
+    def change(
+        self, scores: Scores, other: Floats, figures: Sequence[str]
+    ) -> tuple[Difference, ...]:
         both = (self.threshold, self.threshold)
         return compare(
             scores, other, both, figures=figures, resamples=self.resamples, seed=self.seed, cluster=self.cluster
@@ -431,7 +460,9 @@ def _min_faces(crops: Sequence[CropEntry], settings: EvaluateSettings) -> int:
     return 1 if all(crop.time is None for crop in crops) else settings.min_faces
 
 
-def _robustness(degradation: Degradation, scores: Scores, clean: Scores, ruler: _Ruler) -> Robustness:
+def _robustness(
+    degradation: Degradation, scores: Scores, clean: Scores, ruler: _Ruler
+) -> Robustness:
     videos = scores.per_video(ruler.min_faces)
     change = ruler.change(videos, clean.probability, ("auc",))
     return Robustness(degradation, *ruler.both(scores), change[0] if change else None)
@@ -465,12 +496,16 @@ def _mistakes(
 ) -> tuple[Mistake, ...]:
     """Videos on the wrong side of the threshold, farthest first, each by its crop that misled most."""
     wrong = np.flatnonzero((videos.probability >= threshold) != videos.fake)
-    farthest = wrong[np.argsort(-np.abs(videos.probability[wrong] - threshold), kind="stable")][:most]
+    farthest = wrong[np.argsort(-np.abs(videos.probability[wrong] - threshold), kind="stable")][
+        :most
+    ]
     found = []
     for row in farthest:
         fake = bool(videos.fake[row])
         rows = np.flatnonzero(scores.video == videos.video[row])
-        worst = rows[np.argmin(scores.probability[rows]) if fake else np.argmax(scores.probability[rows])]
+        worst = rows[
+            np.argmin(scores.probability[rows]) if fake else np.argmax(scores.probability[rows])
+        ]
         found.append(
             Mistake(
                 video=str(videos.video[row]),
@@ -484,7 +519,9 @@ def _mistakes(
     return tuple(found)
 
 
-def _comparisons(models: Sequence[ModelEvaluation], settings: EvaluateSettings) -> tuple[Comparison, ...]:
+def _comparisons(
+    models: Sequence[ModelEvaluation], settings: EvaluateSettings
+) -> tuple[Comparison, ...]:
     first, *others = models
     return tuple(
         Comparison(

@@ -1,9 +1,9 @@
 """How good scores are: the field's figures, their uncertainty, and the difference between two models.
 
-numpy and scikit-learn only. Fake is the positive class and every probability is P(fake). Point values come from
-scikit-learn; a bootstrap needs them a thousand times over, so the same figures exist once more as sums over a matrix of
-resampling weights (`_resampled`), which the tests hold to scikit-learn's `sample_weight`. A figure that cannot be known,
-an AUC over one class say, is None.
+numpy and scikit-learn only. Fake is the positive class and every probability is P(fake). Point
+values come from scikit-learn; a bootstrap needs them a thousand times over, so the same figures
+exist once more as sums over a matrix of resampling weights (`_resampled`), which the tests hold to
+scikit-learn's `sample_weight`. A figure that cannot be known, an AUC over one class say, is None.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Integers = npt.NDArray[np.int64]
 Names = npt.NDArray[np.str_]
 Cluster = Literal["video", "group"]
 
-CALIBRATION_BINS = 10  # equal widths of P(fake), closed on the left; the last one closed on both sides
-MIN_FACES = (
-    3  # a person seen in fewer faces is not judged when another one of the video is; as in ScanSettings
+CALIBRATION_BINS = (
+    10  # equal widths of P(fake), closed on the left; the last one closed on both sides
 )
+MIN_FACES = 3  # a person seen in fewer faces is not judged when another one of the video is; as in ScanSettings
 COVERAGE = 0.95  # of every interval
 _Z = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 _BLOCK = 2_000_000  # weights held at once by a bootstrap; 16 MB
@@ -68,21 +68,29 @@ class Scores:
         flags = np.asarray(fake, dtype=bool)
         count = len(flags)
         values = np.asarray(probability, dtype=np.float64)
-        videos = np.asarray([str(i) for i in range(count)] if video is None else video, dtype=np.str_)
+        videos = np.asarray(
+            [str(i) for i in range(count)] if video is None else video, dtype=np.str_
+        )
         groups = [None] * count if group is None else list(group)
         scores = cls(
             fake=flags,
             probability=values,
             video=videos,
-            person=np.zeros(count, np.int64) if person is None else np.asarray(person, dtype=np.int64),
+            person=np.zeros(count, np.int64)
+            if person is None
+            else np.asarray(person, dtype=np.int64),
             method=np.asarray([""] * count if method is None else method, dtype=np.str_),
             group=np.asarray([g or v for g, v in zip(groups, videos, strict=True)], dtype=np.str_),
             original=np.asarray(
                 [o or "" for o in ([""] * count if original is None else original)], dtype=np.str_
             ),
         )
-        if lengths := {len(getattr(scores, field.name)) for field in dataclasses.fields(cls)} - {count}:
-            raise ValueError(f"{count} labels but columns of {', '.join(map(str, sorted(lengths)))} rows")
+        if lengths := {len(getattr(scores, field.name)) for field in dataclasses.fields(cls)} - {
+            count
+        }:
+            raise ValueError(
+                f"{count} labels but columns of {', '.join(map(str, sorted(lengths)))} rows"
+            )
         if not np.all((values >= 0) & (values <= 1)):
             raise ValueError(
                 f"probabilities must lie in [0, 1]; one is {values[~((values >= 0) & (values <= 1))][0]}"
@@ -102,8 +110,9 @@ class Scores:
     def per_video(self, min_faces: int = MIN_FACES) -> Self:
         """One row a video: the mean over a person's faces, and the most suspicious person, as `verdict.judge` has it.
 
-        People seen in fewer than `min_faces` faces have no say: a stray detection must not judge a video. Where nobody
-        was seen in as many, all faces are judged as one. Rows follow the order of video keys.
+        People seen in fewer than `min_faces` faces have no say: a stray detection must not judge a
+        video. Where nobody was seen in as many, all faces are judged as one. Rows follow the order
+        of video keys.
         """
         people, of_row = np.unique(
             np.stack([self._video_ids(), self.person], axis=1), axis=0, return_inverse=True
@@ -194,7 +203,8 @@ def equal_error(fake: Flags, probability: Floats) -> tuple[float, float]:
 def calibration_error(fake: Flags, probability: Floats) -> float:
     """Expected calibration error: the mean over `reliability`'s bins of |share of fakes - mean P(fake)|, by their weight.
 
-    With few rows it is biased upwards. Of one class alone it would only be a mean score, so `measure` leaves it unknown there.
+    With few rows it is biased upwards. Of one class alone it would only be a mean score, so
+    `measure` leaves it unknown there.
     """
     share, mean, weight = reliability(fake, probability)
     return float(np.sum(weight * np.abs(share - mean)))
@@ -203,10 +213,10 @@ def calibration_error(fake: Flags, probability: Floats) -> float:
 def reliability(fake: Flags, probability: Floats) -> tuple[Floats, Floats, Floats]:
     """For each bin that holds rows: the share of fakes, the mean P(fake), and its weight, which add up to one.
 
-    `CALIBRATION_BINS` bins of equal width over P(fake) (not over the confidence of the called class as in Guo et al.
-    2017): they see a detector that is too sure of fakes and too unsure of reals. Fakes and reals weigh one half each in all, as
-    in the calibration of the models: nobody knows how many fakes a user's folder has, and the figure must not depend on how
-    many a test set has.
+    `CALIBRATION_BINS` bins of equal width over P(fake) (not over the confidence of the called class
+    as in Guo et al. 2017): they see a detector that is too sure of fakes and too unsure of reals.
+    Fakes and reals weigh one half each in all, as in the calibration of the models: nobody knows
+    how many fakes a user's folder has, and the figure must not depend on how many a test set has.
     """
     inside = _bins(probability)
     row = _balanced(fake, np.ones((1, len(fake))))[0]
@@ -219,7 +229,12 @@ def reliability(fake: Flags, probability: Floats) -> tuple[Floats, Floats, Float
 
 
 def measure(
-    scores: Scores, threshold: float, *, resamples: int = 1000, seed: int = 0, cluster: Cluster = "video"
+    scores: Scores,
+    threshold: float,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    cluster: Cluster = "video",
 ) -> Measures:
     """Every figure of `scores` with its bootstrap interval over videos, or over groups.
 
@@ -231,7 +246,8 @@ def measure(
     draws = resample(scores, threshold, resamples=resamples, seed=seed, cluster=cluster)
     cases = _cases(scores, threshold, cluster)
     estimates = {
-        name: _estimate(name, value, draws[:, i], cases) for i, (name, value) in enumerate(values.items())
+        name: _estimate(name, value, draws[:, i], cases)
+        for i, (name, value) in enumerate(values.items())
     }
     both = values["auc"] is not None
     return Measures(
@@ -257,7 +273,9 @@ class Difference:
     value: float
     low: float
     high: float
-    p_value: float  # two-sided: twice the smaller share of resamples on either side of no difference
+    p_value: (
+        float  # two-sided: twice the smaller share of resamples on either side of no difference
+    )
 
 
 def compare(
@@ -286,7 +304,9 @@ def compare(
         column = draws[:, FIGURES.index(name)]
         low, high = _percentiles(column)
         tail = min(float(np.mean(column <= 0)), float(np.mean(column >= 0)))
-        found.append(Difference(name, a - b, low, high, p_value=max(min(1.0, 2 * tail), 1 / len(column))))
+        found.append(
+            Difference(name, a - b, low, high, p_value=max(min(1.0, 2 * tail), 1 / len(column)))
+        )
     return tuple(found)
 
 
@@ -314,10 +334,15 @@ def paired(
     above = (fakes.probability > reals.probability) + 0.5 * (fakes.probability == reals.probability)
     names = reals.video if cluster == "video" else reals.group
     draws = np.concatenate(
-        [weights @ above / weights.sum(axis=1) for weights in _weights(fakes.fake, names, resamples, seed)]
+        [
+            weights @ above / weights.sum(axis=1)
+            for weights in _weights(fakes.fake, names, resamples, seed)
+        ]
     )
     value = float(above.mean())
-    return Pairs(len(rows), Estimate(value, *_bounded(value, draws, len(rows), len(set(names.tolist())))))
+    return Pairs(
+        len(rows), Estimate(value, *_bounded(value, draws, len(rows), len(set(names.tolist()))))
+    )
 
 
 def share(hits: int, count: int) -> Estimate:
@@ -330,7 +355,8 @@ def rate(
 ) -> Estimate:
     """The share of cases that hit, where those of one cluster, a person say, may hang together; None of none.
 
-    Wilson's interval at the number of cases that the bootstrap over clusters speaks for: never more than there are.
+    Wilson's interval at the number of cases that the bootstrap over clusters speaks for: never more
+    than there are.
     """
     flags = np.asarray(hits, dtype=bool)
     names = np.asarray(cluster, dtype=np.str_)
@@ -343,12 +369,17 @@ def rate(
 
 
 def resample(
-    scores: Scores, threshold: float, *, resamples: int = 1000, seed: int = 0, cluster: Cluster = "video"
+    scores: Scores,
+    threshold: float,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    cluster: Cluster = "video",
 ) -> Floats:
     """Every figure of `FIGURES` on each bootstrap resample: (resamples, figures), NaN where it is unknown.
 
-    Whole clusters are drawn with replacement, those with reals, with fakes and with both apart, so that no resample
-    loses a class. The same seed draws the same rows for every model.
+    Whole clusters are drawn with replacement, those with reals, with fakes and with both apart, so
+    that no resample loses a class. The same seed draws the same rows for every model.
     """
     names = scores.video if cluster == "video" else scores.group
     blocks = [
@@ -445,7 +476,9 @@ def _ranking(fake: Flags, p: Floats, weights: Floats) -> tuple[Floats, Floats, F
     with np.errstate(invalid="ignore"):
         area = np.sum(of_reals * (tp - of_fakes / 2), axis=1) / (fakes * reals)[:, 0]
         # a score that was not drawn changes neither count and so adds nothing
-        precision_mean = np.sum(np.where(of_fakes > 0, of_fakes * tp / (tp + fp), 0.0), axis=1) / fakes[:, 0]
+        precision_mean = (
+            np.sum(np.where(of_fakes > 0, of_fakes * tp / (tp + fp), 0.0), axis=1) / fakes[:, 0]
+        )
     # the point where nothing is called fake belongs to the curve: fpr 0, fnr 1
     fpr, fnr = np.pad(fp / reals, ((0, 0), (1, 0))), 1 - np.pad(tp / fakes, ((0, 0), (1, 0)))
     at = np.argmin(np.abs(fnr - fpr), axis=1)[:, None]
@@ -513,7 +546,8 @@ def _cases(scores: Scores, threshold: float, cluster: Cluster) -> _Cases:
 def _auc_cases(fakes: float, reals: float) -> float:
     """How many tosses of a coin an AUC near 0 or 1 is worth: its variance there is A (1 - A) over this.
 
-    Hanley and McNeil's variance with the sample sizes evened out, Newcombe 2006 (doi 10.1002/sim.2324), method 5.
+    Hanley and McNeil's variance with the sample sizes evened out, Newcombe 2006 (doi
+    10.1002/sim.2324), method 5.
     """
     return fakes * reals / (1 + max(0.0, (fakes + reals) / 2 - 1) / 2)
 
@@ -528,7 +562,8 @@ def _estimate(name: str, value: float | None, draws: Floats, cases: _Cases) -> E
     if name in _BOUNDED:
         return Estimate(value, *_bounded(value, draws, *cases.of(name)))
     if name == "calibration_error":
-        # resampling adds noise to every bin and so always to this figure; its spread is what the interval is after
+        # resampling adds noise to every bin and so always to this figure; its spread is what the
+        # interval is after
         draws = np.maximum(draws - np.mean(draws) + value, 0.0)
     return Estimate(value, *_percentiles(draws))
 
@@ -536,8 +571,9 @@ def _estimate(name: str, value: float | None, draws: Floats, cases: _Cases) -> E
 def _bounded(value: float, draws: Floats, rows: float, clusters: float) -> tuple[float, float]:
     """Interval of a share-like figure: Wilson's, at the number of cases that the bootstrap's variance speaks for.
 
-    Plain percentiles fail where a good detector lives: at an AUC of 0.98 over 24 videos they held the truth 61 times of
-    100, and at a figure of exactly 0 or 1 they claim certainty (`benchmarks/bootstrap.py`).
+    Plain percentiles fail where a good detector lives: at an AUC of 0.98 over 24 videos they held
+    the truth 61 times of 100, and at a figure of exactly 0 or 1 they claim certainty
+    (`benchmarks/bootstrap.py`).
     """
     variance = float(np.nanvar(draws)) * clusters / max(clusters - 1.0, 1.0)
     count = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else clusters

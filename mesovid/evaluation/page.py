@@ -87,7 +87,8 @@ def to_html(evaluation: Evaluation) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_CSS}</style></head>\n<body><main>\n" + "\n".join(filter(None, parts))
+        f"<title>{title}</title><style>{_CSS}</style></head>\n<body><main>\n"
+        + "\n".join(filter(None, parts))
     ) + "\n</main></body></html>\n"
 
 

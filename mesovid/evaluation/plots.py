@@ -54,7 +54,9 @@ def sheet(evaluation: Evaluation, mistakes: Sequence[Mistake], columns: int = 6)
 def thumbnail(evaluation: Evaluation, mistake: Mistake) -> Pixels:
     """The crop of a mistake, small; blank when its file has gone meanwhile."""
     image = read_crop(evaluation.root / mistake.file)
-    return np.full((_TILE, _TILE, 3), 230, np.uint8) if isinstance(image, str) else fit(image, _TILE)
+    return (
+        np.full((_TILE, _TILE, 3), 230, np.uint8) if isinstance(image, str) else fit(image, _TILE)
+    )
 
 
 def jpeg(image: Pixels) -> bytes:
@@ -67,7 +69,9 @@ def _encoded(image: Pixels, suffix: str) -> bytes:
 
 
 def _drawn(
-    draw: Callable[[Any, Sequence[ModelEvaluation]], None], models: Sequence[ModelEvaluation], panels: int = 0
+    draw: Callable[[Any, Sequence[ModelEvaluation]], None],
+    models: Sequence[ModelEvaluation],
+    panels: int = 0,
 ) -> bytes:
     """A figure as PNG: one small square plot, or with `panels` a row of them over a page's width; then `draw` gets an array."""
     with _calm():
@@ -79,7 +83,9 @@ def _drawn(
         figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         columns = min(panels, _COLUMNS)
-        axes: Any = figure.subplots(rows, columns, squeeze=False).ravel() if panels else figure.subplots()
+        axes: Any = (
+            figure.subplots(rows, columns, squeeze=False).ravel() if panels else figure.subplots()
+        )
         if panels:
             for spare in axes[panels:]:
                 spare.set_axis_off()
@@ -142,9 +148,13 @@ def _reliability(axes: Any, models: Sequence[ModelEvaluation]) -> None:
         sizes = 10 + 130 * weight / weight.max()
         (line,) = axes.plot(mean, share, linewidth=1.2, alpha=0.7)
         label = f"{model.model.name}, error {model.videos.calibration_error.value:.3f}"
-        axes.scatter(mean, share, s=sizes, color=line.get_color(), alpha=0.75, linewidth=0, label=label)
+        axes.scatter(
+            mean, share, s=sizes, color=line.get_color(), alpha=0.75, linewidth=0, label=label
+        )
     axes.set(
-        xlabel="Mean P(fake) of the bin", ylabel="Share of fakes in the bin", title="Reliability over videos"
+        xlabel="Mean P(fake) of the bin",
+        ylabel="Share of fakes in the bin",
+        title="Reliability over videos",
     )
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     legend = axes.legend(loc="upper left")
@@ -163,7 +173,9 @@ def _scores(axes: Any, models: Sequence[ModelEvaluation]) -> None:
                 panel.hist(values, bins=bins, weights=weights, color=colour, alpha=0.6, label=label)
         if model.uncertain:
             panel.axvspan(*model.uncertain, color=MUTED, alpha=0.15, linewidth=0, label="uncertain")
-        panel.axvline(model.model.threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="threshold")
+        panel.axvline(
+            model.model.threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="threshold"
+        )
         panel.set(
             xlabel="P(fake)",
             ylabel="Videos of the class, %",
@@ -184,7 +196,9 @@ def _robustness(axes: Any, models: Sequence[ModelEvaluation]) -> None:
             values = [step.value for step in steps]
             line = panel.plot(values, marker="o", markersize=4, label=model.model.name)[0]
             low, high = [step.low for step in steps], [step.high for step in steps]
-            panel.fill_between(range(len(steps)), low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+            panel.fill_between(
+                range(len(steps)), low, high, color=line.get_color(), alpha=0.12, linewidth=0
+            )
         panel.set(ylim=(0.35, 1.02), title=kind, ylabel="Video AUC", xlabel="Severity")
         panel.set_xticks(range(len(ticks)), ticks)
         panel.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)))

@@ -43,9 +43,10 @@ def find_faces(
 ) -> tuple[list[tuple[Path, str | None]], tuple[Problem, ...]]:
     """Every picture named or in a named folder, with the label that its folders mean, if any.
 
-    The second value tells of folders of unknown label beside others whose label is known, and of what could not be looked into.
-    InputError for a path that does not exist, for a folder without pictures, and for a dataset whose faces were cut otherwise
-    than the model wants; DatasetError for folders that contradict each other, and for a label that nothing has.
+    The second value tells of folders of unknown label beside others whose label is known, and of
+    what could not be looked into. InputError for a path that does not exist, for a folder without
+    pictures, and for a dataset whose faces were cut otherwise than the model wants; DatasetError
+    for folders that contradict each other, and for a label that nothing has.
     """
     options = options or Options()
     found: list[tuple[Path, str | None]] = []
@@ -64,7 +65,9 @@ def find_faces(
                 )
             )
             if not files:
-                raise InputError(f"{path} holds no picture" + (f" ({told(problems)})" if problems else ""))
+                raise InputError(
+                    f"{path} holds no picture" + (f" ({told(problems)})" if problems else "")
+                )
             found += (
                 [(path / file, _of_dataset(path / file, own)) for file in files]
                 if own is not None
@@ -108,15 +111,21 @@ def predict(
         for batch in _batches(faces, batch_size):
             images = list(pool.map(lambda face: read_crop(face[0]), batch))
             scores = iter(
-                classify(classifier, [i for i in images if not isinstance(i, str)], False, batch_size)
+                classify(
+                    classifier, [i for i in images if not isinstance(i, str)], False, batch_size
+                )
             )
             for (path, truth), image in zip(batch, images, strict=True):
                 if isinstance(image, str):
                     yield Prediction(str(path), None, None, truth, error=image)
                     continue
                 probability = float(next(scores))
-                resized = image.shape[0] != card.geometry.size or image.shape[1] != card.geometry.size
-                yield Prediction(str(path), judged(probability, rule)[0], probability, truth, resized)
+                resized = (
+                    image.shape[0] != card.geometry.size or image.shape[1] != card.geometry.size
+                )
+                yield Prediction(
+                    str(path), judged(probability, rule)[0], probability, truth, resized
+                )
 
 
 def report(predictions: Sequence[Prediction], threshold: float) -> str | None:
@@ -155,13 +164,17 @@ def _check_geometry(folder: Path, classifier: Classifier) -> Path | None:
             geometry = Geometry.from_dict(read_card(place).get("geometry") or {})
         except (SettingsError, TypeError) as error:
             raise InputError(f"{place / CARD}: geometry: {error}") from error
-        if read_card(place).get("geometry") and (differ := geometry_differences(geometry, classifier)):
+        if read_card(place).get("geometry") and (
+            differ := geometry_differences(geometry, classifier)
+        ):
             raise InputError(f"the faces of {folder} do not fit {classifier.card.name}: {differ}")
         return place
     return None
 
 
-def _batches(faces: Iterable[tuple[Path, str | None]], size: int) -> Iterator[list[tuple[Path, str | None]]]:
+def _batches(
+    faces: Iterable[tuple[Path, str | None]], size: int
+) -> Iterator[list[tuple[Path, str | None]]]:
     batch: list[tuple[Path, str | None]] = []
     for face in faces:
         batch.append(face)

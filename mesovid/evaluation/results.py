@@ -43,7 +43,8 @@ def _model(model: ModelEvaluation, scores: bool) -> dict[str, Any]:
         "verdicts": [dataclasses.asdict(each) for each in model.calls],
         "pairs": dataclasses.asdict(model.pairs) if model.pairs else None,
         "robustness": [
-            dataclasses.asdict(each) | {"degradation": str(each.degradation)} for each in model.robustness
+            dataclasses.asdict(each) | {"degradation": str(each.degradation)}
+            for each in model.robustness
         ],
         "mistakes": [dataclasses.asdict(each) for each in model.mistakes],
     }
@@ -56,7 +57,11 @@ def _model(model: ModelEvaluation, scores: bool) -> dict[str, Any]:
             strict=True,
         )
         values["scores"] = [
-            {"video": str(video), "label": "fake" if fake else "real", "method": str(method) or None}
+            {
+                "video": str(video),
+                "label": "fake" if fake else "real",
+                "method": str(method) or None,
+            }
             | {"fake_probability": float(probability)}
             for video, fake, method, probability in columns
         ]

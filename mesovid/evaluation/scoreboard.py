@@ -1,7 +1,8 @@
 """A scoreboard: one Markdown file of several models on several sets, grown by one evaluation after the other.
 
-Beside `FILE.md` lies `FILE.json` with the figures; the Markdown is written anew from it each time. Measuring a model on a set
-again replaces what was there, so that a benchmark can be run as often as one likes.
+Beside `FILE.md` lies `FILE.json` with the figures; the Markdown is written anew from it each time.
+Measuring a model on a set again replaces what was there, so that a benchmark can be run as often as
+one likes.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def add(file: Path, title: str, evaluation: Evaluation) -> None:
 
 def to_markdown(entries: list[Entry], data: str) -> str:
     """The whole file: an overview, then a section for each set."""
-    overview = Table("Overview", _OVERVIEW, tuple(_overview_row(entry) for entry in entries), names=2)
+    overview = Table(
+        "Overview", _OVERVIEW, tuple(_overview_row(entry) for entry in entries), names=2
+    )
     parts = [_HEAD.format(data=data), markdown_table(overview)]
     for title in dict.fromkeys(entry["set"] for entry in entries):
         parts += _section(title, [entry for entry in entries if entry["set"] == title])
@@ -92,7 +95,9 @@ def _read(data: Path) -> list[Entry]:
         for entry in entries:
             _key(entry)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{data} holds no scoreboard ({error}); move it away to begin a new one") from error
+        raise InputError(
+            f"{data} holds no scoreboard ({error}); move it away to begin a new one"
+        ) from error
     return entries
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mesovid.evaluation.evaluate import Calls, Evaluation, MethodMeasures, ModelEvaluation, Robustness
+from mesovid.evaluation.evaluate import (
+    Calls,
+    Evaluation,
+    MethodMeasures,
+    ModelEvaluation,
+    Robustness,
+)
 from mesovid.evaluation.metrics import CALIBRATION_BINS, Difference, Estimate, Measures
 from mesovid.report.table import Table, text_table
 
@@ -104,7 +110,9 @@ def _figures(title: str, evaluation: Evaluation, measures: Sequence[Measures]) -
     bins = f"{CALIBRATION_BINS} bins of P(fake), reals and fakes weigh the same"
     known = measures[0].calibration_error.value is not None and title == "Videos"
     note = f"Calibration error: {bins}; of few videos it is high by chance alone." if known else ""
-    return Table(title, ("", *(model.model.name for model in evaluation.models)), tuple(rows), note=note)
+    return Table(
+        title, ("", *(model.model.name for model in evaluation.models)), tuple(rows), note=note
+    )
 
 
 def _crops(evaluation: Evaluation) -> Iterator[Table]:
@@ -124,7 +132,15 @@ def _methods(evaluation: Evaluation) -> Iterator[Table]:
         if model.methods[i].videos.auc.value is not None
     ]
     if rows:
-        header = ("Method", "Model", "Videos", "Video AUC", "EER", "Average precision", "Single-face AUC")
+        header = (
+            "Method",
+            "Model",
+            "Videos",
+            "Video AUC",
+            "EER",
+            "Average precision",
+            "Single-face AUC",
+        )
         yield Table("Methods, each against all reals", header, tuple(rows), names=2)
 
 
@@ -163,7 +179,9 @@ def _pairs(evaluation: Evaluation) -> Iterator[Table]:
         if model.pairs
     ]
     if rows:
-        yield Table("A fake above its own original", ("Model", "Pairs", "Share of pairs"), tuple(rows))
+        yield Table(
+            "A fake above its own original", ("Model", "Pairs", "Share of pairs"), tuple(rows)
+        )
 
 
 def _robustness(evaluation: Evaluation) -> Iterator[Table]:
@@ -172,7 +190,15 @@ def _robustness(evaluation: Evaluation) -> Iterator[Table]:
         if damaged.videos.auc.value is not None:
             rows += [_damaged(model, model.robustness[i]) for model in evaluation.models]
     if rows:
-        header = ("Damage", "Model", "Video AUC", "Change", "Single-face AUC", "False alarms", "Recall")
+        header = (
+            "Damage",
+            "Model",
+            "Video AUC",
+            "Change",
+            "Single-face AUC",
+            "False alarms",
+            "Recall",
+        )
         note = "Of crops at the size they had in their video, not of whole videos. Change: paired bootstrap."
         yield Table("Robustness", header, tuple(rows), names=2, note=note)
 
@@ -192,7 +218,12 @@ def _damaged(model: ModelEvaluation, damaged: Robustness) -> tuple[str, ...]:
 def _comparisons(evaluation: Evaluation) -> Iterator[Table]:
     names = dict(FIGURE_NAMES)
     rows = [
-        (f"{each.model} less {each.other}", names[one.figure], difference(one), f"{one.p_value:.3f}")
+        (
+            f"{each.model} less {each.other}",
+            names[one.figure],
+            difference(one),
+            f"{one.p_value:.3f}",
+        )
         for each in evaluation.comparisons
         for one in each.differences
     ]
@@ -213,12 +244,19 @@ def _mistakes(model: ModelEvaluation) -> Table:
         for each in model.mistakes[:MISTAKES]
     ]
     return Table(
-        f"Worst mistakes of {model.model.name}", ("P(fake)", "Truth", "Method", "Video"), tuple(rows), names=4
+        f"Worst mistakes of {model.model.name}",
+        ("P(fake)", "Truth", "Method", "Video"),
+        tuple(rows),
+        names=4,
     )
 
 
 def _band(model: ModelEvaluation) -> str:
-    return f", uncertain {model.uncertain[0]:.3f} to {model.uncertain[1]:.3f}" if model.uncertain else ""
+    return (
+        f", uncertain {model.uncertain[0]:.3f} to {model.uncertain[1]:.3f}"
+        if model.uncertain
+        else ""
+    )
 
 
 def _count(number: int, word: str) -> str:

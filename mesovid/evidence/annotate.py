@@ -35,13 +35,22 @@ from mesovid.report.page import zone
 # encoders by the name under which FFmpeg knows them, and what they are called
 H264, VP9 = "libx264", "libvpx-vp9"
 NAMES = {H264: "H.264", VP9: "VP9"}
-SUFFIXES = {".mp4": (H264, VP9), ".m4v": (H264, VP9), ".mov": (H264,), ".mkv": (H264, VP9), ".webm": (VP9,)}
+SUFFIXES = {
+    ".mp4": (H264, VP9),
+    ".m4v": (H264, VP9),
+    ".mov": (H264,),
+    ".mkv": (H264, VP9),
+    ".webm": (VP9,),
+}
 FAST_START = (".mp4", ".m4v", ".mov")  # can begin to play before they are loaded
 OPTIONS = {
     H264: {"preset": "veryfast", "crf": "20"},
     VP9: {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "crf": "30", "b": "0"},
 }
-SOUND = {".webm": ("opus", "vorbis"), ".mov": ("aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s16be")}
+SOUND = {
+    ".webm": ("opus", "vorbis"),
+    ".mov": ("aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s16be"),
+}
 SOUND_IN_MP4 = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "mp2")
 COMMENT = f"annotated by mesovid {__version__}"
 CLOCK = Fraction(1, 90_000)  # seconds a tick, where the stream has no time base that can be kept
@@ -85,9 +94,10 @@ def annotate(
 ) -> Written:
     """Write the clip of a scan again, with what was found drawn into it.
 
-    Same size as on display, upright, same timestamps; sound is copied where the container takes it. A box is solid in a frame
-    that was looked at and dashed between two. `band` and `smallest_face` are the model's. The file is there whole or not at
-    all. InputError when the clip cannot be read, OutputError when the copy cannot be written.
+    Same size as on display, upright, same timestamps; sound is copied where the container takes it.
+    A box is solid in a frame that was looked at and dashed between two. `band` and `smallest_face`
+    are the model's. The file is there whole or not at all. InputError when the clip cannot be read,
+    OutputError when the copy cannot be written.
     """
     if is_picture(scan.video.path):
         raise InputError(f"{shown(scan.video.path)}: a picture; only videos can be annotated")
@@ -103,14 +113,18 @@ def annotate(
             copy.close()
             _check(partial, written, target)
     except OSError as error:
-        raise OutputError(f"cannot write {shown(str(target))}: {error.strerror or error}") from error
+        raise OutputError(
+            f"cannot write {shown(str(target))}: {error.strerror or error}"
+        ) from error
     return written
 
 
 class _Painter:
     """Draws what a scan found into pictures in 4:2:0."""
 
-    def __init__(self, scan: Scan, band: tuple[float, float] | None, smallest_face: float | None) -> None:
+    def __init__(
+        self, scan: Scan, band: tuple[float, float] | None, smallest_face: float | None
+    ) -> None:
         self._course = Course(scan, smallest_face, len(PEOPLE))
         self._threshold, self._band = scan.model.threshold, band
         self._near = 0.5 / (scan.video.fps or 25)
@@ -122,7 +136,9 @@ class _Painter:
         thickness = max(2, round(canvas.height / 480) * 2)
         height = max(12, canvas.height // 34 // 2 * 2)
         for sight in sights:
-            canvas.frame(sight.box, _rgb(PEOPLE[sight.colour]), thickness, dashed=not sight.looked_at)
+            canvas.frame(
+                sight.box, _rgb(PEOPLE[sight.colour]), thickness, dashed=not sight.looked_at
+            )
         taken: list[Box] = []
         for sight in sights:
             self._name(canvas, sight, height, taken)
@@ -130,12 +146,16 @@ class _Painter:
         if canvas.height >= 4 * strip and canvas.width >= 4 * strip:
             width = canvas.width // 2 * 2
             canvas.paste(
-                self._bar(time, (width, strip)), 0, canvas.height // 2 * 2 - strip + canvas.height % 2
+                self._bar(time, (width, strip)),
+                0,
+                canvas.height // 2 * 2 - strip + canvas.height % 2,
             )
 
     def _name(self, canvas: Canvas, sight: Sight, height: int, taken: list[Box]) -> None:
         """Who it is, and the score until now: above the box, or where else no other name stands."""
-        text = f"person {sight.person}  {sight.running:.2f} {self._word(sight.running, sight.silent)}"
+        text = (
+            f"person {sight.person}  {sight.running:.2f} {self._word(sight.running, sight.silent)}"
+        )
         piece = label(text, _rgb(PEOPLE[sight.colour]), height)
         left, top, _, bottom = sight.box
         wide = piece[0].shape[1]
@@ -168,7 +188,9 @@ class _Painter:
 class _Copy:
     """One clip on its way from its container to another."""
 
-    def __init__(self, source: InputContainer, path: Path, scan: Scan, partial: Path, target: Path) -> None:
+    def __init__(
+        self, source: InputContainer, path: Path, scan: Scan, partial: Path, target: Path
+    ) -> None:
         self._source, self._path, self._target = source, path, target
         suffix = target.suffix.lower()
         options = {"movflags": "+faststart"} if suffix in FAST_START else {}
@@ -218,9 +240,7 @@ class _Copy:
                 yield from self._source.demux(*streams)
             except av.FFmpegError:
                 continue
-            except (
-                IndexError
-            ):  # PyAV's, at the end, where damage has brought up streams that were not there at first
+            except IndexError:  # PyAV's, at the end, where damage has brought up streams that were not there at first
                 pass
             return
 
@@ -270,7 +290,9 @@ class _Copy:
         made = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         return made.reformat(format=FORMAT, dst_colorspace=BT709)
 
-    def _is_plain(self, picture: VideoFrame, aspect: Fraction | None, size: tuple[int, int]) -> bool:
+    def _is_plain(
+        self, picture: VideoFrame, aspect: Fraction | None, size: tuple[int, int]
+    ) -> bool:
         """Whether a picture is shown as it is stored, so that it need not pass through RGB."""
         assert self._display is not None
         return (
@@ -288,15 +310,21 @@ class _Copy:
 
     def _open(self, ready: VideoFrame, picture: VideoFrame) -> VideoStream:
         self.codec, self.why = choose(self._suffix, ready.width, ready.height, self._target)
-        stream: VideoStream = self._out.add_stream(self.codec, rate=self._rate(), options=OPTIONS[self.codec])  # type: ignore[assignment]
+        stream: VideoStream = self._out.add_stream(
+            self.codec, rate=self._rate(), options=OPTIONS[self.codec]
+        )  # type: ignore[assignment]
         stream.width, stream.height, stream.pix_fmt = ready.width, ready.height, FORMAT
         stream.time_base = stream.codec_context.time_base = self._tick()
         stream.codec_context.thread_count = os.cpu_count() or 1
         if self.codec == VP9:
             stream.codec_context.bit_rate = 0  # the quality decides
         context = stream.codec_context
-        kept = self._is_plain(picture, self._stream.sample_aspect_ratio, (ready.width, ready.height))
-        context.color_range = picture.color_range if kept and picture.format.name == FORMAT else NARROW
+        kept = self._is_plain(
+            picture, self._stream.sample_aspect_ratio, (ready.width, ready.height)
+        )
+        context.color_range = (
+            picture.color_range if kept and picture.format.name == FORMAT else NARROW
+        )
         for name, told in self._colours._asdict().items():
             own = getattr(picture, name)
             setattr(context, name, (told if own == UNSPECIFIED else own) if kept else BT709)
@@ -320,7 +348,9 @@ class _Copy:
         self._held.clear()
 
     def _find_sound(self) -> tuple[AudioStream | None, str]:
-        streams = [stream for stream in self._source.streams.audio if stream.codec_context is not None]
+        streams = [
+            stream for stream in self._source.streams.audio if stream.codec_context is not None
+        ]
         if not streams:
             return None, "none"
         name = streams[0].codec_context.name
@@ -336,7 +366,11 @@ class _Copy:
     def _tick(self) -> Fraction:
         """Seconds of a tick; a time base that is finer than any frame needs makes files that some players refuse."""
         base = self._stream.time_base
-        return base if base is not None and Fraction(1, 1_000_000) <= base <= Fraction(1, 500) else CLOCK
+        return (
+            base
+            if base is not None and Fraction(1, 1_000_000) <= base <= Fraction(1, 500)
+            else CLOCK
+        )
 
 
 def choose(suffix: str, width: int, height: int, target: Path) -> tuple[str, str]:
@@ -351,7 +385,9 @@ def choose(suffix: str, width: int, height: int, target: Path) -> tuple[str, str
     for codec in wanted:
         if has_encoder(codec):
             return codec, whys.get(codec, "there is no encoder for H.264 here")
-    missing = " nor ".join(f"{NAMES[codec]} ({codec})" for codec in wanted) or f"{width} x {height} px"
+    missing = (
+        " nor ".join(f"{NAMES[codec]} ({codec})" for codec in wanted) or f"{width} x {height} px"
+    )
     raise OutputError(f"cannot write {shown(str(target))}: no encoder here for {missing}")
 
 
@@ -375,7 +411,9 @@ def _writing(target: Path) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
-        raise OutputError(f"cannot write {shown(str(target))}: {error.strerror or error}") from error
+        raise OutputError(
+            f"cannot write {shown(str(target))}: {error.strerror or error}"
+        ) from error
 
 
 def _check(partial: Path, written: Written, target: str | Path) -> None:
@@ -395,8 +433,8 @@ def _check(partial: Path, written: Written, target: str | Path) -> None:
 def _is_ours(path: Path) -> bool:
     try:
         with av.open(str(path)) as container:
-            return container.metadata.get("comment", container.metadata.get("COMMENT", "")).startswith(
-                "annotated by mesovid"
-            )
+            return container.metadata.get(
+                "comment", container.metadata.get("COMMENT", "")
+            ).startswith("annotated by mesovid")
     except (av.FFmpegError, UnicodeError):
         return False

@@ -55,7 +55,9 @@ class Canvas:
             if x0 < x1 and y0 < y1:
                 plane[y0:y1, x0:x1] = piece[y0 - y : y1 - y, x0 - x : x1 - x]
 
-    def _fill(self, x0: int, x1: int, y0: int, y1: int, colour: Colour, dash: int, lies: bool) -> None:
+    def _fill(
+        self, x0: int, x1: int, y0: int, y1: int, colour: Colour, dash: int, lies: bool
+    ) -> None:
         """A filled rectangle; with `dash` only half of it, in pieces of that length along its longer side."""
         for number, (plane, value) in enumerate(zip(self._planes, stored(colour), strict=True)):
             part = 1 if number == 0 else 2
@@ -124,7 +126,8 @@ def score_bar(
         left, right = round(0.62 * width), round(0.93 * width)
         top, bottom = round(0.3 * height), round(0.7 * height)
         ends = [
-            round(left + share * (right - left)) for share in (0.0, *(band or (threshold, threshold)), 1.0)
+            round(left + share * (right - left))
+            for share in (0.0, *(band or (threshold, threshold)), 1.0)
         ]
         for start, end, colour in zip(ends, ends[1:], (zones[0], GREY, zones[1]), strict=False):
             image[top:bottom, start:end] = colour
@@ -140,7 +143,14 @@ def score_bar(
 
 
 def _write(
-    image: Pixels, text: str, x: int, scale: float, thickness: int, room: int, *, right: bool = False
+    image: Pixels,
+    text: str,
+    x: int,
+    scale: float,
+    thickness: int,
+    room: int,
+    *,
+    right: bool = False,
 ) -> None:
     """Words in a strip, from `x` on or, with `right`, up to it, as large as there is room."""
     (wide, high), _ = cv2.getTextSize(text, _FONT, scale, thickness)

@@ -12,8 +12,8 @@ from mesovid.people import side
 from mesovid.records import Box, Face, FaceScore, Scan
 from mesovid.report.page import standing
 
-# Of a face's box from its landmarks: they are its distances from the mean of the points, in root mean square distances of the
-# points from it. Medians over 420 faces of 27 clips
+# Of a face's box from its landmarks: they are its distances from the mean of the points, in root
+# mean square distances of the points from it. Medians over 420 faces of 27 clips
 DOWN, WIDTH, HEIGHT = -0.4, 3.37, 4.51
 DRIFTED = 0.1  # of the box's side: landmarks that lie so far outside of it
 
@@ -31,8 +31,8 @@ class Sight:
 
 
 class Course:
-    """The course of a scanned clip. `smallest_face` is the model's: of people with smaller faces the clip takes no score.
-    `colours` is how many colours there are for people.
+    """The course of a scanned clip. `smallest_face` is the model's: of people with smaller faces
+    the clip takes no score. `colours` is how many colours there are for people.
     """
 
     def __init__(self, scan: Scan, smallest_face: float | None = None, colours: int = 8) -> None:
@@ -56,13 +56,17 @@ class Course:
             if (seen := track.at(time, near)) is not None:
                 box, looked_at = seen
                 running = track.running(time + near)
-                found.append(Sight(id_, box, looked_at, running, self._silent[id_], self._colours[id_]))
+                found.append(
+                    Sight(id_, box, looked_at, running, self._silent[id_], self._colours[id_])
+                )
         return found
 
     def verdict(self, time: float) -> tuple[int, float] | None:
         """Who of those that have a say is the most suspicious until now, and their mean P(fake); None when nobody was seen."""
         seen = [
-            (self._tracks[id_].running(time), -id_) for id_ in self._heard if self._tracks[id_].began <= time
+            (self._tracks[id_].running(time), -id_)
+            for id_ in self._heard
+            if self._tracks[id_].began <= time
         ]
         if not seen:
             return None
@@ -108,7 +112,10 @@ class _Track:
             if 0 <= number < len(self._times) and abs(self._times[number] - time) <= near:
                 return self._boxes[number], True
         # no guess over a frame that was looked at and did not show the person
-        if not 0 <= last < len(self._times) - 1 or self._numbers[last + 1] - self._numbers[last] > 1:
+        if (
+            not 0 <= last < len(self._times) - 1
+            or self._numbers[last + 1] - self._numbers[last] > 1
+        ):
             return None
         share = (time - self._times[last]) / (self._times[last + 1] - self._times[last])
         return between(self._boxes[last], self._boxes[last + 1], share), False

@@ -22,7 +22,9 @@ from mesovid.settings import Geometry
 from mesovid.video import frames_at
 
 MOST, LEAST = 4, 2  # suspicious faces of each person that are shown
-KEPT_PEOPLE = 2 * MOST_LANES  # people whose faces are kept in memory while a clip is scanned, 1.2 MB each
+KEPT_PEOPLE = (
+    2 * MOST_LANES
+)  # people whose faces are kept in memory while a clip is scanned, 1.2 MB each
 QUALITY = 85  # of a JPEG
 SAME_TIME = 0.002  # s; a recorded time is rounded to 0.001
 
@@ -43,7 +45,9 @@ class FaceKeeper:
     """Sees the faces of a scan go by (`on_crops`) and keeps those worth showing, however long the clip is."""
 
     def __init__(self, smallest_face: float | None = None) -> None:
-        self._smallest_face = smallest_face or 0.0  # px; whose faces are smaller are shown after the others
+        self._smallest_face = (
+            smallest_face or 0.0
+        )  # px; whose faces are smaller are shown after the others
         self._path = ""
         self._people: dict[int, _Kept[CutFace]] = {}
 
@@ -60,7 +64,9 @@ class FaceKeeper:
         people = self._people if path == self._path else {}
         self._path, self._people = "", {}
         return [
-            face for _, kept in _ranked(people, self._smallest_face)[:MOST_LANES] for face in kept.items()
+            face
+            for _, kept in _ranked(people, self._smallest_face)[:MOST_LANES]
+            for face in kept.items()
         ]
 
 
@@ -75,7 +81,9 @@ class _Kept(Generic[Item]):
         self._sides = 0.0  # px, total
 
     def add(self, score: FaceScore, item: Item) -> None:
-        value = round(score.fake_probability, 6)  # as it is recorded: later the same faces are chosen
+        value = round(
+            score.fake_probability, 6
+        )  # as it is recorded: later the same faces are chosen
         self._count += 1
         self._total += value
         self._sides += side(score.face.box)
@@ -100,7 +108,9 @@ class _Kept(Generic[Item]):
         return list({number: item for _, number, item in (*self._most, *self._least)}.values())
 
 
-def _ranked(people: Mapping[int, _Kept[Item]], smallest_face: float) -> list[tuple[int, _Kept[Item]]]:
+def _ranked(
+    people: Mapping[int, _Kept[Item]], smallest_face: float
+) -> list[tuple[int, _Kept[Item]]]:
     return sorted(people.items(), key=lambda person: person[1].rank(smallest_face), reverse=True)
 
 
@@ -134,13 +144,19 @@ def cut_anew(scan: Scan, geometry: Geometry, smallest_face: float | None = None)
     return found
 
 
-def show(faces: Sequence[CutFace], split: Splitter | None = None) -> dict[int, tuple[ShownFace, ...]]:
+def show(
+    faces: Sequence[CutFace], split: Splitter | None = None
+) -> dict[int, tuple[ShownFace, ...]]:
     """Pictures of faces by person; with `split`, what speaks for fake and for real over them, all on one scale."""
     cells = [split(face.pixels) for face in faces] if split is not None else [None] * len(faces)
-    largest = max((float(np.abs(values).max()) for values in cells if values is not None), default=0.0)
+    largest = max(
+        (float(np.abs(values).max()) for values in cells if values is not None), default=0.0
+    )
     made: dict[int, list[ShownFace]] = {}
     for face, values in zip(faces, cells, strict=True):
-        small = np.asarray(cv2.resize(face.pixels, (FACE, FACE), interpolation=cv2.INTER_AREA), np.uint8)
+        small = np.asarray(
+            cv2.resize(face.pixels, (FACE, FACE), interpolation=cv2.INTER_AREA), np.uint8
+        )
         map_jpeg = None if values is None else _jpeg(overlay(small, values, largest))
         made.setdefault(face.score.person, []).append(ShownFace(face.score, _jpeg(small), map_jpeg))
     return {person: tuple(shown) for person, shown in made.items()}

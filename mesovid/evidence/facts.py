@@ -40,7 +40,9 @@ def error_rates(figures: Iterable[Figure]) -> tuple[ErrorRates, ...]:
     """What was measured of verdicts, one entry for each set of videos, in the order of the card."""
     by_data: dict[str, dict[tuple[str, str], Figure]] = {}
     for figure in figures:
-        what = next((kind for kind in ("called fake", "uncertain") if figure.metric.endswith(kind)), None)
+        what = next(
+            (kind for kind in ("called fake", "uncertain") if figure.metric.endswith(kind)), None
+        )
         truth = {"real": "real", "fake": "fake", "all fakes": "fake"}.get(figure.subset)
         if what and truth:
             by_data.setdefault(figure.data, {})[truth, what] = figure
@@ -49,7 +51,9 @@ def error_rates(figures: Iterable[Figure]) -> tuple[ErrorRates, ...]:
 
 def _rates(data: str, found: Mapping[tuple[str, str], Figure], names: Iterable[str]) -> ErrorRates:
     counts = [match for figure in found.values() if (match := _MEASURED.search(figure.protocol))]
-    reals, fakes = (int(number.replace(",", "")) for number in counts[0].groups()) if counts else (None, None)
+    reals, fakes = (
+        (int(number.replace(",", "")) for number in counts[0].groups()) if counts else (None, None)
+    )
 
     def rate(truth: str, what: str) -> Rate | None:
         figure = found.get((truth, what))
@@ -83,8 +87,16 @@ def clip_facts(path: str | Path) -> ClipFacts | None:
         return found
     try:
         with open_container(place) as container:
-            video = [stream.codec_context.name for stream in container.streams.video if stream.codec_context]
-            audio = [stream.codec_context.name for stream in container.streams.audio if stream.codec_context]
+            video = [
+                stream.codec_context.name
+                for stream in container.streams.video
+                if stream.codec_context
+            ]
+            audio = [
+                stream.codec_context.name
+                for stream in container.streams.audio
+                if stream.codec_context
+            ]
             tags = container.metadata
             return ClipFacts(
                 found.size,

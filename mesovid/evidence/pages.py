@@ -41,11 +41,12 @@ Result = Scan | Failure
 class Pages:
     """Writes a page a result to a place: to a file of that name for a single result, else to a folder beside it.
 
-    `place` is a page (`x.html`; for several results it becomes the index, with the pages in `x-pages/`) or a folder, which
-    gets `index.html` and `pages/`. `models` are those whose cards and networks may be asked, besides the shipped ones, as for
-    `load_model`. `scanning` says that the results are made right now, with `keeper` looking on; else faces are cut out anew,
-    where the clips are still there. Each page is there whole or not at all; the index comes last, with `close`. OutputError when one cannot be
-    written.
+    `place` is a page (`x.html`; for several results it becomes the index, with the pages in
+    `x-pages/`) or a folder, which gets `index.html` and `pages/`. `models` are those whose cards
+    and networks may be asked, besides the shipped ones, as for `load_model`. `scanning` says that
+    the results are made right now, with `keeper` looking on; else faces are cut out anew, where the
+    clips are still there. Each page is there whole or not at all; the index comes last, with
+    `close`. OutputError when one cannot be written.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Pages:
         self.index = self._place if is_page else self._place / INDEX
         self._folder = f"{self._place.stem}-pages" if is_page else "pages"
         self._rows: list[Row] = []
-        self._judges: dict[str, tuple[str, Evidence]] = {}  # by sha256: name, and what its card says
+        self._judges: dict[
+            str, tuple[str, Evidence]
+        ] = {}  # by sha256: name, and what its card says
         self._made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
     def add(self, result: Result) -> None:
@@ -112,8 +115,14 @@ class Pages:
         try:
             if self._scanning:
                 return self.keeper.take(scan.video.path), ""
-            return cut_anew(scan, self._models.geometry(scan), facts.smallest_face if facts else None), ""
-        except (InputError, OSError, ValueError) as error:  # a recorded path may be none of this system
+            return cut_anew(
+                scan, self._models.geometry(scan), facts.smallest_face if facts else None
+            ), ""
+        except (
+            InputError,
+            OSError,
+            ValueError,
+        ) as error:  # a recorded path may be none of this system
             return [], f"There are no pictures of the faces: {error}."
 
 
@@ -127,7 +136,9 @@ class _Models:
         self.smallest_face = own[0][0].smallest_face if own else None  # px, of the model that scans
         shipped: list[tuple[ModelCard, str | Path]] = [(card, card.name) for card in available()]
         for card, place in (*shipped, *own):
-            digests = [panel_digest(card.members)] if card.architecture == PANEL else card.sha256.values()
+            digests = (
+                [panel_digest(card.members)] if card.architecture == PANEL else card.sha256.values()
+            )
             self._cards |= dict.fromkeys(digests, (card, place))
 
     def facts(self, scan: Scan) -> ModelFacts | None:

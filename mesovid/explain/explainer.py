@@ -39,8 +39,9 @@ class Explainer:
     """Looks inside one model. `model` is a name, a path or a run's folder, as for `load_model`.
 
     Of a panel it is the model that decides. Crops are faces cut as the model's card says, uint8
-    RGB: one `(size, size, 3)`, several `(n, size, size, 3)`. Signs are those of P(fake): above 0 speaks for fake. Not to be shared between
-    threads. Raises ModelError for a model that cannot be used.
+    RGB: one `(size, size, 3)`, several `(n, size, size, 3)`. Signs are those of P(fake): above 0
+    speaks for fake. Not to be shared between threads. Raises ModelError for a model that cannot be
+    used.
     """
 
     def __init__(self, model: str | Path, settings: RuntimeSettings | None = None) -> None:
@@ -57,7 +58,8 @@ class Explainer:
         self._end = end_of(self._graph, self.card.scores)
         self._sign = -1 if self.card.output == "real" else 1
         self._classifier = classifier
-        # a network of its own: where all tensors are outputs, no operators are fused: half the speed
+        # a network of its own: where all tensors are outputs, no operators are fused: half the
+        # speed
         self._quick = self._load([self._end.tensor] if self._end else [])
         self._prepare = preparation(
             self.card.colour,
@@ -88,7 +90,9 @@ class Explainer:
         weights."""
         laid = self._find(name)
         if laid.kernel is None:
-            raise ModelError(f"layer {name!r} of {self.card.name} has no filters: it is a {laid.layer.kind}")
+            raise ModelError(
+                f"layer {name!r} of {self.card.name} has no filters: it is a {laid.layer.kind}"
+            )
         weights = self._graph.constants[laid.kernel]
         if weights.ndim == 2:  # a dense layer's (inputs, units)
             weights = (weights if self._transposed(laid) else weights.T)[:, :, None, None]
@@ -110,7 +114,10 @@ class Explainer:
         return float(self.card.calibration(sigmoid(logit)))
 
     def activations(
-        self, crops: Pixels, layers: Sequence[str] | None = None, stages: Sequence[Stage] | None = None
+        self,
+        crops: Pixels,
+        layers: Sequence[str] | None = None,
+        stages: Sequence[Stage] | None = None,
     ) -> tuple[Activation, ...]:
         """The maps of some layers, or of all, at some stages, or at all that they have.
 
@@ -120,7 +127,9 @@ class Explainer:
         wanted = self._laid if layers is None else [self._find(name) for name in layers]
         tensors = {
             name: {
-                stage: tensor for stage, tensor in each.tensors.items() if stages is None or stage in stages
+                stage: tensor
+                for stage, tensor in each.tensors.items()
+                if stages is None or stage in stages
             }
             for name, each in ((each.layer.name, each) for each in wanted)
         }
@@ -128,7 +137,8 @@ class Explainer:
         found = self._run(self._tapped, names, crops)
         return tuple(
             Activation(
-                each.layer, {stage: found[tensor] for stage, tensor in tensors[each.layer.name].items()}
+                each.layer,
+                {stage: found[tensor] for stage, tensor in tensors[each.layer.name].items()},
             )
             for each in wanted
         )
@@ -171,7 +181,9 @@ class Explainer:
         """How the logit of one face came about; None where the model's head does not split."""
         if self._head is None:
             return None
-        return split(self._head, self._run(self._tapped, self._head.tensors, crop[None]), self._sign)
+        return split(
+            self._head, self._run(self._tapped, self._head.tensors, crop[None]), self._sign
+        )
 
     def occlusion(self, crop: Pixels, cells: int = CELLS, fill: str = FILL) -> Occlusion:
         """What the logit of one face hangs on: it is run again with each cell of a grid covered."""
@@ -180,7 +192,12 @@ class Explainer:
         (whole,) = self.logits(crop[None])
         found = [
             self.logits(
-                np.stack([covered(crop, cover, [place], cells) for place in places[i : i + FACES_AT_ONCE]])
+                np.stack(
+                    [
+                        covered(crop, cover, [place], cells)
+                        for place in places[i : i + FACES_AT_ONCE]
+                    ]
+                )
             )
             for i in range(0, len(places), FACES_AT_ONCE)
         ]
@@ -225,10 +242,13 @@ class Explainer:
         for i in range(0, len(inputs), step):
             part = inputs[i : i + step]
             missing = (network.fixed_batch or len(part)) - len(part)
-            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+            filled = (
+                np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+            )
             found.append([array[: len(part)] for array in network.run(inner, filled)])
         values = {
-            name: np.concatenate(parts) for name, parts in zip(inner, zip(*found, strict=True), strict=True)
+            name: np.concatenate(parts)
+            for name, parts in zip(inner, zip(*found, strict=True), strict=True)
         }
         return values | {name: inputs for name in names if name in self._graph.inputs}
 

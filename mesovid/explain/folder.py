@@ -85,7 +85,11 @@ def write_explanation(
 
 
 def _faces(
-    work: Path, explainer: Explainer, explained: Sequence[Explained], firing: Sequence[Firing], stage: Stage
+    work: Path,
+    explainer: Explainer,
+    explained: Sequence[Explained],
+    firing: Sequence[Firing],
+    stage: Stage,
 ) -> Iterator[FacePart]:
     """Pictures and numbers of each face, with scales that all faces have in common."""
     scales = _scales(explainer, explained, stage)
@@ -107,7 +111,9 @@ def _faces(
             maps = activation.maps[shown][0]
             numbers[f"{layer.name}.{shown}"] = maps
             if maps.ndim == 3:
-                layers.append(_layer(place, layer, shown, maps, scales[layer.name], dead.get(layer.name, ())))
+                layers.append(
+                    _layer(place, layer, shown, maps, scales[layer.name], dead.get(layer.name, ()))
+                )
         np.savez_compressed(place / "maps.npz", allow_pickle=False, **numbers)
         yield FacePart(
             face=each.face,
@@ -126,7 +132,8 @@ def _scales(explainer: Explainer, explained: Sequence[Explained], stage: Stage) 
     scales = {
         "occlusion": max(float(np.abs(each.occlusion.cells).max()) for each in explained),
         "split": max(
-            (float(np.abs(e.split.cells).max()) for e in explained if e.split is not None), default=0.0
+            (float(np.abs(e.split.cells).max()) for e in explained if e.split is not None),
+            default=0.0,
         ),
     }
     for each in explained:
@@ -178,7 +185,9 @@ def _strongest(maps: Numbers, stage: Stage) -> str:
     return f"{stage}: strongest in map {number + 1} at {where}: {maps[number, row, column]:.3g}"
 
 
-def _sheet(maps: Numbers, largest: float, title: str, numbers: Sequence[int], dead: Sequence[int]) -> Pixels:
+def _sheet(
+    maps: Numbers, largest: float, title: str, numbers: Sequence[int], dead: Sequence[int]
+) -> Pixels:
     crossed = [place for place, number in enumerate(numbers) if number in dead]
     if len(maps) <= 16:
         names = [f"{number + 1} dead" if number in dead else str(number + 1) for number in numbers]
@@ -227,9 +236,13 @@ def _filter_sheet(layer: Layer, weights: Numbers) -> Pixels:
     across = inputs if inputs > 1 else 32
     tile = max(rows, min(48, MOST_CELLS // across) // rows * rows)
     title = (
-        f"{layer.name}: a row a filter, a column an input" if inputs > 1 else f"{layer.name}: a tile a filter"
+        f"{layer.name}: a row a filter, a column an input"
+        if inputs > 1
+        else f"{layer.name}: a tile a filter"
     )
-    return sheet(weights.reshape(-1, rows, columns), largest, title=title, tile=tile, columns=across)
+    return sheet(
+        weights.reshape(-1, rows, columns), largest, title=title, tile=tile, columns=across
+    )
 
 
 def _plain(
@@ -256,7 +269,10 @@ def _plain(
                     else [round(float(value), 2) for value in each.face.box],
                     "fake_probability": each.face.fake_probability,
                     "logit": each.occlusion.logit,
-                    "occlusion": {"fill": each.occlusion.fill, "cells": each.occlusion.cells.tolist()},
+                    "occlusion": {
+                        "fill": each.occlusion.fill,
+                        "cells": each.occlusion.cells.tolist(),
+                    },
                     "split": None if each.split is None else _split(each.split),
                     "folder": f"face-{number}",
                 }

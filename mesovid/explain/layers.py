@@ -115,7 +115,9 @@ def _readers(graph: Graph) -> dict[str, list[Node]]:
     return readers
 
 
-def _input(graph: Graph, shapes: Shapes, readers: Mapping[str, list[Node]], tracks: _Tracks) -> Laid:
+def _input(
+    graph: Graph, shapes: Shapes, readers: Mapping[str, list[Node]], tracks: _Tracks
+) -> Laid:
     """The face itself: channels first, and as the network scales it."""
     tensor = graph.inputs[0]
     while len(readers.get(tensor, ())) == 1 and readers[tensor][0].kind in ("Cast", "Transpose"):
@@ -142,7 +144,9 @@ def _chain(tensor: str, graph: Graph, readers: Mapping[str, list[Node]]) -> dict
     return first | dict(_followers(tensor, graph, readers))
 
 
-def _followers(tensor: str, graph: Graph, readers: Mapping[str, list[Node]]) -> Iterator[tuple[Stage, str]]:
+def _followers(
+    tensor: str, graph: Graph, readers: Mapping[str, list[Node]]
+) -> Iterator[tuple[Stage, str]]:
     met: set[Stage] = set()
     while len(readers.get(tensor, ())) == 1:
         node = readers[tensor][0]
@@ -168,9 +172,13 @@ def _layer(
         if node.inputs[1] not in graph.constants:  # computed, as quantised ones are
             return Layer(name, "convolution", filters, 0, None, 1, sources, sides)
         kernel = graph.constants[node.inputs[1]].shape
-        kind = "depthwise" if kernel[1] == 1 and node.attributes.get("group", 1) > 1 else "convolution"
+        kind = (
+            "depthwise" if kernel[1] == 1 and node.attributes.get("group", 1) > 1 else "convolution"
+        )
         dilation = int((node.attributes.get("dilations") or [1])[0])
-        return Layer(name, kind, filters, kernel[1], (kernel[2], kernel[3]), dilation, sources, sides)
+        return Layer(
+            name, kind, filters, kernel[1], (kernel[2], kernel[3]), dilation, sources, sides
+        )
     if node.kind == "Gemm" and node.inputs[1] in graph.constants:
         inputs = graph.constants[node.inputs[1]].size // filters
         return Layer(name, "dense", filters, inputs, (1, 1), 1, sources, sides)

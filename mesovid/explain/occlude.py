@@ -51,4 +51,6 @@ def window(size: int, cells: int, row: int, column: int) -> tuple[slice, slice]:
 def check_cells(size: int, cells: int) -> None:
     """SettingsError unless a crop of `size` px can be parted into so many cells a side."""
     if not 1 <= cells <= size:
-        raise SettingsError(f"cells is {cells}; it must be at least 1 and at most {size}, a pixel each")
+        raise SettingsError(
+            f"cells is {cells}; it must be at least 1 and at most {size}, a pixel each"
+        )

@@ -160,7 +160,9 @@ def to_html(page: Page) -> str:
 def _intro(page: Page) -> str:
     count = len(page.faces)
     sources = list(dict.fromkeys(part.face.path for part in page.faces))
-    from_ = f"of <bdi>{_text(sources[0])}</bdi>" if len(sources) == 1 else f"of {len(sources)} files"
+    from_ = (
+        f"of <bdi>{_text(sources[0])}</bdi>" if len(sources) == 1 else f"of {len(sources)} files"
+    )
     which = "One face" if count == 1 else f"{count} faces, the most suspicious first,"
     return (
         f"<p>{which} {from_}. Each got a P(fake) from 0, real, to 1, fake. Below is what "
@@ -227,7 +229,11 @@ def _face(page: Page, number: int, part: FacePart) -> str:
         where.append(f"{face.side:.0f} px")
     smallest = page.card.smallest_face
     small = face.side is not None and smallest is not None and face.side < smallest
-    warning = f"<p><b>Smaller than the {smallest:.0f} px that this model can judge.</b></p>" if small else ""
+    warning = (
+        f"<p><b>Smaller than the {smallest:.0f} px that this model can judge.</b></p>"
+        if small
+        else ""
+    )
     return (
         f'<section aria-labelledby="face-{number}"><h2 id="face-{number}">Face {number}: P(fake) {face.fake_probability:.2f}</h2>'
         f'<p class="soft">{", ".join(where)}</p>{warning}{_scale(page.card, face.fake_probability)}'
@@ -287,7 +293,11 @@ def _says(cells: np.ndarray) -> str:
         value = cells[row, column]
         if (value > 0) == (word == "fake") and value != 0:
             lines.append(f"most for {word}: {_place(row, rows, column, columns)}, {value:+.2f}")
-    return "; ".join(lines)[:1].upper() + "; ".join(lines)[1:] + "." if lines else "No cell says anything."
+    return (
+        "; ".join(lines)[:1].upper() + "; ".join(lines)[1:] + "."
+        if lines
+        else "No cell says anything."
+    )
 
 
 def _place(row: int, rows: int, column: int, columns: int) -> str:
@@ -299,7 +309,8 @@ def _place(row: int, rows: int, column: int, columns: int) -> str:
 
 def _numbers(cells: np.ndarray, heading: str) -> str:
     rows = "".join(
-        "<tr>" + "".join(f'<td class="n">{value:+.2f}</td>' for value in row) + "</tr>" for row in cells
+        "<tr>" + "".join(f'<td class="n">{value:+.2f}</td>' for value in row) + "</tr>"
+        for row in cells
     )
     return (
         f'<details><summary>Numbers</summary><div class="scroll" tabindex="0" role="region" aria-label="Numbers: {heading}">'
@@ -332,7 +343,9 @@ def _votes(part: FacePart) -> str:
 def _vote(name: str, value: float, most: float) -> str:
     side = "for" if value > 0 else "against"
     bar = f'<span class="track"><i class="{side}" style="width:{50 * abs(value) / most:.1f}%"></i></span>'
-    return f'<tr><th scope="row">{_text(name)}</th><td>{bar}</td><td class="n">{value:+.2f}</td></tr>'
+    return (
+        f'<tr><th scope="row">{_text(name)}</th><td>{bar}</td><td class="n">{value:+.2f}</td></tr>'
+    )
 
 
 def _layers(part: FacePart) -> str:
@@ -347,7 +360,9 @@ def _layers(part: FacePart) -> str:
 def _sheet(drawn: Drawn, what: str) -> str:
     layer = drawn.layer
     rest = (
-        "" if drawn.shown == layer.filters else f", the {drawn.shown} strongest shown (all in {drawn.file})"
+        ""
+        if drawn.shown == layer.filters
+        else f", the {drawn.shown} strongest shown (all in {drawn.file})"
     )
     about = f"{_title(layer)}{rest}. {drawn.note[:1].upper()}{drawn.note[1:]}."
     return (
@@ -422,7 +437,9 @@ def _filters(page: Page) -> str:
 def _limits(page: Page) -> str:
     if not page.card.limits:
         return ""
-    return f"<section><h2>What this model cannot tell</h2><p>{_text(page.card.limits)}</p></section>"
+    return (
+        f"<section><h2>What this model cannot tell</h2><p>{_text(page.card.limits)}</p></section>"
+    )
 
 
 def _data(picture: bytes) -> str:

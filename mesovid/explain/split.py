@@ -41,7 +41,9 @@ class Head:
     def tensors(self) -> tuple[str, ...]:
         """What must be known of a face to split its logit."""
         inner = [name for node in self.nodes for name in (*node.inputs, *node.outputs)]
-        return tuple(dict.fromkeys(name for name in inner if name and name not in self.graph.constants))
+        return tuple(
+            dict.fromkeys(name for name in inner if name and name not in self.graph.constants)
+        )
 
 
 def head_of(
@@ -110,18 +112,25 @@ def _shares(
     if source is not None and source.kind in _PASSING_ZERO:
         source = before.get(source.inputs[0])
     if source is not None and source.kind == "Gemm":
-        return tuple(Share(f"unit {unit}", float(vote)) for unit, vote in enumerate(summands, 1)), bias
+        return tuple(
+            Share(f"unit {unit}", float(vote)) for unit, vote in enumerate(summands, 1)
+        ), bias
     if source is not None and source.kind == "Concat":
         sizes = [known[name].shape[1] for name in source.inputs]
         values = [part.sum() for part in np.split(summands, np.cumsum(sizes)[:-1])]
         names = (
-            head.parts if len(head.parts) == len(values) else [f"part {n}" for n in range(1, len(values) + 1)]
+            head.parts
+            if len(head.parts) == len(values)
+            else [f"part {n}" for n in range(1, len(values) + 1)]
         )
-        return tuple(Share(name, float(value)) for name, value in zip(names, values, strict=True)), bias
+        return tuple(
+            Share(name, float(value)) for name, value in zip(names, values, strict=True)
+        ), bias
     return (Share("all features", float(summands.sum())),), bias
 
 
-# --- one rule an operator: from the factors of its output to those of its inputs and constants -----
+# --- one rule an operator: from the factors of its output to those of its inputs and constants
+# -----
 
 _Rule = Callable[[Node, Array, Mapping[str, Array]], dict[str, Array]]
 
@@ -129,7 +138,9 @@ _Rule = Callable[[Node, Array, Mapping[str, Array]], dict[str, Array]]
 def _dense(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
     found = {node.inputs[0]: factor @ _weights(node, known).T}
     return found | (
-        {node.inputs[2]: factor.reshape(known[node.inputs[2]].shape)} if len(node.inputs) > 2 else {}
+        {node.inputs[2]: factor.reshape(known[node.inputs[2]].shape)}
+        if len(node.inputs) > 2
+        else {}
     )
 
 
@@ -160,7 +171,11 @@ def _mean(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Ar
 
 def _reduced_mean(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
     shape = known[node.inputs[0]].shape
-    named = known[node.inputs[1]] if len(node.inputs) > 1 else node.attributes.get("axes", range(len(shape)))
+    named = (
+        known[node.inputs[1]]
+        if len(node.inputs) > 1
+        else node.attributes.get("axes", range(len(shape)))
+    )
     axes = tuple(int(axis) % len(shape) for axis in named)
     kept = [1 if axis in axes else side for axis, side in enumerate(shape)]
     count = np.prod([shape[axis] for axis in axes])
@@ -206,7 +221,9 @@ def _summed(factor: Array, shape: tuple[int, ...]) -> Array:
         return factor
     factor = factor.sum(axis=tuple(range(factor.ndim - len(shape))))
     stretched = tuple(
-        axis for axis, (wide, side) in enumerate(zip(factor.shape, shape, strict=True)) if wide != side
+        axis
+        for axis, (wide, side) in enumerate(zip(factor.shape, shape, strict=True))
+        if wide != side
     )
     return np.asarray(factor.sum(axis=stretched, keepdims=True))
 

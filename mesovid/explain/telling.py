@@ -69,7 +69,10 @@ class Gathering:
     def __init__(self, most: int, smallest_face: float | None = None) -> None:
         self._most = most
         self._smallest = smallest_face or 0.0
-        self._kept: dict[bool, list[TellingFace]] = {True: [], False: []}  # by whether they are large enough
+        self._kept: dict[bool, list[TellingFace]] = {
+            True: [],
+            False: [],
+        }  # by whether they are large enough
         self._sample: list[Pixels] = []
         self._rng = np.random.default_rng(0)
         self.seen = 0  # faces
@@ -77,7 +80,9 @@ class Gathering:
     def __call__(self, path: str, crops: Sequence[Crop], scores: Sequence[FaceScore]) -> None:
         for crop, score in zip(crops, scores, strict=True):
             time = None if is_picture(path) else crop.time
-            face = TellingFace(path, crop.pixels, score.fake_probability, time, crop.person, crop.face.box)
+            face = TellingFace(
+                path, crop.pixels, score.fake_probability, time, crop.person, crop.face.box
+            )
             self.add(face)
 
     def add(self, face: TellingFace) -> None:
@@ -88,7 +93,9 @@ class Gathering:
         self.seen += 1
         if len(self._sample) < SAMPLE:
             self._sample.append(face.pixels)
-        elif (place := int(self._rng.integers(self.seen))) < SAMPLE:  # each face alike, however many come
+        elif (
+            place := int(self._rng.integers(self.seen))
+        ) < SAMPLE:  # each face alike, however many come
             self._sample[place] = face.pixels
 
     def chosen(self) -> tuple[TellingFace, ...]:

@@ -1,8 +1,9 @@
 """Which networks exist: their names, and where each one's graph is built.
 
-To add one, write its builder in a file of its own and name it here. A builder takes a `NetworkSettings` and the side of its
-input, and gives a Keras graph from raw RGB 0..255 `(n, size, size, 3)` to P(fake) `(n, 1)` that scales its input itself and
-ends in a Dense layer of one unit without activation followed by a sigmoid Activation layer (training works on the logit).
+To add one, write its builder in a file of its own and name it here. A builder takes a
+`NetworkSettings` and the side of its input, and gives a Keras graph from raw RGB 0..255 `(n, size,
+size, 3)` to P(fake) `(n, 1)` that scales its input itself and ends in a Dense layer of one unit
+without activation followed by a sigmoid Activation layer (training works on the logit).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     Builder = Callable[[NetworkSettings, int], keras.Model]
 
-# architecture -> "module:function"; imported when it is built, because the module imports TensorFlow
+# architecture -> "module:function"; imported when it is built, because the module imports
+# TensorFlow
 BUILDERS = {
     "meso4": "mesovid.models.meso:meso4",
     "mesoinception4": "mesovid.models.meso:mesoinception4",

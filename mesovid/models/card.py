@@ -1,7 +1,7 @@
 """A model's card: what it is, how its crops are cut, how its scores are to be read, and where a model lies.
 
-A model is three files of one stem: `<name>.json` (the card), `<name>.onnx` (what runs) and `<name>.keras` (what can be
-trained on, and runs with `runtime="tensorflow"`).
+A model is three files of one stem: `<name>.json` (the card), `<name>.onnx` (what runs) and
+`<name>.keras` (what can be trained on, and runs with `runtime="tensorflow"`).
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class Member:
     assents_from: float | None = (
         None  # P(fake) of a person, from which it agrees that a face is fake; None: not asked
     )
-    scale: float = 1.0  # P of the panel = sigmoid(scale x logit + shift) of the member's own P(fake)
+    scale: float = (
+        1.0  # P of the panel = sigmoid(scale x logit + shift) of the member's own P(fake)
+    )
     shift: float = 0.0
 
     def __call__(self, fake_probability: npt.ArrayLike) -> Probabilities:
@@ -101,24 +103,36 @@ class ModelCard:
     architecture: str
     network: NetworkSettings = field(default_factory=NetworkSettings)
     parameters: int | None = None
-    geometry: Geometry = field(default_factory=Geometry)  # of its crops; geometry.size is the input's side
+    geometry: Geometry = field(
+        default_factory=Geometry
+    )  # of its crops; geometry.size is the input's side
     # what the network is given; the shipped ones take bytes and scale by themselves
     colour: Colour = "RGB"
     input_range: tuple[float, float] = (0.0, 255.0)  # that 0..255 becomes
-    mean: Channels = (0.0, 0.0, 0.0)  # taken off, channel by channel in the network's order of colours
+    mean: Channels = (
+        0.0,
+        0.0,
+        0.0,
+    )  # taken off, channel by channel in the network's order of colours
     deviation: Channels = (1.0, 1.0, 1.0)  # divided by
     layout: Layout = "NHWC"
     scores: Scores = "probability"  # what kind of number the network gives
-    output: Literal["fake", "real"] = "fake"  # of which class; of two classes, which the second one is
+    output: Literal["fake", "real"] = (
+        "fake"  # of which class; of two classes, which the second one is
+    )
     threshold: float = 0.5  # P(fake) from which a video is called fake
-    uncertain: tuple[float, float] | None = None  # P(fake) between these, both included, decides nothing
+    uncertain: tuple[float, float] | None = (
+        None  # P(fake) between these, both included, decides nothing
+    )
     smallest_face: float | None = (
         None  # px, longer side of a box: what is smaller is unlike what it learned from
     )
     rule: str = ""  # how threshold and band were chosen
     calibration: Calibration = field(default_factory=Calibration)
     members: tuple[Member, ...] = ()  # of a panel
-    sha256: Mapping[str, str] = field(default_factory=dict)  # of the weight files, by suffix: onnx, keras
+    sha256: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of the weight files, by suffix: onnx, keras
     agreement: Mapping[str, float] = field(
         default_factory=dict
     )  # of both files: tolerance, largest_difference
@@ -131,8 +145,12 @@ class ModelCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; tuples as lists."""
-        values = {key: getattr(self, key) for key in (field.name for field in dataclasses.fields(self))}
-        return {"kind": KIND, "schema": SCHEMA} | {key: _plain(value) for key, value in values.items()}
+        values = {
+            key: getattr(self, key) for key in (field.name for field in dataclasses.fields(self))
+        }
+        return {"kind": KIND, "schema": SCHEMA} | {
+            key: _plain(value) for key, value in values.items()
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -140,7 +158,9 @@ class ModelCard:
         if values.get("kind") != KIND:
             raise ModelError("not the card of a mesovid model")
         if values.get("schema") != SCHEMA:
-            raise ModelError(f"card of schema {values.get('schema')!r}; this mesovid reads {SCHEMA}")
+            raise ModelError(
+                f"card of schema {values.get('schema')!r}; this mesovid reads {SCHEMA}"
+            )
         given = {key: value for key, value in values.items() if key not in ("kind", "schema")}
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(given) - known):
@@ -159,24 +179,36 @@ class ModelCard:
             raise ValueError(f"output is {self.output!r}; it must be fake or real")
         for name, known in (("colour", COLOURS), ("layout", LAYOUTS), ("scores", SCORES)):
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}"
+                )
         low, high = self.input_range
         numbers = (low, high, *self.mean, *self.deviation)
         if not low < high or not all(math.isfinite(number) for number in numbers):
-            raise ValueError("input_range, mean and deviation must be finite, and the range ascending")
+            raise ValueError(
+                "input_range, mean and deviation must be finite, and the range ascending"
+            )
         if len(self.mean) != 3 or len(self.deviation) != 3 or min(self.deviation) <= 0:
             raise ValueError("mean and deviation want three numbers, and deviations above 0")
-        if not all(math.isfinite(value) for value in (self.calibration.scale, self.calibration.shift)):
+        if not all(
+            math.isfinite(value) for value in (self.calibration.scale, self.calibration.shift)
+        ):
             raise ValueError("calibration is not finite")
         if self.calibration.scale <= 0:
             raise ValueError("calibration would turn the scores round")
         if bool(self.members) != (self.architecture == PANEL):
-            raise ValueError(f"a {PANEL} has members, and nothing else has; this is a {self.architecture}")
+            raise ValueError(
+                f"a {PANEL} has members, and nothing else has; this is a {self.architecture}"
+            )
         if self.members and not any(member.decides for member in self.members):
             raise ValueError("no member of the panel decides")
         for member in self.members:
-            if not (member.scale > 0 and math.isfinite(member.scale) and math.isfinite(member.shift)):
-                raise ValueError(f"scale and shift of {member.name} must be finite, and the scale above 0")
+            if not (
+                member.scale > 0 and math.isfinite(member.scale) and math.isfinite(member.shift)
+            ):
+                raise ValueError(
+                    f"scale and shift of {member.name} must be finite, and the scale above 0"
+                )
             if member.assents_from is not None and not 0 <= member.assents_from <= 1:
                 raise ValueError(
                     f"{member.name} assents from {member.assents_from:g}; it must lie between 0 and 1"
@@ -199,12 +231,16 @@ def model_files(folder: Path, name: str, suffixes: Sequence[str] = SUFFIXES) -> 
         raise ModelError(
             f"a model cannot have the name {name!r}; it must be that of a file, without a folder"
         )
-    names = sorted((f"{name}{suffix}" for suffix in suffixes), key=lambda each: each.endswith(".json"))
+    names = sorted(
+        (f"{name}{suffix}" for suffix in suffixes), key=lambda each: each.endswith(".json")
+    )
     try:
         with whole_together(folder, names) as work:
             yield work
     except OSError as error:
-        raise ModelError(f"cannot write the model {name} to {folder} ({error.strerror or error})") from error
+        raise ModelError(
+            f"cannot write the model {name} to {folder} ({error.strerror or error})"
+        ) from error
 
 
 def available() -> list[ModelCard]:
@@ -273,7 +309,9 @@ def _only_card(folder: Path) -> Path:
         raise ModelError(f"{folder} holds several models ({names}); name one of them")
     unfinished = (folder / "run.json").is_file()
     hint = (
-        "its training is not finished: run the same `mesovid train` again" if unfinished else "it has no card"
+        "its training is not finished: run the same `mesovid train` again"
+        if unfinished
+        else "it has no card"
     )
     raise ModelError(f"{folder} holds no model; {hint}")
 

@@ -34,7 +34,8 @@ from mesovid.networks import OnnxNetwork, load_onnx
 from mesovid.records import ModelRef, Pixels
 from mesovid.settings import RuntimeSettings
 
-# More at once is slower on a processor and takes memory: Meso-4 needs 3.4 ms a face and 120 MB by fours, 3.7 ms and 300 MB by 16.
+# More at once is slower on a processor and takes memory: Meso-4 needs 3.4 ms a face and 120 MB by
+# fours, 3.7 ms and 300 MB by 16.
 FACES_AT_ONCE = 4
 
 # crops (n, size, size, 3), uint8 RGB -> the network's own output, (n, 1) or (n, 2)
@@ -73,24 +74,32 @@ class Classifier:
         try:
             found = probability_of(self._network(pixels), self.card.scores)
         except ValueError as error:
-            raise ModelError(f"{self.card.name} gives {error}; its card says {self.card.scores}") from error
+            raise ModelError(
+                f"{self.card.name} gives {error}; its card says {self.card.scores}"
+            ) from error
         if not np.isfinite(found).all():
-            raise ModelError(f"{self.card.name} gives scores that are not numbers; its weights are damaged")
+            raise ModelError(
+                f"{self.card.name} gives scores that are not numbers; its weights are damaged"
+            )
         return 1.0 - found if self.card.output == "real" else found
 
 
 class Panel(Classifier):
     """Judges crops of faces by several models, which must all cut them alike, and hears the most alarmed one.
 
-    A network that looks for the seam of a swapped face cannot see a face that was generated as a whole, and one that knows generated
-    faces cannot see a seam: their traces are largely disjoint (SynthForensics, arXiv 2602.04939). So neither is averaged away by the other:
-    on a common scale, which the card holds for each member, a face is as suspicious as the most suspicious of its judges finds it.
+    A network that looks for the seam of a swapped face cannot see a face that was generated as a
+    whole, and one that knows generated faces cannot see a seam: their traces are largely disjoint
+    (SynthForensics, arXiv 2602.04939). So neither is averaged away by the other: on a common scale,
+    which the card holds for each member, a face is as suspicious as the most suspicious of its
+    judges finds it.
     """
 
     def __init__(self, card: ModelCard, judges: Sequence[Classifier]) -> None:
         for judge in judges:
             if judge.card.geometry != card.geometry:
-                raise ModelError(f"{judge.card.name} cuts faces otherwise than the panel {card.name}")
+                raise ModelError(
+                    f"{judge.card.name} cuts faces otherwise than the panel {card.name}"
+                )
         self.card = card
         names = tuple(member.name for member in card.members)
         self.ref = ModelRef(card.name, panel_digest(card.members), card.threshold, names)
@@ -103,7 +112,8 @@ class Panel(Classifier):
     def apart(self, pixels: Pixels) -> Probabilities:
         """What each member says of each face, on the panel's common scale: P(fake) `(n, members)`."""
         columns = [
-            member(judge(pixels)) for member, judge in zip(self.card.members, self._judges, strict=True)
+            member(judge(pixels))
+            for member, judge in zip(self.card.members, self._judges, strict=True)
         ]
         return np.stack(columns, axis=1)
 
@@ -163,7 +173,9 @@ def _panel(card: ModelCard, path: Path, settings: RuntimeSettings) -> Classifier
 def _verified(weights: Path, card: ModelCard) -> str:
     """The sha256 of a weight file, when it is the one that the card names."""
     if weights.suffix == ".keras" and card.architecture == FOREIGN:
-        raise ModelError(f"{card.name} was imported as an .onnx file alone; run it with --runtime onnx")
+        raise ModelError(
+            f"{card.name} was imported as an .onnx file alone; run it with --runtime onnx"
+        )
     if not weights.is_file():
         raise ModelError(f"the weights of {card.name} are missing: no {weights}")
     wanted = card.sha256.get(weights.suffix[1:])
@@ -172,7 +184,9 @@ def _verified(weights: Path, card: ModelCard) -> str:
     except OSError as error:
         raise ModelError(f"cannot read {weights} ({error.strerror})") from error
     if wanted is None:
-        raise ModelError(f"the card of {card.name} does not name {weights.name}; export the model again")
+        raise ModelError(
+            f"the card of {card.name} does not name {weights.name}; export the model again"
+        )
     if found != wanted:
         raise ModelError(
             f"{weights} is not the file that its card names (sha256 {found[:12]}..., card {wanted[:12]}...);"
@@ -189,7 +203,9 @@ def _onnx_network(path: Path, card: ModelCard, settings: RuntimeSettings) -> Net
     def run(pixels: Pixels) -> npt.NDArray[Any]:
         inputs = prepare(pixels)
         step = parts or len(inputs)
-        return np.concatenate([_output(network, inputs[i : i + step]) for i in range(0, len(inputs), step)])
+        return np.concatenate(
+            [_output(network, inputs[i : i + step]) for i in range(0, len(inputs), step)]
+        )
 
     return run
 
@@ -215,7 +231,9 @@ def _keras_network(path: Path, card: ModelCard) -> Network:
 
     shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
     run = tf.function(
-        lambda x: model(tf.cast(x, tf.float32), training=False), input_signature=[shape], autograph=False
+        lambda x: model(tf.cast(x, tf.float32), training=False),
+        input_signature=[shape],
+        autograph=False,
     )
     prepare = _preparation(card, np.uint8)
     return lambda pixels: np.asarray(run(prepare(pixels)).numpy())

@@ -36,9 +36,9 @@ def write_model(
 ) -> ModelCard:
     """Write `<name>.keras`, `<name>.onnx` and `<name>.json`, and give the finished card.
 
-    Both files are read back as a user would and must agree on `crops` (n, size, size, 3), or on noise when none are
-    given; the card says how well. Files of an earlier export are replaced only when everything went well. Raises
-    ModelError when they disagree or cannot be written.
+    Both files are read back as a user would and must agree on `crops` (n, size, size, 3), or on
+    noise when none are given; the card says how well. Files of an earlier export are replaced only
+    when everything went well. Raises ModelError when they disagree or cannot be written.
     """
     folder = Path(folder)
     with model_files(folder, card.name) as work:
@@ -50,7 +50,9 @@ def write_model(
             sha256={kind: sha256_of(work / f"{card.name}.{kind}") for kind in ("onnx", "keras")},
         )
         card.write(work)
-        difference = _difference(work / f"{card.name}.json", _probes(card) if crops is None else crops)
+        difference = _difference(
+            work / f"{card.name}.json", _probes(card) if crops is None else crops
+        )
         if not difference <= TOLERANCE:
             raise ModelError(
                 f"{card.name}.onnx and .keras differ by {difference:.2g} in P(fake); at most {TOLERANCE:g} is allowed"
@@ -72,9 +74,10 @@ def import_model(
 ) -> ModelCard:
     """Take weights that were trained elsewhere and write them as a model of mesovid.
 
-    `output` says which class the network's output is the probability of; the geometry is the paper's when none is given.
-    Raises ModelError when the file is missing, damaged, or of another network or one that computes otherwise, and SettingsError when a file of the model would
-    take its place.
+    `output` says which class the network's output is the probability of; the geometry is the
+    paper's when none is given. Raises ModelError when the file is missing, damaged, or of another
+    network or one that computes otherwise, and SettingsError when a file of the model would take
+    its place.
     """
     file = Path(file)
     geometry = geometry or Geometry()
@@ -116,9 +119,13 @@ def _difference(card: Path, crops: Pixels) -> float:
     scores: list[npt.NDArray[np.float64]] = []
     for runtime in ("onnx", "tensorflow"):
         try:
-            scores.append(load_model(card, RuntimeSettings(runtime=runtime, device="cpu")).raw(crops))
+            scores.append(
+                load_model(card, RuntimeSettings(runtime=runtime, device="cpu")).raw(crops)
+            )
         except MesovidError as error:
-            raise ModelError(f"the exported {card.stem} does not run on {runtime}: {error}") from error
+            raise ModelError(
+                f"the exported {card.stem} does not run on {runtime}: {error}"
+            ) from error
     return float(np.abs(scores[0] - scores[1]).max())
 
 

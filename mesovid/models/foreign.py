@@ -1,6 +1,7 @@
 """Makes a mesovid model of a detector that was exported to ONNX elsewhere, say from PyTorch.
 
-Nothing in the file is run before it is known to be one graph of standard operators with its weights inside.
+Nothing in the file is run before it is known to be one graph of standard operators with its weights
+inside.
 """
 
 from __future__ import annotations
@@ -22,8 +23,14 @@ from mesovid.records import Pixels
 from mesovid.settings import Channels, Colour, Geometry, Layout, RuntimeSettings, Scores
 
 LARGEST_FILE = 2**30  # bytes
-DOMAINS = frozenset(["", "ai.onnx", "ai.onnx.ml", "com.microsoft"])  # what onnxruntime brings itself
-INPUT_TYPES = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+DOMAINS = frozenset(
+    ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"]
+)  # what onnxruntime brings itself
+INPUT_TYPES = {
+    TensorProto.UINT8: "uint8",
+    TensorProto.FLOAT: "float32",
+    TensorProto.FLOAT16: "float16",
+}
 BYTES = (0.0, 255.0)
 PROBES = 4  # crops of noise that the network is tried on
 LAST_OPERATORS: dict[tuple[str, int], Scores] = {
@@ -48,10 +55,11 @@ def import_onnx(
 ) -> ModelCard:
     """Copy a detector's .onnx file to `folder` and write its card; it then scans, is evaluated and calibrated like any other.
 
-    `output` is the class whose number the network gives; of two, which the second one is. `scores`, `layout` and the
-    geometry's size are read off the graph where it says them; what it says wins over `geometry.size`. `input_range` is 0 to 1
-    where none is given, and 0 to 255 for a network that takes bytes. Raises ModelError for a
-    file that is damaged, keeps weights in other files, needs operators of its own, or does not take pictures of faces.
+    `output` is the class whose number the network gives; of two, which the second one is. `scores`,
+    `layout` and the geometry's size are read off the graph where it says them; what it says wins
+    over `geometry.size`. `input_range` is 0 to 1 where none is given, and 0 to 255 for a network
+    that takes bytes. Raises ModelError for a file that is damaged, keeps weights in other files,
+    needs operators of its own, or does not take pictures of faces.
     """
     file = Path(file)
     graph = _checked(_read(file), file)
@@ -89,7 +97,9 @@ def import_onnx(
 def _read(file: Path) -> onnx.ModelProto:
     try:
         if file.stat().st_size > LARGEST_FILE:
-            raise ModelError(f"{file} is too large for a face detector ({file.stat().st_size:,} bytes)")
+            raise ModelError(
+                f"{file} is too large for a face detector ({file.stat().st_size:,} bytes)"
+            )
         model = onnx.load(file, load_external_data=False)
     except FileNotFoundError as error:
         raise ModelError(f"no such file: {file}") from error
@@ -169,7 +179,9 @@ def _input(graph: GraphProto, file: Path) -> onnx.ValueInfoProto:
     return taken
 
 
-def _shape(taken: onnx.ValueInfoProto, asked: Layout | None, size: int, file: Path) -> tuple[Layout, int]:
+def _shape(
+    taken: onnx.ValueInfoProto, asked: Layout | None, size: int, file: Path
+) -> tuple[Layout, int]:
     """The layout and the side of the pictures that a network takes, as far as its graph says them."""
     dims = [dim.dim_value or None for dim in taken.type.tensor_type.shape.dim]  # None: any
     shown = "x".join("any" if dim is None else str(dim) for dim in dims)
@@ -182,7 +194,9 @@ def _shape(taken: onnx.ValueInfoProto, asked: Layout | None, size: int, file: Pa
     known = [layout for layout, count in colours.items() if count == 3]
     found = asked or (known[0] if len(known) == 1 else None)
     if found is None:
-        raise ModelError(f"{file} takes {shown}, which does not tell its layout; give --layout NCHW or NHWC")
+        raise ModelError(
+            f"{file} takes {shown}, which does not tell its layout; give --layout NCHW or NHWC"
+        )
     if found not in fits:
         raise ModelError(f"{file} takes {shown}, which is not {found} with three colours")
     sides = {dim for dim in (dims[2:] if found == "NCHW" else dims[1:3]) if dim is not None}
@@ -209,11 +223,15 @@ def _try(card: Path) -> None:
     """Run the network as a scan would."""
     classifier = load_model(card, RuntimeSettings(device="cpu"))
     size = classifier.card.geometry.size
-    noise: Pixels = np.random.default_rng(0).integers(0, 256, (PROBES, size, size, 3), dtype=np.uint8)
+    noise: Pixels = np.random.default_rng(0).integers(
+        0, 256, (PROBES, size, size, 3), dtype=np.uint8
+    )
     try:
         scored = classifier.raw(noise)
     except MemoryError as error:
-        raise ModelError(f"{card.stem} takes too much memory for {PROBES} faces of {size} px") from error
+        raise ModelError(
+            f"{card.stem} takes too much memory for {PROBES} faces of {size} px"
+        ) from error
     again = classifier.raw(noise[:1])
     if abs(float(scored[0] - again[0])) > 1e-3:
         raise ModelError(

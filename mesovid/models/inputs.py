@@ -27,13 +27,16 @@ def preparation(
 ) -> Prepare:
     """The function from crops (n, size, size, 3), uint8 RGB, to a network's input of type `dtype`.
 
-    0..255 becomes `input_range`; then `mean` is taken off and `deviation` divided by, channel by channel in the network's
-    own order of colours. Where none of it changes anything the crops pass as they are.
+    0..255 becomes `input_range`; then `mean` is taken off and `deviation` divided by, channel by
+    channel in the network's own order of colours. Where none of it changes anything the crops pass
+    as they are.
     """
     low, high = input_range
     gain = (high - low) / 255 / np.asarray(deviation, np.float64)
     shift = (low - np.asarray(mean, np.float64)) / np.asarray(deviation, np.float64)
-    plain = bool(np.allclose(gain, 1, rtol=0, atol=1e-12) and np.allclose(shift, 0, rtol=0, atol=1e-12))
+    plain = bool(
+        np.allclose(gain, 1, rtol=0, atol=1e-12) and np.allclose(shift, 0, rtol=0, atol=1e-12)
+    )
 
     def prepare(pixels: Pixels) -> npt.NDArray[Any]:
         values: npt.NDArray[Any] = pixels if colour == "RGB" else pixels[..., ::-1]
@@ -49,8 +52,8 @@ def preparation(
 def probability_of(output: npt.NDArray[Any], scores: Scores) -> npt.NDArray[np.float64]:
     """P `(n,)` of the class that a network tells, from its output `(n,)`, `(n, 1)` or, of two classes, `(n, 2)`.
 
-    Of two classes it is the second one's. ValueError when the output has another shape, or is no probability where it should
-    be.
+    Of two classes it is the second one's. ValueError when the output has another shape, or is no
+    probability where it should be.
     """
     columns = COLUMNS[scores]
     values = np.asarray(output, np.float64).reshape(len(output), -1)
@@ -62,7 +65,9 @@ def probability_of(output: npt.NDArray[Any], scores: Scores) -> npt.NDArray[np.f
         return sigmoid(values[:, 1] - values[:, 0])
     finite = values[np.isfinite(values)]
     if finite.size and not (finite.min() >= -TOLERANCE and finite.max() <= 1 + TOLERANCE):
-        raise ValueError(f"a score of {finite[np.argmax(np.abs(finite - 0.5))]:.3g}, which is no probability")
+        raise ValueError(
+            f"a score of {finite[np.argmax(np.abs(finite - 0.5))]:.3g}, which is no probability"
+        )
     if scores == "probabilities" and np.abs(values.sum(axis=1) - 1).max(initial=0) > TOLERANCE:
         raise ValueError(f"two scores that add up to {values.sum(axis=1).max():.3g}, not to 1")
     # a sum in float32 may pass the ends by a rounding error

@@ -1,7 +1,8 @@
 """Compares the graph that a Keras file describes with the one that its arrays are put into.
 
-Arrays alone fit many graphs: one with a Lambda layer, with other activations, strides or a pooling by the mean. Such a file would
-give a model that scores otherwise than it did, without a word. Nothing of the file is run: its description is JSON.
+Arrays alone fit many graphs: one with a Lambda layer, with other activations, strides or a pooling
+by the mean. Such a file would give a model that scores otherwise than it did, without a word.
+Nothing of the file is run: its description is JSON.
 """
 
 from __future__ import annotations
@@ -20,14 +21,21 @@ if TYPE_CHECKING:
 
 Layer = tuple[str, dict[str, Any]]  # class and settings
 
-OLD_NAMES = {"Convolution2D": "Conv2D", "BatchNormalizationV1": "BatchNormalization", "Merge": "Concatenate"}
+OLD_NAMES = {
+    "Convolution2D": "Conv2D",
+    "BatchNormalizationV1": "BatchNormalization",
+    "Merge": "Concatenate",
+}
 # they do nothing in a network that is used
 IDLE = frozenset([
     "InputLayer", "Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization",
     "Identity", "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness",
 ])  # fmt: skip
-ACTIVATIONS = frozenset(["Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "PReLU", "ThresholdedReLU"])
-# the settings of a layer, beside its arrays, by which it computes; those that are absent from one side are not compared
+ACTIVATIONS = frozenset(
+    ["Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "PReLU", "ThresholdedReLU"]
+)
+# the settings of a layer, beside its arrays, by which it computes; those that are absent from one
+# side are not compared
 SETTINGS = {
     "Conv2D": ("strides", "padding", "dilation_rate", "groups", "data_format"),
     "DepthwiseConv2D": ("strides", "padding", "dilation_rate", "depth_multiplier", "data_format"),
@@ -54,7 +62,9 @@ def check_graph(model: keras.Model, path: Path) -> None:
     if strange := next((kind for kind, _ in described if kind not in known), None):
         raise ModelError(_has(path, strange))
     for kind in dict.fromkeys(kind for kind, _ in own):
-        _compare(kind, [s for k, s in described if k == kind], [s for k, s in own if k == kind], path)
+        _compare(
+            kind, [s for k, s in described if k == kind], [s for k, s in own if k == kind], path
+        )
     theirs, ours = _activations(described), _activations(own)
     if theirs != ours:
         raise ModelError(
@@ -64,11 +74,17 @@ def check_graph(model: keras.Model, path: Path) -> None:
 
 
 def _has(path: Path, kind: str) -> str:
-    why = "which is code, and nothing of a file is run" if kind == "Lambda" else "which the network has not"
+    why = (
+        "which is code, and nothing of a file is run"
+        if kind == "Lambda"
+        else "which the network has not"
+    )
     return f"{path} has a layer of class {kind}, {why}: without it the model would score otherwise; {WAY_OUT}"
 
 
-def _compare(kind: str, theirs: Sequence[dict[str, Any]], ours: Sequence[dict[str, Any]], path: Path) -> None:
+def _compare(
+    kind: str, theirs: Sequence[dict[str, Any]], ours: Sequence[dict[str, Any]], path: Path
+) -> None:
     """ModelError where the layers of one class differ in number or settings. A file may leave the scaling to its reader."""
     if kind not in SETTINGS or (kind == "Rescaling" and not theirs):
         return
@@ -78,7 +94,11 @@ def _compare(kind: str, theirs: Sequence[dict[str, Any]], ours: Sequence[dict[st
         )
     for number, (their, our) in enumerate(zip(theirs, ours, strict=True), start=1):
         for name in SETTINGS[kind]:
-            if name in their and name in our and not _same(their[name], our[name], our.get("pool_size")):
+            if (
+                name in their
+                and name in our
+                and not _same(their[name], our[name], our.get("pool_size"))
+            ):
                 raise ModelError(
                     f"{path} computes otherwise than the network: {name} of {kind} {number} is {their[name]!r}, not"
                     f" {our[name]!r}; {WAY_OUT}"
@@ -104,14 +124,20 @@ def _activations(layers: Sequence[Layer]) -> Counter[str]:
         if kind == "ReLU":
             slope = settings.get("negative_slope") or 0
             most = settings.get("max_value")
-            found["relu" + (f"{most:g}" if most else "") + (f" leaking {slope:g}" if slope else "")] += 1
+            found[
+                "relu" + (f"{most:g}" if most else "") + (f" leaking {slope:g}" if slope else "")
+            ] += 1
         elif kind == "LeakyReLU":
             slope = settings.get("negative_slope", settings.get("alpha", 0.3))
             found[f"relu leaking {float(_value(slope)):g}"] += 1
         elif kind in ("ELU", "Softmax", "PReLU", "ThresholdedReLU"):
             found[kind.lower()] += 1
         elif isinstance(name := settings.get("activation"), (str, dict)):
-            name = name if isinstance(name, str) else name.get("config", name).get("name", name["class_name"])
+            name = (
+                name
+                if isinstance(name, str)
+                else name.get("config", name).get("name", name["class_name"])
+            )
             found[{"leaky_relu": "relu leaking 0.2"}.get(str(name).lower(), str(name).lower())] += 1
     del found["linear"]
     return found
@@ -142,13 +168,18 @@ def _described(path: Path) -> tuple[list[Layer] | None, list[str]]:
             text = file.attrs.get("model_config")
             return None if text is None else _layers(json.loads(_text(text))["config"]), names
     except (OSError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path} describes its network in a way that cannot be read ({error})") from error
+        raise ModelError(
+            f"{path} describes its network in a way that cannot be read ({error})"
+        ) from error
 
 
 def _layers(config: Any) -> list[Layer]:
     """The layers of a network's configuration: an object with a list, or in Keras 1 the list of a Sequential itself."""
     listed = config if isinstance(config, list) else config["layers"]
-    return [(OLD_NAMES.get(each["class_name"], each["class_name"]), dict(each["config"])) for each in listed]
+    return [
+        (OLD_NAMES.get(each["class_name"], each["class_name"]), dict(each["config"]))
+        for each in listed
+    ]
 
 
 def _text(value: Any) -> str:

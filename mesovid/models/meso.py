@@ -31,7 +31,9 @@ def mesoinception4(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Mo
 
 def _input(size: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     if size % SHRINKAGE:
-        raise ModelError(f"an input of {size} px does not fit; its side must be a multiple of {SHRINKAGE} px")
+        raise ModelError(
+            f"an input of {size} px does not fit; its side must be a multiple of {SHRINKAGE} px"
+        )
     inputs = keras.Input((size, size, 3), name="face")
     return inputs, layers.Rescaling(INPUT_SCALE, name="scale")(inputs)
 
@@ -60,7 +62,9 @@ def _inception_block(
     return _normalise_and_pool(layers.Concatenate()(branches), 2, settings)
 
 
-def _normalise_and_pool(x: keras.KerasTensor, pool: int, settings: NetworkSettings) -> keras.KerasTensor:
+def _normalise_and_pool(
+    x: keras.KerasTensor, pool: int, settings: NetworkSettings
+) -> keras.KerasTensor:
     if settings.batch_norm:
         x = layers.BatchNormalization()(x)
     return layers.MaxPooling2D(pool, padding="same")(x)

@@ -1,9 +1,10 @@
 """MesoLite: the first stages of EfficientNet-Lite0, read out for local traces of tampering, as a Keras graph.
 
-EfficientNet-Lite0 is EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946) without squeeze-and-excitation and with ReLU6 for swish. What
-tells a fake is fine and local, so the trunk ends at a stride of 16, before the stages that know objects. The head compares: what
-each feature is at the eyes, the nose and the mouth, less what it is over the whole crop. Cameras, codecs and colours shift
-features everywhere and cancel out; what was exchanged is the face alone.
+EfficientNet-Lite0 is EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946) without
+squeeze-and-excitation and with ReLU6 for swish. What tells a fake is fine and local, so the trunk
+ends at a stride of 16, before the stages that know objects. The head compares: what each feature is
+at the eyes, the nose and the mouth, less what it is over the whole crop. Cameras, codecs and
+colours shift features everywhere and cancel out; what was exchanged is the face alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ STAGES = (  # expansion, filters, blocks, kernel, stride of the first block
     (6, 80, 3, 3, 2),
     (6, 112, 3, 5, 1),
 )
-# where they lie in an aligned crop, as shares of its height, and what is left out at either side, as a share of its width
+# where they lie in an aligned crop, as shares of its height, and what is left out at either side,
+# as a share of its width
 PARTS = {"eyes": (3 / 16, 7 / 16), "nose": (7 / 16, 10 / 16), "mouth": (10 / 16, 15 / 16)}
 PART_SIDES = 3 / 16
 
@@ -36,7 +38,9 @@ def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
     Without batch normalisation the convolutions carry a bias instead.
     """
     if settings.activation != "relu":
-        raise ModelError(f"mesolite has ReLU6 throughout; activation {settings.activation!r} does not fit it")
+        raise ModelError(
+            f"mesolite has ReLU6 throughout; activation {settings.activation!r} does not fit it"
+        )
     inputs = keras.Input((size, size, 3), name="face")
     # not resized to the 224 px of the trunk's own training: that smooths away what is looked for
     x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="scale")(inputs)
@@ -60,7 +64,9 @@ def _contrasts(x: keras.KerasTensor) -> keras.KerasTensor:
     contrasts = []
     for name, (top, bottom) in PARTS.items():
         crop = ((math.floor(top * rows), rows - math.ceil(bottom * rows)), (sides, sides))
-        part = layers.GlobalAveragePooling2D(name=name)(layers.Cropping2D(crop, name=f"{name}_crop")(x))
+        part = layers.GlobalAveragePooling2D(name=name)(
+            layers.Cropping2D(crop, name=f"{name}_crop")(x)
+        )
         contrasts.append(layers.Subtract(name=f"{name}_contrast")([part, whole]))
     return layers.Concatenate(name="contrasts")(contrasts)
 
@@ -88,9 +94,16 @@ def _block(
 
 
 def _convolution(
-    x: keras.KerasTensor, filters: int, kernel: int, stride: int, settings: NetworkSettings, name: str
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    stride: int,
+    settings: NetworkSettings,
+    name: str,
 ) -> keras.KerasTensor:
-    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=not settings.batch_norm, name=name)(x)
+    x = layers.Conv2D(
+        filters, kernel, stride, padding="same", use_bias=not settings.batch_norm, name=name
+    )(x)
     return _normalised(x, settings, name)
 
 

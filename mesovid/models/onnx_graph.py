@@ -1,10 +1,12 @@
 """Keras graph -> ONNX graph, for the layers that face classifiers are made of.
 
-tf2onnx 1.16 does not install beside protobuf 7 and numpy 2, and a converter for straight convolutional graphs is short. It also
-knows what runs fast on ONNX Runtime: the input is uint8, activations are channels first, and normalisations are folded into
-the convolutions around them, or moved behind the poolings where they cost a quarter.
+tf2onnx 1.16 does not install beside protobuf 7 and numpy 2, and a converter for straight
+convolutional graphs is short. It also knows what runs fast on ONNX Runtime: the input is uint8,
+activations are channels first, and normalisations are folded into the convolutions around them, or
+moved behind the poolings where they cost a quarter.
 
-Works in three steps: `translate` makes a list of `Op` of a Keras graph, `simplify` folds, `write` makes ONNX of the list.
+Works in three steps: `translate` makes a list of `Op` of a Keras graph, `simplify` folds, `write`
+makes ONNX of the list.
 """
 
 from __future__ import annotations
@@ -60,7 +62,9 @@ def translate(model: keras.Model) -> list[Op]:
         if kind == "InputLayer":
             continue
         if kind not in _TRANSLATORS or len(layer._inbound_nodes) != 1:
-            raise ModelError(f"cannot export layer {layer.name!r} ({kind}); known: {', '.join(_TRANSLATORS)}")
+            raise ModelError(
+                f"cannot export layer {layer.name!r} ({kind}); known: {', '.join(_TRANSLATORS)}"
+            )
         sources = layer.input if isinstance(layer.input, list) else [layer.input]
         missing = [source for source in sources if id(source) not in names]
         if missing:
@@ -75,12 +79,16 @@ def translate(model: keras.Model) -> list[Op]:
     return [*ops[:-1], replace(last, output=OUTPUT)]
 
 
-# --- layers ---------------------------------------------------------------------------------------------------------
+# --- layers
+# ---------------------------------------------------------------------------------------------------------
 
 
 def _rescaling(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     channels = layer.input.shape[-1]
-    arrays = {"scale": _a_channel(layer.scale, channels), "shift": _a_channel(layer.offset, channels)}
+    arrays = {
+        "scale": _a_channel(layer.scale, channels),
+        "shift": _a_channel(layer.offset, channels),
+    }
     return [Op("affine", inputs, layer.name, arrays)]
 
 
@@ -97,11 +105,16 @@ def _normalization(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
 
 def _batch_normalization(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     channels = layer.input.shape[-1]
-    mean, variance = np.asarray(layer.moving_mean, np.float64), np.asarray(layer.moving_variance, np.float64)
+    mean, variance = (
+        np.asarray(layer.moving_mean, np.float64),
+        np.asarray(layer.moving_variance, np.float64),
+    )
     scale = (np.asarray(layer.gamma, np.float64) if layer.scale else np.ones(channels)) / np.sqrt(
         variance + layer.epsilon
     )
-    shift = (np.asarray(layer.beta, np.float64) if layer.center else np.zeros(channels)) - mean * scale
+    shift = (
+        np.asarray(layer.beta, np.float64) if layer.center else np.zeros(channels)
+    ) - mean * scale
     return [
         Op(
             "affine",
@@ -126,12 +139,18 @@ def _depthwise(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
 
 def _separable(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     kernel = _depthwise_kernel(np.asarray(layer.depthwise_kernel, np.float32))
-    depthwise = _conv(layer, inputs, kernel, np.zeros(len(kernel), np.float32), groups=layer.input.shape[-1])
+    depthwise = _conv(
+        layer, inputs, kernel, np.zeros(len(kernel), np.float32), groups=layer.input.shape[-1]
+    )
     depthwise = replace(depthwise, output=f"{layer.name}/depthwise")
     mix = np.transpose(np.asarray(layer.pointwise_kernel, np.float32), (3, 2, 0, 1))
     attributes = {"strides": [1, 1], "dilations": [1, 1], "group": 1, "pads": [0, 0, 0, 0]}
     pointwise = Op(
-        "Conv", (depthwise.output,), layer.name, {"kernel": mix, "bias": _bias(layer, len(mix))}, attributes
+        "Conv",
+        (depthwise.output,),
+        layer.name,
+        {"kernel": mix, "bias": _bias(layer, len(mix))},
+        attributes,
     )
     return [depthwise, pointwise, *_activation(layer.activation, pointwise.output, layer.name)]
 
@@ -176,7 +195,11 @@ def _bias(layer: Any, channels: int) -> Array:
 def _pooling(kind: str) -> Callable[[Any, tuple[str, ...]], list[Op]]:
     def pool(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
         window = list(layer.pool_size)
-        attributes = {"kernel_shape": window, "strides": list(layer.strides), "pads": _pads(layer, window)}
+        attributes = {
+            "kernel_shape": window,
+            "strides": list(layer.strides),
+            "pads": _pads(layer, window),
+        }
         return [Op(kind, inputs, layer.name, {}, attributes)]
 
     return pool
@@ -204,7 +227,12 @@ def _reshape(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
             f"cannot export layer {layer.name!r}: it reshapes {layer.input.shape} to {layer.output.shape}"
         )
     return [
-        Op("Reshape", inputs, layer.name, {"shape": np.array([0, layer.output.shape[3], 1, 1], np.float32)})
+        Op(
+            "Reshape",
+            inputs,
+            layer.name,
+            {"shape": np.array([0, layer.output.shape[3], 1, 1], np.float32)},
+        )
     ]
 
 
@@ -231,7 +259,12 @@ def _merge(kind: str) -> Callable[[Any, tuple[str, ...]], list[Op]]:
 def _zero_padding(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     (top, bottom), (left, right) = layer.padding
     return [
-        Op("Pad", inputs, layer.name, {"pads": np.array([0, 0, top, left, 0, 0, bottom, right], np.float32)})
+        Op(
+            "Pad",
+            inputs,
+            layer.name,
+            {"pads": np.array([0, 0, top, left, 0, 0, bottom, right], np.float32)},
+        )
     ]
 
 
@@ -263,7 +296,9 @@ def _scale(before: int, after: int) -> float:
     """A float32 by which `before` becomes `after` when the product is rounded down, as ONNX does."""
     scale = np.float32(after / before)
     return float(
-        scale if int(np.float32(before) * scale) == after else np.nextafter(scale, np.float32(np.inf))
+        scale
+        if int(np.float32(before) * scale) == after
+        else np.nextafter(scale, np.float32(np.inf))
     )
 
 
@@ -286,7 +321,9 @@ def _activation(function: Any, source: str, name: str) -> list[Op]:
     if kind in _ACTIVATIONS:
         operator, attributes = _ACTIVATIONS[kind]
         return [Op(operator, (source,), output, {}, attributes)]
-    raise ModelError(f"cannot export activation {kind!r} of layer {name!r}; known: {', '.join(_ACTIVATIONS)}")
+    raise ModelError(
+        f"cannot export activation {kind!r} of layer {name!r}; known: {', '.join(_ACTIVATIONS)}"
+    )
 
 
 def _relu(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
@@ -361,7 +398,8 @@ _TRANSLATORS: dict[str, Callable[[Any, tuple[str, ...]], list[Op]]] = {
 }
 
 
-# --- folding --------------------------------------------------------------------------------------------------------
+# --- folding
+# --------------------------------------------------------------------------------------------------------
 
 
 def simplify(ops: list[Op]) -> list[Op]:
@@ -396,7 +434,10 @@ def _without_identity(ops: list[Op], index: int) -> list[Op] | None:
     if op.kind != "identity" or op.output == OUTPUT:
         return None
     renamed = [
-        replace(other, inputs=tuple(op.inputs[0] if name == op.output else name for name in other.inputs))
+        replace(
+            other,
+            inputs=tuple(op.inputs[0] if name == op.output else name for name in other.inputs),
+        )
         for other in ops
     ]
     return renamed[:index] + renamed[index + 1 :]
@@ -439,11 +480,13 @@ def numbered(ops: list[Op]) -> list[Op]:
     names = {op.output: f"{place}_{op.kind}" for place, op in enumerate(ops)}
     names |= {INPUT: INPUT, OUTPUT: OUTPUT, "": ""}  # an input that is left out stays so
     return [
-        replace(op, inputs=tuple(names[name] for name in op.inputs), output=names[op.output]) for op in ops
+        replace(op, inputs=tuple(names[name] for name in op.inputs), output=names[op.output])
+        for op in ops
     ]
 
 
-# --- ONNX -----------------------------------------------------------------------------------------------------------
+# --- ONNX
+# -----------------------------------------------------------------------------------------------------------
 
 
 def write(ops: list[Op], model: keras.Model) -> onnx.ModelProto:
@@ -467,7 +510,9 @@ def write(ops: list[Op], model: keras.Model) -> onnx.ModelProto:
         initializers,
     )
     opset = helper.make_opsetid("", OPSET)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="mesovid")
+    return helper.make_model(
+        graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="mesovid"
+    )
 
 
 def _nodes(op: Op) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
@@ -497,12 +542,18 @@ def _nodes(op: Op) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
 def _affine_nodes(op: Op) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """BatchNormalization with mean 0 and variance 1: one pass over the pixels, where Mul and Add would be two."""
     channels = len(op.arrays["scale"])
-    arrays = op.arrays | {"mean": np.zeros(channels, np.float32), "variance": np.ones(channels, np.float32)}
+    arrays = op.arrays | {
+        "mean": np.zeros(channels, np.float32),
+        "variance": np.ones(channels, np.float32),
+    }
     constants = [
-        _constant(replace(op, arrays=arrays), name) for name in ("scale", "shift", "mean", "variance")
+        _constant(replace(op, arrays=arrays), name)
+        for name in ("scale", "shift", "mean", "variance")
     ]
     names = [constant.name for constant in constants]
-    return [helper.make_node("BatchNormalization", [*op.inputs, *names], [op.output], epsilon=0.0)], constants
+    return [
+        helper.make_node("BatchNormalization", [*op.inputs, *names], [op.output], epsilon=0.0)
+    ], constants
 
 
 def _constant(op: Op, name: str) -> onnx.TensorProto:

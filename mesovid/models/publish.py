@@ -26,8 +26,8 @@ def publish(
 ) -> ModelCard:
     """Copy a model to `folder` and fill in its card: figures from a scoreboard's .json, and words where given.
 
-    Figures of the same set and metric are replaced, others kept. Raises ModelError when the scoreboard does not hold this very
-    model, told by the sha256 of its weights, or cannot be read.
+    Figures of the same set and metric are replaced, others kept. Raises ModelError when the
+    scoreboard does not hold this very model, told by the sha256 of its weights, or cannot be read.
     """
     source, folder = find_card(model), Path(folder)
     card = read_card(source)
@@ -54,15 +54,21 @@ def _figures(scoreboard: Path, card: ModelCard) -> tuple[Figure, ...]:
         own = [entry for entry in entries if entry["sha256"] == card.sha256["onnx"]]
         figures = tuple(figure for entry in own for figure in _of(entry))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{scoreboard} holds no scoreboard of `mesovid evaluate` ({error})") from error
+        raise ModelError(
+            f"{scoreboard} holds no scoreboard of `mesovid evaluate` ({error})"
+        ) from error
     if not figures:
-        raise ModelError(f"{scoreboard} has no figures of {card.name} with these weights; evaluate it first")
+        raise ModelError(
+            f"{scoreboard} has no figures of {card.name} with these weights; evaluate it first"
+        )
     return figures
 
 
 def _of(entry: Mapping[str, Any]) -> list[Figure]:
     """What a card tells of one set: how well it ranks, overall and by method, and what it says at its threshold."""
-    counted = f"{entry['videos']['reals']} real and {entry['videos']['fakes']} fake videos or pictures"
+    counted = (
+        f"{entry['videos']['reals']} real and {entry['videos']['fakes']} fake videos or pictures"
+    )
     protocol = f"{PROTOCOL}; {counted}; dataset {entry['dataset']['digest'][:12]}"
     found = [_figure(entry, "video AUC", entry["videos"]["auc"], protocol)]
     found += [
@@ -71,22 +77,33 @@ def _of(entry: Mapping[str, Any]) -> list[Figure]:
         if len(entry["methods"]) > 1
     ]
     if entry["pairs"]:
-        found.append(_figure(entry, "fake above its own original", entry["pairs"]["accuracy"], protocol))
+        found.append(
+            _figure(entry, "fake above its own original", entry["pairs"]["accuracy"], protocol)
+        )
     if entry["videos"]["fakes"] and entry["videos"]["reals"]:
-        found.append(_figure(entry, "calibration error", entry["videos"]["calibration_error"], protocol))
+        found.append(
+            _figure(entry, "calibration error", entry["videos"]["calibration_error"], protocol)
+        )
     for call in entry["verdicts"]:
-        found.append(_figure(entry, "share called fake", call["called_fake"], protocol, call["name"]))
+        found.append(
+            _figure(entry, "share called fake", call["called_fake"], protocol, call["name"])
+        )
         found.append(_figure(entry, "share uncertain", call["uncertain"], protocol, call["name"]))
     return [figure for figure in found if figure is not None]
 
 
 def _figure(
-    entry: Mapping[str, Any], metric: str, estimate: Mapping[str, Any], protocol: str, subset: str = "all"
+    entry: Mapping[str, Any],
+    metric: str,
+    estimate: Mapping[str, Any],
+    protocol: str,
+    subset: str = "all",
 ) -> Figure | None:
     if estimate["value"] is None:
         return None
     value, low, high = (
-        None if estimate[key] is None else round(estimate[key], 4) for key in ("value", "low", "high")
+        None if estimate[key] is None else round(estimate[key], 4)
+        for key in ("value", "low", "high")
     )
     assert value is not None  # checked above
     return Figure(entry["set"], metric, value, subset, low, high, protocol)
@@ -94,4 +111,7 @@ def _figure(
 
 def _merged(old: tuple[Figure, ...], new: tuple[Figure, ...]) -> tuple[Figure, ...]:
     replaced = {(figure.data, figure.metric, figure.subset) for figure in new}
-    return (*(figure for figure in old if (figure.data, figure.metric, figure.subset) not in replaced), *new)
+    return (
+        *(figure for figure in old if (figure.data, figure.metric, figure.subset) not in replaced),
+        *new,
+    )

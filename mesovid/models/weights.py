@@ -1,7 +1,8 @@
 """Reads the arrays of weight files written elsewhere and puts them into a graph, layer by layer.
 
-Nothing from the file is run or unpickled: only numeric arrays are read, with h5py. Three kinds are understood: weights alone
-(`.h5` of `save_weights`), whole models of Keras 1 and 2 (`.h5`, `.hdf5`), and Keras 3 (`.keras`, `.weights.h5`).
+Nothing from the file is run or unpickled: only numeric arrays are read, with h5py. Three kinds are
+understood: weights alone (`.h5` of `save_weights`), whole models of Keras 1 and 2 (`.h5`, `.hdf5`),
+and Keras 3 (`.keras`, `.weights.h5`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 Arrays = list[npt.NDArray[Any]]  # of one layer, in the layer's own order
 
-LARGEST_FILE = 2**30  # bytes; more than any network here has, less than what fills a laptop's memory
+LARGEST_FILE = (
+    2**30
+)  # bytes; more than any network here has, less than what fills a laptop's memory
 READS = "an .h5, .hdf5 or .keras file of a known architecture"
 
 
@@ -35,7 +38,9 @@ def load_weights(model: keras.Model, path: Path) -> None:
     wanted = [[tuple(weight.shape) for weight in layer.weights] for layer in layers]
     found = [[array.shape for array in arrays] for arrays in groups]
     if wanted != found:
-        raise ModelError(f"{path} does not hold the weights of {model.name}: {_difference(wanted, found)}")
+        raise ModelError(
+            f"{path} does not hold the weights of {model.name}: {_difference(wanted, found)}"
+        )
     if not all(np.isfinite(array).all() for arrays in groups for array in arrays):
         raise ModelError(f"{path} is damaged: some weights are not finite numbers")
     for layer, arrays in zip(layers, groups, strict=True):
@@ -56,7 +61,9 @@ def read_layers(path: Path) -> list[Arrays]:
     except FileNotFoundError as error:
         raise ModelError(f"no such file: {path}") from error
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ModelError(f"cannot read weights from {path}: it is damaged or not {READS}") from error
+        raise ModelError(
+            f"cannot read weights from {path}: it is damaged or not {READS}"
+        ) from error
 
 
 def _read_archive(path: Path) -> list[Arrays]:
@@ -86,8 +93,8 @@ def _legacy_arrays(layer: h5py.Group) -> Arrays:
 def _layers_of_keras3(file: h5py.File, classes: list[str] | None) -> list[Arrays]:
     """Groups are named by class and count (`conv2d`, `conv2d_1`), in the order of the network.
 
-    Without the class names (a bare `.weights.h5`) that order is lost unless HDF5 kept the order of creation, which Keras
-    does not ask of it; so such files are refused.
+    Without the class names (a bare `.weights.h5`) that order is lost unless HDF5 kept the order of
+    creation, which Keras does not ask of it; so such files are refused.
     """
     if classes is None:
         raise ModelError(
@@ -108,7 +115,9 @@ def _array(group: h5py.Group, name: str) -> npt.NDArray[Any]:
     """A dataset's numbers. Data that lies in other files is refused: a weight file must not read what it likes."""
     dataset = _member(group, name)
     if dataset is None or dataset.external or dataset.is_virtual or dataset.dtype.kind not in "fiu":
-        raise ModelError(f"{group.file.filename} is not a plain weight file: {name} is no array of numbers")
+        raise ModelError(
+            f"{group.file.filename} is not a plain weight file: {name} is no array of numbers"
+        )
     return np.asarray(dataset, np.float32)
 
 

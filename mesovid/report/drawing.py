@@ -15,7 +15,28 @@ LANE = 96  # px, height of a lane's plot
 MOST_DOTS = 300  # of a lane; more would only blur
 MOST_POINTS = 1000  # of a curve
 GAP = 2.5  # median distances of samples: a longer one is a time in which the person was not seen
-STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+STEPS = (
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14400,
+    43200,
+    86400,
+)
 MOST_TICKS = 6
 
 
@@ -94,7 +115,8 @@ def lane(
 def ticks(end: float) -> list[float]:
     """Round times from 0 to `end`, at most MOST_TICKS."""
     step = next(
-        (step for step in STEPS if end / step <= MOST_TICKS - 1), STEPS[-1] * math.ceil(end / STEPS[-1] / 5)
+        (step for step in STEPS if end / step <= MOST_TICKS - 1),
+        STEPS[-1] * math.ceil(end / STEPS[-1] / 5),
     )
     return [number * step for number in range(int(end / step + 1e-9) + 1)]
 
@@ -176,7 +198,9 @@ def _label(text: str, place: float, y: float, kind: str = "") -> str:
     """Text at a place between 0 and 1, within the drawing."""
     anchor = "start" if place < 0.25 else "end" if place > 0.75 else "middle"
     marked = f' class="{kind}"' if kind else ""
-    return f'<text{marked} x="{_percent(place)}" y="{y}" text-anchor="{anchor}">{escaped(text)}</text>'
+    return (
+        f'<text{marked} x="{_percent(place)}" y="{y}" text-anchor="{anchor}">{escaped(text)}</text>'
+    )
 
 
 def _percent(share: float) -> str:

@@ -101,7 +101,9 @@ def index_page(rows: Iterable[Row], models: Sequence[tuple[str, Evidence]]) -> s
         *(rates_section(evidence.model, model) for model, evidence in models),
         *(_limits(model, evidence) for model, evidence in models),
     ]
-    return document("Were faces faked in these files?", "\n".join(part for part in body if part), SORT)
+    return document(
+        "Were faces faked in these files?", "\n".join(part for part in body if part), SORT
+    )
 
 
 def _kind(row: Row) -> str:

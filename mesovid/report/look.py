@@ -1,8 +1,8 @@
 """How reports and plots look: colours, the style sheet of the pages, and the frame of a page.
 
-Real is dark blue, fake light orange, undecided a hatched grey: they differ in lightness too, so that they can be told apart
-in a black-and-white print and by the colour-blind, and each comes with a word or a shape. Text has a contrast of at least
-4.5 to 1 against its ground.
+Real is dark blue, fake light orange, undecided a hatched grey: they differ in lightness too, so
+that they can be told apart in a black-and-white print and by the colour-blind, and each comes with
+a word or a shape. Text has a contrast of at least 4.5 to 1 against its ground.
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ def signed(values: Numbers, largest: float) -> Pixels:
     """
     share = np.clip(values / largest, -1, 1) if largest > 0 else np.zeros(values.shape)
     places = [place for place, _ in ANCHORS]
-    channels = [np.interp(share, places, [colour[channel] for _, colour in ANCHORS]) for channel in range(3)]
+    channels = [
+        np.interp(share, places, [colour[channel] for _, colour in ANCHORS]) for channel in range(3)
+    ]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
@@ -69,11 +71,19 @@ def overlay(pixels: Pixels, cells: Numbers, largest: float | None = None) -> Pix
     """
     most = float(np.abs(cells).max()) if largest is None else largest
     height, width = pixels.shape[:2]
-    shown = cv2.resize(np.asarray(cells, np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
+    shown = cv2.resize(
+        np.asarray(cells, np.float32), (width, height), interpolation=cv2.INTER_NEAREST
+    )
     strength = np.clip(np.abs(shown) / most, 0, 1) if most > 0 else np.zeros(shown.shape)
-    grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32)
+    grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(
+        np.float32
+    )
     hidden = (STRONGEST * strength)[..., None]
-    made = np.asarray((1 - hidden) * grey + hidden * signed(shown, most), np.float32).round().astype(np.uint8)
+    made = (
+        np.asarray((1 - hidden) * grey + hidden * signed(shown, most), np.float32)
+        .round()
+        .astype(np.uint8)
+    )
     if most > 0:
         _mark(made, cells / most)
     return made
@@ -147,7 +157,9 @@ def _head(title: str, largest: float, is_signed: bool, width: int) -> Pixels:
     return made
 
 
-def _write(picture: Pixels, text: str, place: tuple[int, int], colour: tuple[int, ...] = ()) -> None:
+def _write(
+    picture: Pixels, text: str, place: tuple[int, int], colour: tuple[int, ...] = ()
+) -> None:
     cv2.putText(picture, text, place, _FONT, LETTERS, colour or INK, 1, cv2.LINE_AA)
 
 
@@ -158,7 +170,9 @@ def _width(text: str) -> int:
 def _sized(values: Numbers, side: int) -> Numbers:
     larger = max(values.shape) > side
     how = cv2.INTER_AREA if larger else cv2.INTER_NEAREST
-    return np.asarray(cv2.resize(np.asarray(values, np.float32), (side, side), interpolation=how), np.float32)
+    return np.asarray(
+        cv2.resize(np.asarray(values, np.float32), (side, side), interpolation=how), np.float32
+    )
 
 
 def _mark(picture: Pixels, strengths: Numbers) -> None:

@@ -21,7 +21,8 @@ FEW_FACES = 8  # fewer: chance decides much
 FEW_FRAMES = 0.5  # of those looked at with a face in them
 MANY_PEOPLE = 3
 WIDE = 0.6  # from the lowest to the highest score of one person
-# bits a pixel and frame. 11 videos of FaceForensics++ c23 have 0.03 to 0.08; one of them at H.264 CRF 30 has 0.013, at 35 0.007
+# bits a pixel and frame. 11 videos of FaceForensics++ c23 have 0.03 to 0.08; one of them at H.264
+# CRF 30 has 0.013, at 35 0.007
 STRONGLY_COMPRESSED = 0.02
 FACE = 128  # px, side of a face's picture
 
@@ -97,7 +98,8 @@ def standing(scan: Scan, smallest_face: float | None) -> dict[int, str]:
     )
     why = silent(scan.scores, scan.people, rule)
     return {
-        person.id: f"{why[person.id]} to have a say" if person.id in why else "" for person in scan.people
+        person.id: f"{why[person.id]} to have a say" if person.id in why else ""
+        for person in scan.people
     }
 
 
@@ -145,7 +147,9 @@ def error_sentences(model: ModelFacts, label: Label | None) -> list[str]:
             called = _counted(rates.real_called_fake, rates.reals, "real videos")
             found.append(f"{rates.data}: it called {called} fake.")
         elif label == "real" and (missed := taken_for_real(rates)) is not None:
-            found.append(f"{rates.data}: it took {_counted(missed, rates.fakes, 'fake videos')} for real.")
+            found.append(
+                f"{rates.data}: it took {_counted(missed, rates.fakes, 'fake videos')} for real."
+            )
         elif label == "real" and rates.fake_called_fake is not None:
             called = _counted(rates.fake_called_fake, rates.fakes, "fake videos")
             found.append(
@@ -188,7 +192,11 @@ def _limits(scan: Scan, evidence: Evidence) -> str:
     model = evidence.model
     own = "".join(f"<li>{escaped(text)}</li>" for text in shortcomings(scan, model, evidence.clip))
     general = "".join(f"<li>{escaped(text)}</li>" for text in _NEVER)
-    card = f"<h3>What its makers say</h3><p>{escaped(model.limits)}</p>" if model and model.limits else ""
+    card = (
+        f"<h3>What its makers say</h3><p>{escaped(model.limits)}</p>"
+        if model and model.limits
+        else ""
+    )
     clip = f'<h3>In this clip</h3><ul class="said">{own}</ul>' if own else ""
     return f'<section><h2>What this cannot tell</h2>{clip}<h3>In any clip</h3><ul class="said">{general}</ul>{card}</section>'
 
@@ -403,7 +411,9 @@ def _person(person: Person, unheard: dict[int, str], members: Sequence[str]) -> 
 
 def _of_members(names: Sequence[str], said: Sequence[float]) -> str:
     """Of a panel, what each of its models says."""
-    votes = ", ".join(f"{escaped(name)} {value:.2f}" for name, value in zip(names, said, strict=False))
+    votes = ", ".join(
+        f"{escaped(name)} {value:.2f}" for name, value in zip(names, said, strict=False)
+    )
     return f" ({votes})" if votes else ""
 
 
@@ -496,7 +506,10 @@ def _rates_table(rates: Sequence[ErrorRates], caption: str) -> str:
 
 
 def _measured(rates: ErrorRates) -> str:
-    counts = [f"{rates.reals:,} real" if rates.reals else "", f"{rates.fakes:,} fake" if rates.fakes else ""]
+    counts = [
+        f"{rates.reals:,} real" if rates.reals else "",
+        f"{rates.fakes:,} fake" if rates.fakes else "",
+    ]
     return f"({' and '.join(count for count in counts if count)})" if any(counts) else ""
 
 
@@ -518,7 +531,10 @@ def _clip(scan: Scan, clip: ClipFacts | None) -> str:
         rows.append(("frames", f"{video.fps:.4g} a second{_frames(video.frame_count)}"))
     if clip is None:
         rows.append(
-            ("file", "not there when this page was made, so neither its sha256 nor its codec is known")
+            (
+                "file",
+                "not there when this page was made, so neither its sha256 nor its codec is known",
+            )
         )
     else:
         bits = bits_a_pixel(scan, clip)
@@ -542,7 +558,8 @@ def _method(scan: Scan, evidence: Evidence) -> str:
     rows = [
         (
             "model",
-            escaped(scan.model.name) + (f": {escaped(model.summary)}" if model and model.summary else ""),
+            escaped(scan.model.name)
+            + (f": {escaped(model.summary)}" if model and model.summary else ""),
         ),
         ("its sha256", f"<code>{escaped(scan.model.sha256)}</code>"),
         ("a panel of", escaped(", ".join(scan.model.members))),
@@ -560,7 +577,9 @@ def _method(scan: Scan, evidence: Evidence) -> str:
         ("threshold", f"P(fake) {scan.model.threshold:g}"),
         (
             "took",
-            ", ".join(f"{escaped(stage)} {seconds:.2f} s" for stage, seconds in scan.seconds.items()),
+            ", ".join(
+                f"{escaped(stage)} {seconds:.2f} s" for stage, seconds in scan.seconds.items()
+            ),
         ),
         ("versions", escaped(evidence.versions)),
         ("page made", escaped(evidence.made)),
@@ -619,7 +638,8 @@ def _worst(scan: Scan, model: ModelFacts | None) -> list[Person]:
     """Those who have a say first, then the more suspicious."""
     unheard = standing(scan, model.smallest_face if model else None)
     return sorted(
-        scan.people, key=lambda person: (unheard[person.id] != "", -person.fake_probability, person.id)
+        scan.people,
+        key=lambda person: (unheard[person.id] != "", -person.fake_probability, person.id),
     )
 
 

@@ -75,7 +75,9 @@ def read_results(path: str | Path) -> Iterator[Result]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     if not number:
-        raise InputError(f"{path}: no result in it; `mesovid scan --format jsonl -o {path}` writes some")
+        raise InputError(
+            f"{path}: no result in it; `mesovid scan --format jsonl -o {path}` writes some"
+        )
 
 
 def _values(line: bytes, rest: Any, path: str | Path, number: int) -> Sequence[Any]:
@@ -170,7 +172,9 @@ def _score(frame: Mapping[str, Any], face: Mapping[str, Any], members: Sequence[
     box: Box = (left, top, right, bottom)
     landmarks = np.array(face["landmarks"], np.float32)
     if landmarks.shape != (5, 2) or not (np.abs([*landmarks.ravel(), *box]) <= FARTHEST).all():
-        raise ValueError(f"landmarks are {_quoted(face['landmarks'])}; five points near a frame are wanted")
+        raise ValueError(
+            f"landmarks are {_quoted(face['landmarks'])}; five points near a frame are wanted"
+        )
     return FaceScore(
         index=int(frame["index"]),
         time=_known(frame["time"]),

@@ -45,7 +45,8 @@ def html_table(table: Table) -> str:
     """A table for the page, with its title."""
     marks = ["" if i < table.names else ' class="n"' for i in range(len(table.header))]
     head = "".join(
-        f"<th{mark}>{html.escape(cell)}</th>" for mark, cell in zip(marks, table.header, strict=True)
+        f"<th{mark}>{html.escape(cell)}</th>"
+        for mark, cell in zip(marks, table.header, strict=True)
     )
     body = "".join(
         "<tr>"

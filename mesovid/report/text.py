@@ -49,14 +49,20 @@ def table_row(result: Scan | Failure, *, color: bool) -> str:
     word = _styled(f"{_word(result):14}", color, fg=COLORS[label], bold=True)
     score = "" if probability is None else f"{probability:.2f}"
     length = clock(result.video.duration) if result.video.duration else ""
-    noted = f"  ({'; '.join(shown(warning) for warning in result.warnings)})" if result.warnings else ""
-    return f"{word} {score:>7} {len(result.scores):>6} {length:>9}  {shown(result.video.path)}{noted}"
+    noted = (
+        f"  ({'; '.join(shown(warning) for warning in result.warnings)})" if result.warnings else ""
+    )
+    return (
+        f"{word} {score:>7} {len(result.scores):>6} {length:>9}  {shown(result.video.path)}{noted}"
+    )
 
 
 def _word(scan: Scan) -> str:
     if scan.verdict.label is not None:
         return scan.verdict.label.upper()
-    return {"no_face": "NO FACE", "too_few_faces": "TOO FEW FACES"}.get(scan.verdict.status, "NO VERDICT")
+    return {"no_face": "NO FACE", "too_few_faces": "TOO FEW FACES"}.get(
+        scan.verdict.status, "NO VERDICT"
+    )
 
 
 def _header(scan: Scan, color: bool) -> str:
@@ -120,7 +126,9 @@ def _looked_at(scan: Scan) -> str:
 
 
 def _seconds(scan: Scan) -> str:
-    parts = [f"{stage} {seconds:.2f}" for stage, seconds in scan.seconds.items() if stage != "total"]
+    parts = [
+        f"{stage} {seconds:.2f}" for stage, seconds in scan.seconds.items() if stage != "total"
+    ]
     rate = len(scan.sampled) / max(scan.seconds["total"], 1e-9)
     return f"{', '.join(parts)} s; {rate:.0f} sampled frames a second"
 

@@ -19,7 +19,8 @@ Result = Scan | Failure
 class Writer(Protocol):
     """Writes results to a text stream, each at once. `close` ends the document, not the stream.
 
-    `several` says that more than one result is to come. Names that are not text are written as `mesovid.names` says.
+    `several` says that more than one result is to come. Names that are not text are written as
+    `mesovid.names` says.
     """
 
     def __init__(
@@ -108,7 +109,9 @@ class JsonLinesWriter:
         self._ascii = not is_utf8(stream)
 
     def write(self, result: Result) -> None:
-        self._stream.write(json.dumps(to_json(result), ensure_ascii=self._ascii, allow_nan=False) + "\n")
+        self._stream.write(
+            json.dumps(to_json(result), ensure_ascii=self._ascii, allow_nan=False) + "\n"
+        )
         self._stream.flush()
 
     def close(self) -> None:
@@ -145,7 +148,9 @@ class CsvWriter:
 
     def _row(self, cells: tuple[Any, ...]) -> None:
         line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(["" if cell is None else cell for cell in cells])
+        csv.writer(line, lineterminator="\n").writerow(
+            ["" if cell is None else cell for cell in cells]
+        )
         self._stream.write(line.getvalue())
         self._stream.flush()
 
@@ -204,7 +209,9 @@ def _scan_json(scan: Scan) -> dict[str, Any]:
             {
                 "index": moment.index,
                 "time": _rounded(moment.time, 3),
-                "faces": [_face_json(score, scan.model.members) for score in by_frame[moment.index]],
+                "faces": [
+                    _face_json(score, scan.model.members) for score in by_frame[moment.index]
+                ],
             }
             for moment in scan.sampled
         ],
@@ -230,7 +237,9 @@ def _face_json(score: FaceScore, members: Sequence[str]) -> dict[str, Any]:
     return {
         "person": score.person,
         "box": [_rounded(float(value), 2) for value in score.face.box],
-        "landmarks": [[_rounded(float(x), 2), _rounded(float(y), 2)] for x, y in score.face.landmarks],
+        "landmarks": [
+            [_rounded(float(x), 2), _rounded(float(y), 2)] for x, y in score.face.landmarks
+        ],
         "confidence": _probability(float(score.face.confidence)),
         "fake_probability": _probability(score.fake_probability),
         **({} if score.detail is None else {"detail": _rounded(score.detail, 4)}),

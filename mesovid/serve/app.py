@@ -1,6 +1,7 @@
 """The REST API and the page of `mesovid serve`: scans as jobs, their faces and verdicts, models and what is inside of them.
 
-`create_app` composes it. Everything below `/api/v1` needs the token; errors are problem+json (`mesovid.serve.problems`).
+`create_app` composes it. Everything below `/api/v1` needs the token; errors are problem+json
+(`mesovid.serve.problems`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ from mesovid.settings import RuntimeSettings, ScanSettings, ServeSettings
 
 
 def create_app(
-    settings: ServeSettings, access: Access, *, models: dict[str, Path] | None = None, threads: int = 0
+    settings: ServeSettings,
+    access: Access,
+    *,
+    models: dict[str, Path] | None = None,
+    threads: int = 0,
 ) -> FastAPI:
     """The whole server as an ASGI app. Its worker process starts with the first scan and ends with the app."""
     state = State(
@@ -99,7 +104,8 @@ def _health(state: State) -> APIRouter:
             """Prometheus text: scans by state. No names."""
             lines = ["# TYPE mesovid_scans gauge"]
             lines += [
-                f'mesovid_scans{{state="{name}"}} {n}' for name, n in sorted(state.jobs.counts().items())
+                f'mesovid_scans{{state="{name}"}} {n}'
+                for name, n in sorted(state.jobs.counts().items())
             ]
             return "\n".join(lines) + "\n"
 

@@ -55,7 +55,9 @@ def schema(app: FastAPI) -> dict[str, Any]:
                     operation["responses"][status] = {
                         "description": "Problem",
                         "content": {
-                            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+                            "application/problem+json": {
+                                "schema": {"$ref": "#/components/schemas/Problem"}
+                            }
                         },
                     }
         app.openapi_schema = made
@@ -69,12 +71,15 @@ def page(schema: dict[str, Any]) -> str:
     by_tag: dict[str, list[str]] = {}
     for path, operations in schema["paths"].items():
         for method, about in operations.items():
-            by_tag.setdefault((about.get("tags") or ["other"])[0], []).append(_operation(method, path, about))
+            by_tag.setdefault((about.get("tags") or ["other"])[0], []).append(
+                _operation(method, path, about)
+            )
     for tag, found in by_tag.items():
         parts += [f"<h2>{_text(tag.capitalize())}</h2>", *found]
     parts.append("<h2>Problems</h2><ul>")
     parts += [
-        f'<li><a href="/problems/{kind}">{kind}</a>: {title}</li>' for kind, (_, title) in KINDS.items()
+        f'<li><a href="/problems/{kind}">{kind}</a>: {title}</li>'
+        for kind, (_, title) in KINDS.items()
     ]
     return _page("mesovid: the API", "\n".join([*parts, "</ul>"]))
 
@@ -83,7 +88,8 @@ def problem_page(kind: str) -> str:
     """What a kind of problem means."""
     status, title = KINDS[kind]
     return _page(
-        title, f"<p>HTTP status {status}. The member <code>detail</code> says what would be right.</p>"
+        title,
+        f"<p>HTTP status {status}. The member <code>detail</code> says what would be right.</p>",
     )
 
 
@@ -94,7 +100,11 @@ def _operation(method: str, path: str, about: dict[str, Any]) -> str:
         for each in about.get("parameters", [])
         if each["in"] == "query"
     )
-    table = f"<table><tr><th>Parameter</th><th>Kind</th><th>Meaning</th></tr>{rows}</table>" if rows else ""
+    table = (
+        f"<table><tr><th>Parameter</th><th>Kind</th><th>Meaning</th></tr>{rows}</table>"
+        if rows
+        else ""
+    )
     text = _text(about.get("description") or about.get("summary") or "")
     return f"<h3>{method.upper()} {_text(path)}</h3><p>{text}</p>{table}"
 

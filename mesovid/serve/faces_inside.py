@@ -45,8 +45,12 @@ class Explanation(BaseModel):
 
     face: FaceQuery
     model: str = Field(default=ScanSettings().model, max_length=100)
-    methods: list[Literal["split", "occlusion"]] = Field(default=["split", "occlusion"], min_length=1)
-    cells: int = Field(default=8, ge=2, le=32, description="Rows and columns that are covered one by one.")
+    methods: list[Literal["split", "occlusion"]] = Field(
+        default=["split", "occlusion"], min_length=1
+    )
+    cells: int = Field(
+        default=8, ge=2, le=32, description="Rows and columns that are covered one by one."
+    )
     fill: Literal["mean", "blur"] = "mean"
 
 
@@ -57,8 +61,12 @@ def routes(state: State) -> APIRouter:
     async def predict(
         request: Request,
         model: Annotated[str, Query(max_length=100)] = ScanSettings().model,
-        layers: Annotated[str, Query(max_length=1000, description="Names with commas between.")] = "",
-        stages: Annotated[str, Query(max_length=100, description="Of the layers; all when left out.")] = "",
+        layers: Annotated[
+            str, Query(max_length=1000, description="Names with commas between.")
+        ] = "",
+        stages: Annotated[
+            str, Query(max_length=100, description="Of the layers; all when left out.")
+        ] = "",
         split: Annotated[bool, Query(description="Say how the logit came about, too.")] = False,
         format_: Annotated[
             Literal["auto", "safetensors"],
@@ -82,7 +90,11 @@ def routes(state: State) -> APIRouter:
                 value["split"] = _split(explainer, crop)
             if "occlusion" in asked.methods:
                 found = explainer.occlusion(crop, cells=asked.cells, fill=asked.fill)
-                value["occlusion"] = {"logit": found.logit, "cells": found.cells.tolist(), "fill": found.fill}
+                value["occlusion"] = {
+                    "logit": found.logit,
+                    "cells": found.cells.tolist(),
+                    "fill": found.fill,
+                }
         return value
 
     @router.get("/scans/{id_}/firing", responses=refusals(409))
@@ -150,7 +162,9 @@ async def _posted_face(request: Request) -> Pixels:
     async for chunk in request.stream():
         content += chunk
         if len(content) > LARGEST_FACE:
-            raise ProblemError("too-large", f"at most {LARGEST_FACE:,} bytes are taken", limit=LARGEST_FACE)
+            raise ProblemError(
+                "too-large", f"at most {LARGEST_FACE:,} bytes are taken", limit=LARGEST_FACE
+            )
     if not content:
         raise ProblemError("empty", "send one face as PNG or JPEG in the body")
     return await asyncio.to_thread(_decoded, bytes(content))
@@ -212,7 +226,11 @@ def _predicted(state: State, pixels: Pixels, asked: _Asked) -> Response:
     }
     if asked.split:
         value["split"] = split
-    arrays = {f"{each.layer.name}.{stage}": found[0] for each in maps for stage, found in each.maps.items()}
+    arrays = {
+        f"{each.layer.name}.{stage}": found[0]
+        for each in maps
+        for stage, found in each.maps.items()
+    }
     if asked.safetensors:
         return Response(_safetensors(arrays, value), media_type="application/octet-stream")
     if sum(array.size for array in arrays.values()) > MOST_NUMBERS:
@@ -220,7 +238,8 @@ def _predicted(state: State, pixels: Pixels, asked: _Asked) -> Response:
         np.savez_compressed(stream, **arrays, prediction=json.dumps(value))
         return Response(stream.getvalue(), media_type="application/x-npz")
     value["layers"] = {
-        key: {"shape": array.shape, "values": array.ravel().tolist()} for key, array in arrays.items()
+        key: {"shape": array.shape, "values": array.ravel().tolist()}
+        for key, array in arrays.items()
     }
     return Response(json.dumps(value), media_type="application/json")
 

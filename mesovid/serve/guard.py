@@ -1,6 +1,7 @@
 """Lets in whom the server is for: its own page and whoever holds its token, on its own host name. Everything else is refused.
 
-Against other web pages in the user's browser (cross-site requests, DNS rebinding) and against other users of the machine.
+Against other web pages in the user's browser (cross-site requests, DNS rebinding) and against other
+users of the machine.
 """
 
 from __future__ import annotations
@@ -82,8 +83,14 @@ class Guard:
         if host not in self._access.hosts:
             return ProblemError("foreign-host", f"this server is not called {host[:80]!r}")
         origin = headers.get("origin")
-        if origin is not None and not self._own(origin, headers) and origin not in self._access.origins:
-            return ProblemError("foreign-origin", f"pages of {origin[:80]!r} may not use this server")
+        if (
+            origin is not None
+            and not self._own(origin, headers)
+            and origin not in self._access.origins
+        ):
+            return ProblemError(
+                "foreign-origin", f"pages of {origin[:80]!r} may not use this server"
+            )
         site = headers.get("sec-fetch-site", "same-origin")
         if site not in ("same-origin", "none") and origin not in self._access.origins:
             plain = scope["method"] == "GET" and not scope["path"].startswith("/api/")
@@ -101,14 +108,19 @@ class Guard:
 
     def _own(self, origin: str, headers: Headers) -> bool:
         parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and parts.netloc.lower() == headers.get("host", "").lower()
+        return (
+            parts.scheme in ("http", "https")
+            and parts.netloc.lower() == headers.get("host", "").lower()
+        )
 
     def _known(self, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self.fits(given.strip()):
             return True
         try:
-            cookie: Any = SimpleCookie(headers.get("cookie", "")).get(cookie_name(headers.get("host", "")))
+            cookie: Any = SimpleCookie(headers.get("cookie", "")).get(
+                cookie_name(headers.get("host", ""))
+            )
         except CookieError:
             return False
         return cookie is not None and self.fits(cookie.value)
@@ -120,8 +132,8 @@ class Guard:
 
 
 def cookie_name(host: str) -> str:
-    """The cookie of the server with this Host header. Browsers send a host's cookies to all of its ports, so that two
-    servers would overwrite each other's."""
+    """The cookie of the server with this Host header. Browsers send a host's cookies to all of its
+    ports, so that two servers would overwrite each other's."""
     port = host.strip().rpartition(":")[2]
     return f"{COOKIE}-{port}" if port.isdecimal() else COOKIE
 

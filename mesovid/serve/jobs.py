@@ -140,12 +140,18 @@ class Jobs:
             del self._jobs[id_]
             if job.ended:
                 self._remove(job)
-            job.erased = True  # a running one is removed by the worker's thread, which still writes there
+            job.erased = (
+                True  # a running one is removed by the worker's thread, which still writes there
+            )
 
     def position(self, job: ScanJob) -> int:
         """How many scans come before this one."""
         with self._lock:
-            earlier = [each for each in self._jobs.values() if not each.ended and each.created < job.created]
+            earlier = [
+                each
+                for each in self._jobs.values()
+                if not each.ended and each.created < job.created
+            ]
         return len(earlier)
 
     def counts(self) -> dict[str, int]:
@@ -185,7 +191,9 @@ class Jobs:
             else:
                 job.state = "failed"
                 job.problem = (
-                    outcome.error if isinstance(outcome, Failure) else f"{job.upload.name}: {outcome.reason}"
+                    outcome.error
+                    if isinstance(outcome, Failure)
+                    else f"{job.upload.name}: {outcome.reason}"
                 )
             self._counts[job.state] = self._counts.get(job.state, 0) + 1
             if job.erased:
@@ -212,7 +220,11 @@ class Jobs:
     def _erase_idle(self) -> None:
         """Erase what nobody has asked for in a long time."""
         with self._lock:
-            old = [j.id for j in self._jobs.values() if j.ended and time.monotonic() - j.touched > self._idle]
+            old = [
+                j.id
+                for j in self._jobs.values()
+                if j.ended and time.monotonic() - j.touched > self._idle
+            ]
         for id_ in old:
             with contextlib.suppress(ProblemError):
                 self.erase(id_)
@@ -220,7 +232,10 @@ class Jobs:
 
 def _fresh_folder() -> Path:
     """A folder of this server's own; those of servers that were killed are erased."""
-    parent = Path(tempfile.gettempdir()) / f"mesovid-serve-{os.getuid() if sys.platform != 'win32' else 0}"
+    parent = (
+        Path(tempfile.gettempdir())
+        / f"mesovid-serve-{os.getuid() if sys.platform != 'win32' else 0}"
+    )
     parent.mkdir(mode=0o700, exist_ok=True)
     if sys.platform != "win32":
         found = parent.lstat()

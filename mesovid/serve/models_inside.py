@@ -42,7 +42,9 @@ def routes(state: State) -> APIRouter:
             headers = {"etag": tag, "cache-control": "private, max-age=31536000, immutable"}
             if request.headers.get("if-none-match") == tag:
                 return Response(status_code=304, headers=headers)
-            return Response(explainer.tapped_file, media_type="application/octet-stream", headers=headers)
+            return Response(
+                explainer.tapped_file, media_type="application/octet-stream", headers=headers
+            )
 
     @router.get("/models/{name}/filters/{layer}")
     def filters(name: Name, layer: Name) -> dict[str, Any]:

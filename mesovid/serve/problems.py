@@ -47,7 +47,9 @@ _log = logging.getLogger(__name__)
 class ProblemError(Exception):
     """A foreseen refusal. `kind` is a key of KINDS; `more` are further members of its JSON object."""
 
-    def __init__(self, kind: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> None:
+    def __init__(
+        self, kind: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
         super().__init__(detail)
         self.kind, self.detail, self.headers, self.more = kind, detail, headers, more
 
@@ -61,13 +63,20 @@ class ProblemError(Exception):
             "detail": self.detail,
         }
         return JSONResponse(
-            body | self.more, status_code=status, media_type=MEDIA_TYPE, headers=dict(self.headers or {})
+            body | self.more,
+            status_code=status,
+            media_type=MEDIA_TYPE,
+            headers=dict(self.headers or {}),
         )
 
 
 def problem_of(error: MesovidError, **more: Any) -> ProblemError:
     """A foreseen error of mesovid as a problem."""
-    kinds = ((SettingsError, "bad-setting"), (ModelError, "model-refused"), (InputError, "unreadable"))
+    kinds = (
+        (SettingsError, "bad-setting"),
+        (ModelError, "model-refused"),
+        (InputError, "unreadable"),
+    )
     kind = next((kind for cls, kind in kinds if isinstance(error, cls)), "unreadable")
     return ProblemError(kind, str(error), **more)
 

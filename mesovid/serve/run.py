@@ -43,12 +43,15 @@ def serve(
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     server = uvicorn.Server(config)
-    # uvicorn ends in order and then raises the signal again, which must not end the process before all is erased
+    # uvicorn ends in order and then raises the signal again, which must not end the process before
+    # all is erased
     signal.signal(signal.SIGTERM, _interrupt)
     sock.listen(BACKLOG)
     on_ready()
     try:
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down in order and raises it again
+        with contextlib.suppress(
+            KeyboardInterrupt
+        ):  # uvicorn has shut down in order and raises it again
             server.run(sockets=[sock])
     finally:
         app.state.mesovid.jobs.close()
@@ -67,7 +70,9 @@ def found_models(folders: Sequence[str]) -> dict[str, Path]:
         for path in cards or [find_card(folder)]:
             name = read_card(path).name
             if name in taken:
-                raise ModelError(f"{path}: a model {name} is there already; give one of them another name")
+                raise ModelError(
+                    f"{path}: a model {name} is there already; give one of them another name"
+                )
             taken.add(name)
             found[name] = path
     return found

@@ -69,7 +69,9 @@ def routes() -> APIRouter:
     @router.get("/samples")
     def all_samples() -> list[dict[str, Any]]:
         """What comes with mesovid to try it on: videos and pictures, and whether their faces are real."""
-        return [asdict(sample) | {"size": (ROOT / sample.file).stat().st_size} for sample in SAMPLES]
+        return [
+            asdict(sample) | {"size": (ROOT / sample.file).stat().st_size} for sample in SAMPLES
+        ]
 
     @router.get("/samples/{id_}", response_class=FileResponse)
     def one(id_: Name) -> FileResponse:

@@ -35,7 +35,10 @@ def routes(state: State) -> APIRouter:
     jobs = state.jobs
 
     @router.post(
-        "/scans", status_code=202, openapi_extra=BYTES, responses=refusals(400, 413, 415, 422, 503, 507)
+        "/scans",
+        status_code=202,
+        openapi_extra=BYTES,
+        responses=refusals(400, 413, 415, 422, 503, 507),
     )
     async def start(
         request: Request,
@@ -48,7 +51,8 @@ def routes(state: State) -> APIRouter:
         """Send a video or picture as the body; a scan of it is queued. Its result is at the address in Location."""
         options = options_of(settings, state.runtime)
         options = dataclasses.replace(
-            options, scan=dataclasses.replace(options.scan, model=str(card_path(state, options.scan.model)))
+            options,
+            scan=dataclasses.replace(options.scan, model=str(card_path(state, options.scan.model))),
         )
         check_kind(name)
         jobs.check_room()
@@ -111,16 +115,24 @@ def routes(state: State) -> APIRouter:
         """Judge the same scores by other rules than the scan's; no network runs."""
         job = jobs.get(id_)
         scan = _done(job)
-        given: dict[str, Any] = {"threshold": threshold, "aggregate": aggregate, "min_faces": min_faces}
+        given: dict[str, Any] = {
+            "threshold": threshold,
+            "aggregate": aggregate,
+            "min_faces": min_faces,
+        }
         settings = dataclasses.replace(
             job.options.scan, **{key: value for key, value in given.items() if value is not None}
         )
         card = read_card(job.options.scan.model)
-        rule = rule_of(card, settings, picture=scan.video.frame_count == 1 and scan.video.duration is None)
+        rule = rule_of(
+            card, settings, picture=scan.video.frame_count == 1 and scan.video.duration is None
+        )
         judged = judge(scan.scores, rule)
         doubt = doubt_of(scan.verdict)  # of the frames, which no rule mends
         found = judged.verdict if doubt is None else doubted(judged.verdict, doubt)
-        again = dataclasses.replace(scan, verdict=found, people=judged.people, segments=judged.segments)
+        again = dataclasses.replace(
+            scan, verdict=found, people=judged.people, segments=judged.segments
+        )
         kept = ("status", "verdict", "fake_probability", "reason", "people", "segments")
         value = to_json(again)
         return {key: value[key] for key in kept} | {"threshold": rule.threshold, "band": rule.band}
@@ -147,7 +159,9 @@ def routes(state: State) -> APIRouter:
         """The aligned face as the network saw it."""
         return FileResponse(face_file(jobs.get(id_), n), media_type="image/png")
 
-    @router.get("/scans/{id_}/faces/{n}/frame.jpg", response_class=FileResponse, responses=refusals(410))
+    @router.get(
+        "/scans/{id_}/faces/{n}/frame.jpg", response_class=FileResponse, responses=refusals(410)
+    )
     def frame(id_: Name, n: Annotated[int, InPath(ge=0, le=10**9)]) -> FileResponse:
         """The frame that a face is in, at most 1280 px wide or high."""
         job = jobs.get(id_)
@@ -165,7 +179,9 @@ def routes(state: State) -> APIRouter:
         job = jobs.get(id_)
         if not job.upload.path.is_file():
             raise ProblemError("gone", "the file is not kept")
-        return FileResponse(job.upload.path, filename=job.upload.name, content_disposition_type="inline")
+        return FileResponse(
+            job.upload.path, filename=job.upload.name, content_disposition_type="inline"
+        )
 
     return router
 

@@ -35,14 +35,22 @@ def _fields() -> dict[str, Any]:
 
 
 # extra: other parameters of a route share the query with these
-ScanQuery: type[BaseModel] = create_model("ScanQuery", __config__=ConfigDict(extra="ignore"), **_fields())
+ScanQuery: type[BaseModel] = create_model(
+    "ScanQuery", __config__=ConfigDict(extra="ignore"), **_fields()
+)
 
 
 def options_of(query: BaseModel, runtime: RuntimeSettings) -> Options:
     """The settings as a Scanner takes them. SettingsError when they contradict each other."""
     values: Mapping[str, Any] = query.model_dump()
     scan, sample, faces = (
-        cls(**{field.name: values[field.name] for field in dataclasses.fields(cls) if field.metadata})
+        cls(
+            **{
+                field.name: values[field.name]
+                for field in dataclasses.fields(cls)
+                if field.metadata
+            }
+        )
         for cls in GROUPS
     )
     return Options(

@@ -37,15 +37,20 @@ class State:
     jobs: Jobs
     guard: Guard
     explainers: dict[str, Explainer] = field(default_factory=dict)
-    firings: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # by scan and model
-    lock: threading.Lock = field(default_factory=threading.Lock)  # an Explainer is one thread's at a time
+    firings: dict[tuple[str, str], dict[str, Any]] = field(
+        default_factory=dict
+    )  # by scan and model
+    lock: threading.Lock = field(
+        default_factory=threading.Lock
+    )  # an Explainer is one thread's at a time
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The refusals that a route may answer, for the schema."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
-        status: {"description": "Problem", "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+        status: {"description": "Problem", "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
     }
 
 
@@ -57,7 +62,9 @@ def card_path(state: State, name: str) -> Path:
     if name in shipped:
         return find_card(name)
     known = [*shipped, *state.models]
-    raise ProblemError("no-such-model", f"no model {name[:60]!r}; known: {', '.join(known)}", known=known)
+    raise ProblemError(
+        "no-such-model", f"no model {name[:60]!r}; known: {', '.join(known)}", known=known
+    )
 
 
 def explainer_of(state: State, name: str) -> Explainer:
@@ -71,5 +78,8 @@ def check_layer(explainer: Explainer, name: str) -> None:
     known = [layer.name for layer in explainer.layers]
     if name not in known:
         raise ProblemError(
-            "no-such-layer", f"{explainer.card.name} has no layer {name[:40]!r}", known=known, field="layers"
+            "no-such-layer",
+            f"{explainer.card.name} has no layer {name[:40]!r}",
+            known=known,
+            field="layers",
         )

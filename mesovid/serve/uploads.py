@@ -66,7 +66,9 @@ async def receive(
     try:
         size, sha256 = await _write(body, path, limit)
         if not size:
-            raise ProblemError("empty", "the upload holds nothing; send the file's bytes as the body")
+            raise ProblemError(
+                "empty", "the upload holds nothing; send the file's bytes as the body"
+            )
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError) and error.errno in FULL:

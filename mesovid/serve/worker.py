@@ -1,7 +1,8 @@
 """The scanning process of a server: one scan at a time, its progress and its faces as files in the scan's own folder.
 
-A decoder that crashes takes this process along and not the server. What it finds goes to `events.jsonl`, a line each; the
-server reads along. A file `cancel` in the folder ends the scan at the next frame.
+A decoder that crashes takes this process along and not the server. What it finds goes to
+`events.jsonl`, a line each; the server reads along. A file `cancel` in the folder ends the scan at
+the next frame.
 """
 
 from __future__ import annotations
@@ -137,6 +138,8 @@ def _write_frame(path: Path, image: np.ndarray) -> None:
     if factor < 1:
         size = max(1, round(width * factor)), max(1, round(height * factor))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    ok, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    ok, jpeg = cv2.imencode(
+        ".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 85]
+    )
     if ok:
         path.write_bytes(jpeg.tobytes())

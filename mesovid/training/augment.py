@@ -1,5 +1,6 @@
-"""Varies crops in training: what the paper did, and what happens to faces in video. On uint8 RGB with OpenCV, which lets go of
-Python's lock, so that threads prepare batches in parallel; one table look-up and one warp take the place of a dozen passes.
+"""Varies crops in training: what the paper did, and what happens to faces in video. On uint8 RGB
+with OpenCV, which lets go of Python's lock, so that threads prepare batches in parallel; one table
+look-up and one warp take the place of a dozen passes.
 """
 
 from __future__ import annotations
@@ -45,10 +46,13 @@ Table = npt.NDArray[np.uint8]  # (256, 3): what each value of each channel becom
 def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Pixels:
     """A random variant of a crop `(size, size, 3)`; equal settings and generator states give equal variants."""
     draw = rng.random
-    # every choice is drawn whether it is used or not: switching one augmentation leaves the others as they were
+    # every choice is drawn whether it is used or not: switching one augmentation leaves the others
+    # as they were
     chances = draw(12)
     crop = _move(crop, settings, draw(6))
-    crop = cv2.LUT(crop, _table(settings, draw(8), chances[0] < settings.colour, chances[1] < settings.gamma))
+    crop = cv2.LUT(
+        crop, _table(settings, draw(8), chances[0] < settings.colour, chances[1] < settings.gamma)
+    )
     amounts, smoothing, light = draw(6), draw(4), int(rng.integers(2**31))
     if chances[0] < settings.colour:
         crop = _saturate(crop, 1 + SATURATION * (2 * amounts[0] - 1))
@@ -60,7 +64,8 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
         crop = denoise(crop, smoothing)
     size = crop.shape[0]
     if chances[2] < settings.rescale:
-        # what follows happens to the small picture, as to a small face in a video, and is enlarged with it
+        # what follows happens to the small picture, as to a small face in a video, and is enlarged
+        # with it
         crop = shrink(crop, _between(SHRINKAGE, amounts[1]))
     kind = int(draw() * 3)
     scale = crop.shape[0] / size
@@ -100,15 +105,17 @@ def grow(crop: Pixels, size: int, kind: int) -> Pixels:
 
 def sharpen(crop: Pixels, amount: float, sigma: float = 1.5) -> Pixels:
     """Unsharp mask; `sigma` in px."""
-    sharp: Pixels = cv2.addWeighted(crop, 1 + amount, cv2.GaussianBlur(crop, (0, 0), sigma), -amount, 0)
+    sharp: Pixels = cv2.addWeighted(
+        crop, 1 + amount, cv2.GaussianBlur(crop, (0, 0), sigma), -amount, 0
+    )
     return sharp
 
 
 def denoise(crop: Pixels, draws: npt.NDArray[np.float64]) -> Pixels:
     """Detail smoothed away and edges kept, by a bilateral filter (Tomasi and Manduchi 1998), then sharpened.
 
-    So look faces after noise reduction in phones and television, and under beauty filters. `draws` (4,) in 0 ... 1 say at what size,
-    how smooth, how wide the halo and how sharp.
+    So look faces after noise reduction in phones and television, and under beauty filters. `draws`
+    (4,) in 0 ... 1 say at what size, how smooth, how wide the halo and how sharp.
     """
     size = crop.shape[0]
     small = shrink(crop, _between(DENOISED_AT, draws[0]))
@@ -134,7 +141,9 @@ def add_noise(crop: Pixels, sigma: float, seed: int) -> Pixels:
 
 def jpeg(crop: Pixels, quality: int) -> Pixels:
     """Through a JPEG file of that quality (4:2:0) and back."""
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, quality))
+    _, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, quality)
+    )
     decoded: Pixels = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return decoded
 
@@ -142,8 +151,9 @@ def jpeg(crop: Pixels, quality: int) -> Pixels:
 def like_h264(crop: Pixels, qp: float) -> Pixels:
     """What a video coder of the H.264 kind leaves of a crop at a quantisation parameter, without its prediction.
 
-    Colour at half the resolution, an 8x8 transform, the flat quantisation of the standard (a step that doubles every 6 QP)
-    with the rounding of encoders, which drops weak detail, and smoothed block edges. A real encoder takes 20 times as long.
+    Colour at half the resolution, an 8x8 transform, the flat quantisation of the standard (a step
+    that doubles every 6 QP) with the rounding of encoders, which drops weak detail, and smoothed
+    block edges. A real encoder takes 20 times as long.
     """
     size = crop.shape[0] // (2 * BLOCK) * 2 * BLOCK
     if size < 2 * BLOCK:
@@ -198,7 +208,9 @@ def _move(crop: Pixels, settings: AugmentSettings, draws: npt.NDArray[np.float64
     linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * zoom
     linear = linear @ np.diag([mirror, 1.0])
     middle = np.full(2, (size - 1) / 2)
-    matrix = np.column_stack([linear, middle - linear @ middle + settings.shift * size * around[3:5]])
+    matrix = np.column_stack(
+        [linear, middle - linear @ middle + settings.shift * size * around[3:5]]
+    )
     if np.array_equal(matrix, [[-1, 0, size - 1], [0, 1, 0]]):
         mirrored: Pixels = cv2.flip(crop, 1)
         return mirrored
@@ -246,7 +258,9 @@ def _erase(crop: Pixels, rng: np.random.Generator) -> Pixels:
     """A rectangle of noise or of one colour (Zhong et al. 2020, random erasing)."""
     size = crop.shape[0]
     area, aspect = rng.uniform(*ERASED) * size * size, np.exp(rng.uniform(-1, 1))
-    height, width = (int(np.clip(side, 1, size)) for side in (np.sqrt(area * aspect), np.sqrt(area / aspect)))
+    height, width = (
+        int(np.clip(side, 1, size)) for side in (np.sqrt(area * aspect), np.sqrt(area / aspect))
+    )
     top, left = rng.integers(size - height + 1), rng.integers(size - width + 1)
     erased = crop.copy()
     shape = (height, width, 3) if rng.random() < 0.5 else (1, 1, 3)

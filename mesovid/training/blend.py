@@ -1,10 +1,12 @@
-"""Pseudo-fakes from real faces alone: a face blended onto itself (Shiohara and Yamasaki 2022, arXiv 2204.08376) or onto another
-person's (Li et al. 2020, arXiv 1912.13458).
+"""Pseudo-fakes from real faces alone: a face blended onto itself (Shiohara and Yamasaki 2022, arXiv
+2204.08376) or onto another person's (Li et al. 2020, arXiv 1912.13458).
 
-In the first, source and target are the same crop, made to differ a little in colour, sharpness, compression and place, as a swapped
-face and its frame do; in the second, features and light differ too. What a detector learns from them is the seam and the mismatch, not
-the habits of one generator. A real fake, too, can be laid on its own original in part: its traces then turn up in few places, and
-elsewhere the frame is as true as its pair. The papers draw masks from 68 or 81 landmarks; here a standard outline is laid through MTCNN's five.
+In the first, source and target are the same crop, made to differ a little in colour, sharpness,
+compression and place, as a swapped face and its frame do; in the second, features and light differ
+too. What a detector learns from them is the seam and the mismatch, not the habits of one generator.
+A real fake, too, can be laid on its own original in part: its traces then turn up in few places,
+and elsewhere the frame is as true as its pair. The papers draw masks from 68 or 81 landmarks; here
+a standard outline is laid through MTCNN's five.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from mesovid.training.augment import add_noise, denoise, grow, jpeg, like_h264, 
 Points = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.float32]  # (size, size), 0 to 1
 
-# A frontal mean face. The unit is half the distance of the eyes, the origin lies between them, y points down; after the 112 px
-# template of ArcFace and the outline of the 68 points of iBUG 300-W.
+# A frontal mean face. The unit is half the distance of the eyes, the origin lies between them, y
+# points down; after the 112 px template of ArcFace and the outline of the 68 points of iBUG 300-W.
 TEMPLATE = np.array([(-1, 0), (1, 0), (0, 1.14), (-0.83, 2.31), (0.83, 2.31)], np.float32)
 _JAW = [(-2.05, 0.1), (-2.0, 0.9), (-1.85, 1.7), (-1.5, 2.6), (-0.9, 3.3), (0, 3.65)]
 _BROW = [(-1.75, -0.65), (-1.2, -0.95), (-0.4, -0.85)]
@@ -82,7 +84,11 @@ def self_blend(crop: Pixels, landmarks: Points, rng: np.random.Generator) -> Ble
 
 
 def swap_blend(
-    crop: Pixels, landmarks: Points, donor: Pixels, donor_landmarks: Points, rng: np.random.Generator
+    crop: Pixels,
+    landmarks: Points,
+    donor: Pixels,
+    donor_landmarks: Points,
+    rng: np.random.Generator,
 ) -> Blended:
     """Blend a part of the donor's face onto another's, in place and in its colours. All landmarks must be known."""
     mask = blend_mask(crop.shape[0], landmarks, rng, WHOLE)
@@ -92,7 +98,11 @@ def swap_blend(
 
 
 def partial_fake(
-    fake: Pixels, landmarks: Points, original: Pixels, original_landmarks: Points, rng: np.random.Generator
+    fake: Pixels,
+    landmarks: Points,
+    original: Pixels,
+    original_landmarks: Points,
+    rng: np.random.Generator,
 ) -> Blended:
     """Lay a part of a fake face on the frame that it was made from. Where landmarks are NaN, both crops are taken to lie alike."""
     mask = blend_mask(fake.shape[0], landmarks, rng, WHOLE)
@@ -109,7 +119,8 @@ def blend_mask(
     mask = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(outline.round().astype(np.int32)), 255)
     mask = _deformed(mask, rng)
-    # softened twice, and between shrunk to what was fully inside, so that the edge's fall is no plain Gaussian
+    # softened twice, and between shrunk to what was fully inside, so that the edge's fall is no
+    # plain Gaussian
     first, second = rng.uniform(0.008, 0.04) * size, rng.uniform(0.006, 0.06) * size
     inside = (cv2.GaussianBlur(mask, (0, 0), first) >= 250).astype(np.float32)
     if not inside.any():
@@ -132,7 +143,9 @@ def outline_of(
 def usual_landmarks(size: int) -> Points:
     """Where the landmarks of a frontal face lie in a crop of the default geometry."""
     geometry = Geometry(size=size)
-    side = geometry.scale * float(TEMPLATE[3, 1])  # the eyes' distance is less than that to the mouth
+    side = geometry.scale * float(
+        TEMPLATE[3, 1]
+    )  # the eyes' distance is less than that to the mouth
     centre = np.array([0, geometry.centre * TEMPLATE[2, 1]], np.float32)
     return np.asarray((TEMPLATE - centre) * (size / side) + (size - 1) / 2, np.float32)
 
@@ -142,10 +155,14 @@ def sheet(crops: Sequence[Pixels], made: Sequence[Blended], side: int = 160) -> 
     rows = []
     for crop, blended in zip(crops, made, strict=True):
         mask = cv2.cvtColor((blended.mask * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
-        difference = np.clip(128 + 4 * (blended.fake.astype(np.int16) - crop), 0, 255).astype(np.uint8)
+        difference = np.clip(128 + 4 * (blended.fake.astype(np.int16) - crop), 0, 255).astype(
+            np.uint8
+        )
         panels = (crop, blended.source, mask, blended.fake, difference)
         rows.append(
-            np.hstack([cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA) for panel in panels])
+            np.hstack(
+                [cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA) for panel in panels]
+            )
         )
     return np.asarray(np.vstack(rows), np.uint8)
 
@@ -158,7 +175,9 @@ def _laid(source: Pixels, target: Pixels, mask: Mask) -> Blended:
 def _warped(crop: Pixels, move: npt.NDArray[np.floating[Any]]) -> Pixels:
     """The crop moved by an affine map (2, 3), mirrored beyond its edges."""
     side = (crop.shape[0], crop.shape[0])
-    moved = cv2.warpAffine(crop, move, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    moved = cv2.warpAffine(
+        crop, move, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
     return np.asarray(moved, np.uint8)
 
 
@@ -171,7 +190,9 @@ def _affine(points: Points, onto: Points) -> Points:
 
 def _recoloured(crop: Pixels, like: Pixels, mask: Mask, share: float) -> Pixels:
     """The crop with mean and deviation of each Lab channel under the mask nearer to those of another (Reinhard et al. 2001)."""
-    lab, wanted = (cv2.cvtColor(each, cv2.COLOR_RGB2LAB).astype(np.float32) for each in (crop, like))
+    lab, wanted = (
+        cv2.cvtColor(each, cv2.COLOR_RGB2LAB).astype(np.float32) for each in (crop, like)
+    )
     inside = mask > 0.5 * mask.max()
     for channel in range(3):
         values, others = lab[..., channel], wanted[inside, channel]

@@ -29,24 +29,31 @@ class Decision:
 
 
 def decide(
-    scores: Scores, settings: TrainSettings, dataset: Names | None = None, varied: Scores | None = None
+    scores: Scores,
+    settings: TrainSettings,
+    dataset: Names | None = None,
+    varied: Scores | None = None,
 ) -> Decision:
     """Fit a calibration to the raw scores of validation crops, and choose threshold and band on their videos.
 
-    `varied`, if given, are the scores of the same crops varied as in training, and take their place in the calibration: what validates
-    is of the people and cameras that were learned from, and a calibration on it is too sure of others (Tomani et al. 2021,
-    arXiv 2012.10988, perturb it to the same end).
+    `varied`, if given, are the scores of the same crops varied as in training, and take their place
+    in the calibration: what validates is of the people and cameras that were learned from, and a
+    calibration on it is too sure of others (Tomani et al. 2021, arXiv 2012.10988, perturb it to the
+    same end).
 
-    The threshold is one half, or higher where more than `false_alarms` of the real videos would lie above: of all, and of those of
-    each dataset (`dataset` names that of each row) with enough of them to tell, because a large one must not hide that a model
-    cries wolf on a small one. The band reaches down from it to where `misses` of the fake videos lie below; above the band a
-    video is fake, below it real.
+    The threshold is one half, or higher where more than `false_alarms` of the real videos would lie
+    above: of all, and of those of each dataset (`dataset` names that of each row) with enough of
+    them to tell, because a large one must not hide that a model cries wolf on a small one. The band
+    reaches down from it to where `misses` of the fake videos lie below; above the band a video is
+    fake, below it real.
     """
     calibration = fit(varied or scores, settings.calibration)
     videos = scores.with_probability(calibration(scores.probability)).per_video()
     reals, fakes = videos.probability[~videos.fake], videos.probability[videos.fake]
     sets = _by_dataset(videos, scores, dataset, settings.false_alarms)
-    threshold = max(0.5, *(_rounded_up(_exceeded_by(part, settings.false_alarms)) for part in (reals, *sets)))
+    threshold = max(
+        0.5, *(_rounded_up(_exceeded_by(part, settings.false_alarms)) for part in (reals, *sets))
+    )
     low = min(threshold, _rounded_down(-_exceeded_by(-fakes, settings.misses)))
     rule = (
         f"on {len(reals)} real and {len(fakes)} fake validation videos: at most {100 * settings.false_alarms:g}% of the real ones"
@@ -72,8 +79,9 @@ def _by_dataset(videos: Scores, rows: Scores, dataset: Names | None, share: floa
 def fit(scores: Scores, method: str) -> Calibration:
     """The calibration under which the mean over a video's faces has the least log loss.
 
-    Real and fake videos weigh the same in total: the probability holds for one as likely as the other, since nobody knows
-    how many fakes a user's folder has. Targets are Platt's (1999), which keeps separable scores from becoming certain.
+    Real and fake videos weigh the same in total: the probability holds for one as likely as the
+    other, since nobody knows how many fakes a user's folder has. Targets are Platt's (1999), which
+    keeps separable scores from becoming certain.
     """
     if method == "none" or scores.fake.all() or not scores.fake.any():
         return Calibration()
@@ -92,7 +100,10 @@ def fit(scores: Scores, method: str) -> Calibration:
         return float(-np.sum(weight * (target * np.log(p) + (1 - target) * np.log1p(-p))))
 
     best = minimize(
-        loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-8, "maxiter": 2000}
+        loss,
+        np.zeros(2),
+        method="Nelder-Mead",
+        options={"xatol": 1e-4, "fatol": 1e-8, "maxiter": 2000},
     )
     scale, shift = math.exp(float(np.clip(best.x[0], -5, 3))), float(np.clip(best.x[1], -20, 20))
     if method == "temperature":

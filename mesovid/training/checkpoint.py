@@ -57,7 +57,9 @@ def save(state: State, folder: Path) -> None:
     """Write the state and keep the one before."""
     parts = {"model": state.model, "optimizer": state.optimizer, "average": state.average}
     arrays = {
-        f"{part}_{number}": array for part, values in parts.items() for number, array in enumerate(values)
+        f"{part}_{number}": array
+        for part, values in parts.items()
+        for number, array in enumerate(values)
     }
     about = {"history": [asdict(epoch) for epoch in state.history], "best": state.best}
     with whole(folder / FILE) as partial:
@@ -72,7 +74,8 @@ def save(state: State, folder: Path) -> None:
 def load(folder: Path) -> State | None:
     """The last state that was written whole; None when the run has not finished an epoch yet.
 
-    A file that was damaged later gives way to the one before it. Raises TrainingError when both are damaged.
+    A file that was damaged later gives way to the one before it. Raises TrainingError when both are
+    damaged.
     """
     there = [folder / name for name in (FILE, PREVIOUS) if (folder / name).exists()]
     for path in there:
@@ -91,9 +94,15 @@ def _read(path: Path) -> State:
     # opened here: numpy forgets to close a path that it cannot make sense of
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         about = json.loads(str(file["about"]))
-        model, optimizer, average = (_numbered(file, part) for part in ("model", "optimizer", "average"))
+        model, optimizer, average = (
+            _numbered(file, part) for part in ("model", "optimizer", "average")
+        )
     return State(
-        tuple(Epoch(**line) for line in about["history"]), int(about["best"]), model, optimizer, average
+        tuple(Epoch(**line) for line in about["history"]),
+        int(about["best"]),
+        model,
+        optimizer,
+        average,
     )
 
 

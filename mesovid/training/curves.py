@@ -45,7 +45,9 @@ def _draw(history: Sequence[Epoch], best: int, path: Path) -> None:
 def _lines(axes: Any, title: str, epochs: list[int], columns: dict[str, list[Any]]) -> None:
     axes.set_title(title)
     for name, values in columns.items():
-        known = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
+        known = [
+            (epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None
+        ]
         axes.plot(*zip(*known, strict=True) if known else ([], []), marker=".", label=name or None)
     if any(columns):
         axes.legend()

@@ -23,7 +23,9 @@ from mesovid.training.samples import CropReader, Samples
 Floats = npt.NDArray[np.float32]
 
 AHEAD = 2  # batches that wait ready, beyond those being made
-VALIDATION_SEED = 1_000_003  # blended and varied validation faces are the same in every epoch and run
+VALIDATION_SEED = (
+    1_000_003  # blended and varied validation faces are the same in every epoch and run
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,13 @@ class Feed:
         row, other = int(batch.rows[place]), int(batch.other[place])
         rng, landmarks = np.random.default_rng([*batch.seed, place, 1]), self.samples.landmarks
         if not batch.blend[place]:
-            return partial_fake(self.reader[row], landmarks[row], self.reader[other], landmarks[other], rng)
+            return partial_fake(
+                self.reader[row], landmarks[row], self.reader[other], landmarks[other], rng
+            )
         if other != row:
-            return swap_blend(self.reader[row], landmarks[row], self.reader[other], landmarks[other], rng)
+            return swap_blend(
+                self.reader[row], landmarks[row], self.reader[other], landmarks[other], rng
+            )
         return self_blend(self.reader[row], landmarks[row], rng)
 
     def _targets(self, crops: Pixels, labels: Floats) -> Floats:
@@ -101,7 +107,9 @@ class Feed:
         return self_blend(self.reader[row], self.samples.landmarks[row], rng).fake
 
     def _varied(self, row: int) -> Pixels:
-        return augment(self._plain(row), self.augmentation, np.random.default_rng([VALIDATION_SEED, row, 1]))
+        return augment(
+            self._plain(row), self.augmentation, np.random.default_rng([VALIDATION_SEED, row, 1])
+        )
 
     def _in_parallel(
         self, make: Callable[[int], tuple[Any, ...]], count: int, types: tuple[Any, ...]
@@ -109,7 +117,8 @@ class Feed:
         """Results of make(0), make(1)...; an error inside comes out as itself, not as TensorFlow's account of it."""
         cv2.setNumThreads(1)  # the parallelism is that of whole batches
         raised: list[MesovidError] = []
-        # TensorFlow never lets go of a function that it was given: emptied at the end, it keeps no crops in memory
+        # TensorFlow never lets go of a function that it was given: emptied at the end, it keeps no
+        # crops in memory
         held = [make]
 
         def guarded(number: npt.NDArray[np.int64]) -> tuple[Any, ...]:
@@ -126,7 +135,8 @@ class Feed:
         options = tf.data.Options()
         options.deterministic = True
         numbers = tf.data.Dataset.range(count).with_options(options)
-        # tf.data would run a stateful function one call at a time; this one depends on its number alone
+        # tf.data would run a stateful function one call at a time; this one depends on its number
+        # alone
         batches = numbers.map(
             lambda number: tf.numpy_function(guarded, [number], list(types), stateful=False),
             num_parallel_calls=workers,

@@ -1,7 +1,7 @@
 """A training run: from datasets to a model with a card, epoch by epoch, so that it can be killed and go on.
 
-After each epoch the whole state is on disk. What is random follows from the seed and the number of the epoch alone, so that an
-epoch that was cut off is done again as it would have been.
+After each epoch the whole state is on disk. What is random follows from the seed and the number of
+the epoch alone, so that an epoch that was cut off is done again as it would have been.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
     reporter = reporter or Reporter()
     check_architecture(job.train.architecture)
     if not (job.train.epochs or job.starts):
-        raise TrainingError("with --epochs 0 there is nothing but what --init names; it names no model")
+        raise TrainingError(
+            "with --epochs 0 there is nothing but what --init names; it names no model"
+        )
     if job.teacher and not job.train.epochs:
         raise TrainingError("with --epochs 0 nothing is taught; leave --teacher out")
     if not job.teacher and job.train.distillation != TrainSettings().distillation:
@@ -161,7 +163,9 @@ class _Run:
             "best_epoch": self._best,
             "kept_epoch": len(self._history) if last else self._best,
         }
-        card = describe(self._job, self._halves, datasets, decision, scores, {**plan, **epochs}, doubts)
+        card = describe(
+            self._job, self._halves, datasets, decision, scores, {**plan, **epochs}, doubts
+        )
         with writing(self._job.folder):
             card = write_model(self._trainer.model, card, self._job.folder, probes)
         self._folder.note(status="finished", best_epoch=self._best, model=card.name)
@@ -181,7 +185,9 @@ class _Run:
             with writing(self._job.folder):
                 self._save_models(better)
         with writing(self._job.folder):
-            checkpoint.save(State(tuple(self._history), self._best, *self._trainer.state()), self._job.folder)
+            checkpoint.save(
+                State(tuple(self._history), self._best, *self._trainer.state()), self._job.folder
+            )
             self._folder.write_history(self._history)
             with whole(self._job.folder / CURVES) as partial:
                 curves.draw(self._history, self._best, partial)
@@ -220,7 +226,10 @@ class _Run:
     def _scores(self, *, varied: bool = False) -> Scores:
         """Raw P(fake) of the validation crops, as they are or varied as in training."""
         valid = self._halves.valid
-        parts = [self._trainer.predict(batch[0]) for batch in self._valid.once(VALID_BATCH, varied=varied)]
+        parts = [
+            self._trainer.predict(batch[0])
+            for batch in self._valid.once(VALID_BATCH, varied=varied)
+        ]
         probability = np.concatenate(parts)
         if not np.isfinite(probability).all():
             raise TrainingError(
@@ -325,7 +334,9 @@ class _Run:
 
 
 def _feed(samples: Samples, job: Job, size: int, memory: float) -> Feed:
-    return Feed(samples, CropReader(samples.path, size, memory), job.augment, size, job.train.workers)
+    return Feed(
+        samples, CropReader(samples.path, size, memory), job.augment, size, job.train.workers
+    )
 
 
 def _initial_model(job: Job, geometry: Geometry) -> keras.Model:
@@ -404,7 +415,8 @@ def _account(halves: Halves) -> str:
 def _monitored(line: Epoch, settings: TrainSettings) -> tuple[float, float]:
     """What is to be as large as possible; among equals, as few validation videos often are, the AUC over single faces.
 
-    Not their loss: it is calibrated afterwards, and got worse for epochs in which the order of scores still became better.
+    Not their loss: it is calibrated afterwards, and got worse for epochs in which the order of
+    scores still became better.
     """
     more = settings.mode == "max" or (settings.mode == "auto" and settings.monitor == "val_auc")
     value = getattr(line, settings.monitor)
@@ -424,7 +436,9 @@ def _sentence(line: Epoch, epochs: int, better: bool) -> str:
 def _grid(crops: Sequence[Pixels], side: int = 128) -> Pixels:
     small = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
     small += [np.zeros((side, side, 3), np.uint8)] * (-len(small) % SHEET_COLUMNS)
-    rows = [np.hstack(small[row : row + SHEET_COLUMNS]) for row in range(0, len(small), SHEET_COLUMNS)]
+    rows = [
+        np.hstack(small[row : row + SHEET_COLUMNS]) for row in range(0, len(small), SHEET_COLUMNS)
+    ]
     return np.asarray(np.vstack(rows), np.uint8)
 
 

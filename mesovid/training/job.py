@@ -32,7 +32,9 @@ class Job:
     train: TrainSettings = field(default_factory=TrainSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    weights: Mapping[str, float] = field(default_factory=dict)  # of datasets and methods in balanced batches
+    weights: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of datasets and methods in balanced batches
     starts: Sequence[str] = ()  # models to start from, by name or path: the mean of their weights
     teacher: str | None = None  # model whose scores are taught beside the labels, by name or path
     override: bool = False  # go on with a run of other settings
@@ -42,7 +44,9 @@ def plan_of(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, 
     """Everything that decides the run's outcome, as JSON values."""
     return {
         "name": job.name,
-        "datasets": [{"name": each.root.resolve().name, "digest": digest(each)} for each in datasets],
+        "datasets": [
+            {"name": each.root.resolve().name, "digest": digest(each)} for each in datasets
+        ],
         "geometry": halves.geometry.to_dict(),
         "train": job.train.to_dict(),
         "augment": job.augment.to_dict(),
@@ -64,13 +68,11 @@ def describe(
 ) -> ModelCard:
     """The card of a run's model, but for its weight files.
 
-    `scores` are the raw ones of the validation crops, `history` is the run's plan and how many epochs it took, and `doubts` are
-    sentences, such as those of `known_already`.
+    `scores` are the raw ones of the validation crops, `history` is the run's plan and how many
+    epochs it took, and `doubts` are sentences, such as those of `known_already`.
     """
     methods = sorted({str(method) for method in halves.train.method if method})
-    limits = (
-        "Measured on its own validation videos only; on manipulations it has not seen it is less reliable."
-    )
+    limits = "Measured on its own validation videos only; on manipulations it has not seen it is less reliable."
     return ModelCard(
         name=job.name,
         summary=f"{job.train.architecture} trained on {', '.join(each.root.resolve().name for each in datasets)}",
@@ -102,7 +104,9 @@ def known_already(job: Job, halves: Halves) -> list[str]:
         card = read_card(model)
         learned = {each["name"] for each in card.training.get("datasets", ())}
         theirs = card.training.get("held_back", {})
-        if known := sorted(name for name in mine if name in learned and theirs.get(name) != mine[name]):
+        if known := sorted(
+            name for name in mine if name in learned and theirs.get(name) != mine[name]
+        ):
             notes.append(
                 f"{card.name} may have learned from videos of {', '.join(known)} that validate this run, which makes threshold and"
                 " figures too good; train both with one --seed"
@@ -142,7 +146,9 @@ def _figures(scores: Scores, decision: Decision, settings: TrainSettings) -> tup
     methods = sorted({str(method) for method in calibrated.method[calibrated.fake]})
     subsets = [("all", np.ones(len(calibrated), bool))]
     if len(methods) > 1:
-        subsets += [(method, ~calibrated.fake | (calibrated.method == method)) for method in methods]
+        subsets += [
+            (method, ~calibrated.fake | (calibrated.method == method)) for method in methods
+        ]
     chosen = "the last epoch" if settings.keep == "last" else "the epoch was chosen on these videos"
     if not settings.epochs:
         chosen = "the start's weights"
@@ -152,6 +158,8 @@ def _figures(scores: Scores, decision: Decision, settings: TrainSettings) -> tup
         found = measure(calibrated.select(rows), decision.threshold).auc
         if found.value is not None:
             figures.append(
-                Figure("validation", "video AUC", found.value, name, found.low, found.high, protocol)
+                Figure(
+                    "validation", "video AUC", found.value, name, found.low, found.high, protocol
+                )
             )
     return tuple(figures)

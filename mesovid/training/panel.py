@@ -36,7 +36,9 @@ class PanelJob:
     decide: Sequence[str]  # whose highest score is the panel's
     assent: Sequence[str] = ()  # who must agree before anything is called fake
     show: Sequence[str] = ()  # who is scored and shown alone
-    finds: dict[str, str] = field(default_factory=dict)  # what each model looks for, by the name given
+    finds: dict[str, str] = field(
+        default_factory=dict
+    )  # what each model looks for, by the name given
     false_alarms: float = 0.05  # fraction of the real videos of any source that may be called fake
     misses: float = 0.10  # fraction of the fake videos of any dataset that may be called real
     frames: int = 8  # of a video
@@ -49,17 +51,24 @@ class Heard:
     fake: Flags  # (n,)
     panel: Floats  # (n,) the highest of those that decide
     assent: Floats  # (n, those asked)
-    sources: tuple[frozenset[str], ...]  # (n,) the dataset, and the part of it that the video came from
+    sources: tuple[
+        frozenset[str], ...
+    ]  # (n,) the dataset, and the part of it that the video came from
 
 
-def make_panel(job: PanelJob, on_faces: Callable[[int, int], None] = lambda _done, _of: None) -> ModelCard:
+def make_panel(
+    job: PanelJob, on_faces: Callable[[int, int], None] = lambda _done, _of: None
+) -> ModelCard:
     """Learn the rule and write the card. `on_faces` hears how many faces were judged, of how many.
 
-    What the deciding models' cards call fake stays so (of several, the highest threshold counts) where those asked for their assent
-    give it: each from the lowest level on at which no source has more false alarms than allowed. A source is a dataset, and each of its
-    collections that has enough real videos to tell. What is called real must score below almost all fakes of each dataset.
+    What the deciding models' cards call fake stays so (of several, the highest threshold counts)
+    where those asked for their assent give it: each from the lowest level on at which no source has
+    more false alarms than allowed. A source is a dataset, and each of its collections that has
+    enough real videos to tell. What is called real must score below almost all fakes of each
+    dataset.
 
-    Raises DatasetError or ModelError for what cannot be used, TrainingError when no level of assent is enough.
+    Raises DatasetError or ModelError for what cannot be used, TrainingError when no level of assent
+    is enough.
     """
     if not job.decide:
         raise TrainingError("no model decides; name at least one")
@@ -91,15 +100,22 @@ def make_panel(job: PanelJob, on_faces: Callable[[int, int], None] = lambda _don
         geometry=judges[0].card.geometry,
         threshold=threshold,
         uncertain=(low, threshold) if low < threshold else None,
-        smallest_face=max((judge.card.smallest_face or 0.0 for judge in judges), default=0.0) or None,
+        smallest_face=max((judge.card.smallest_face or 0.0 for judge in judges), default=0.0)
+        or None,
         members=members,
         rule=_said(heard, called, low, levels, job),
         training={
-            "datasets": [{"name": each.root.resolve().name, "digest": digest(each)} for each in datasets]
+            "datasets": [
+                {"name": each.root.resolve().name, "digest": digest(each)} for each in datasets
+            ]
         },
-        licence="; ".join(dict.fromkeys(judge.card.licence for judge in judges if judge.card.licence)),
+        licence="; ".join(
+            dict.fromkeys(judge.card.licence for judge in judges if judge.card.licence)
+        ),
         limits=" ".join(
-            f"{judge.card.name}: {judge.card.limits}" for judge in judges if judge.card.name in deciders
+            f"{judge.card.name}: {judge.card.limits}"
+            for judge in judges
+            if judge.card.name in deciders
         ),
     )
     job.folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +176,9 @@ def _of(judges: Sequence[Classifier], name: str) -> int:
 
 def _evenly(crops: Sequence[CropEntry], count: int) -> Iterator[CropEntry]:
     ordered = sorted(crops, key=lambda crop: (crop.frame, crop.person))
-    for place in np.unique(np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)):
+    for place in np.unique(
+        np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
+    ):
         yield ordered[place]
 
 
@@ -195,7 +213,9 @@ def _agreed(heard: Heard, levels: Sequence[float]) -> Flags:
 def _groups(heard: Heard, share: float) -> dict[str, Flags]:
     """The real videos of each source that has enough of them to tell."""
     names = sorted({name for each in heard.sources for name in each})
-    rows = {name: np.array([name in each for each in heard.sources]) & ~heard.fake for name in names}
+    rows = {
+        name: np.array([name in each for each in heard.sources]) & ~heard.fake for name in names
+    }
     return {name: row for name, row in rows.items() if row.sum() * share >= 1}
 
 
@@ -204,11 +224,15 @@ def _lowest(heard: Heard, share: float) -> float:
     homes = sorted({name for each in heard.sources for name in each if "/" not in name})
     lows = []
     for home in homes:
-        fakes = np.sort(heard.panel[heard.fake & np.array([home in each for each in heard.sources])])
+        fakes = np.sort(
+            heard.panel[heard.fake & np.array([home in each for each in heard.sources])]
+        )
         if len(fakes):
             lows.append(float(fakes[min(int(share * len(fakes) + 1e-9), len(fakes) - 1)]))
     if not lows:
-        raise TrainingError("no fake face: what may be called real is learned from the scores of fakes")
+        raise TrainingError(
+            "no fake face: what may be called real is learned from the scores of fakes"
+        )
     return math.floor(min(lows) * 10_000) / 10_000
 
 
@@ -234,6 +258,8 @@ def finds_of(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, words = text.partition("=")
         if not (name and equals and words.strip()):
-            raise ModelError(f"--finds {text!r}: write NAME=WORDS, such as 'mesolite=blended faces'")
+            raise ModelError(
+                f"--finds {text!r}: write NAME=WORDS, such as 'mesolite=blended faces'"
+            )
         found[name] = words.strip()
     return found

@@ -39,7 +39,8 @@ class RunFolder:
     def __init__(self, path: Path, plan: Plan, *, override: bool = False) -> None:
         """Begin a run in a new folder, or go on with the one that is there.
 
-        Raises TrainingError when the folder holds something else, or a run of another plan and `override` is not given.
+        Raises TrainingError when the folder holds something else, or a run of another plan and
+        `override` is not given.
         """
         self.path = path
         with writing(path):
@@ -105,7 +106,9 @@ class RunFolder:
 
     def _write(self) -> None:
         with whole(self.path / RUN) as partial:
-            partial.write_text(json.dumps(self._about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            partial.write_text(
+                json.dumps(self._about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
 
 
 @contextmanager
@@ -174,4 +177,6 @@ def _short(value: Any) -> str:
 
 
 def _rounded(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in line.items()}
+    return {
+        key: f"{value:.6g}" if isinstance(value, float) else value for key, value in line.items()
+    }

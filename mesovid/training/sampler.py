@@ -71,14 +71,19 @@ class Sampler:
             reals = self._draw(REAL, (settings.batch_size - half) * self.steps, rng)
         else:
             reals = np.where(blend, fakes, self._partner(fakes, rng))
-        others = np.where(blend, self._donors(epoch, fakes, blend), self._undersides(epoch, fakes, reals))
+        others = np.where(
+            blend, self._donors(epoch, fakes, blend), self._undersides(epoch, fakes, reals)
+        )
         by_step = (
             fakes.reshape(self.steps, half),
             blend.reshape(self.steps, half),
             others.reshape(self.steps, half),
             reals.reshape(self.steps, -1),
         )
-        return [self._halves(epoch, step, *parts) for step, parts in enumerate(zip(*by_step, strict=True))]
+        return [
+            self._halves(epoch, step, *parts)
+            for step, parts in enumerate(zip(*by_step, strict=True))
+        ]
 
     def _donors(self, epoch: int, fakes: Integers, blend: Flags) -> Integers:
         """Whose face each fake shows: its own, or now and then, where it is blended, another person's."""
@@ -98,7 +103,13 @@ class Sampler:
         return np.where(known & (rng.random(len(fakes)) < self._settings.partial), reals, fakes)
 
     def _halves(
-        self, epoch: int, step: int, fakes: Integers, blend: Flags, others: Integers, reals: Integers
+        self,
+        epoch: int,
+        step: int,
+        fakes: Integers,
+        blend: Flags,
+        others: Integers,
+        reals: Integers,
     ) -> Batch:
         count = len(fakes) + len(reals)
         return Batch(
@@ -189,7 +200,10 @@ class _Partners:
     def __call__(self, fakes: Integers, rng: np.random.Generator) -> Integers:
         anyone = rng.choice(self._reals, len(fakes))
         return np.array(
-            [self._candidates.get(int(fake), other) for fake, other in zip(fakes, anyone, strict=True)],
+            [
+                self._candidates.get(int(fake), other)
+                for fake, other in zip(fakes, anyone, strict=True)
+            ],
             np.int64,
         )
 
@@ -205,7 +219,11 @@ def _originals(samples: Samples) -> dict[int, int]:
         if rows:
             person, frame = samples.person[row], samples.frame[row]
             found[int(row)] = min(
-                rows, key=lambda real: (samples.person[real] != person, abs(int(samples.frame[real] - frame)))
+                rows,
+                key=lambda real: (
+                    samples.person[real] != person,
+                    abs(int(samples.frame[real] - frame)),
+                ),
             )
     return found
 

@@ -51,7 +51,9 @@ class Samples:
 
     def select(self, rows: Flags | Integers) -> Self:
         """The rows of a mask or of indices."""
-        return type(self)(**{each.name: getattr(self, each.name)[rows] for each in dataclasses.fields(self)})
+        return type(self)(
+            **{each.name: getattr(self, each.name)[rows] for each in dataclasses.fields(self)}
+        )
 
     def joined(self, other: Samples) -> Self:
         """These rows, then those of `other`."""
@@ -79,9 +81,11 @@ def gather(
 ) -> Halves:
     """Split the crops of all datasets into training and validation halves.
 
-    A dataset's own `train` and `valid` splits are taken; where one has no `valid`, groups of its `train` (or of everything,
-    where it has no splits) are set aside by the seed. Other splits stay untouched. `geometry`, if given, is what the
-    crops must have; `leave_out` names datasets and methods that count for neither half. Raises DatasetError when they were cut differently, and TrainingError when a class is missing.
+    A dataset's own `train` and `valid` splits are taken; where one has no `valid`, groups of its
+    `train` (or of everything, where it has no splits) are set aside by the seed. Other splits stay
+    untouched. `geometry`, if given, is what the crops must have; `leave_out` names datasets and
+    methods that count for neither half. Raises DatasetError when they were cut differently, and
+    TrainingError when a class is missing.
     """
     geometry, notes = _common_geometry(datasets, geometry)
     trains, valids = [], []
@@ -147,18 +151,24 @@ def read_crop(path: Path, size: int) -> Pixels:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise DatasetError(f"cannot read the crop {path} ({error.strerror}); extract it again") from error
+        raise DatasetError(
+            f"cannot read the crop {path} ({error.strerror}); extract it again"
+        ) from error
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
         raise DatasetError(f"the crop {path} is damaged; delete it and run `mesovid extract` again")
     if image.shape[:2] != (size, size):
         shrinks = image.shape[0] > size
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        image = cv2.resize(
+            image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
     pixels: Pixels = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return pixels
 
 
-def _common_geometry(datasets: Sequence[Dataset], wanted: Geometry | None) -> tuple[Geometry, list[str]]:
+def _common_geometry(
+    datasets: Sequence[Dataset], wanted: Geometry | None
+) -> tuple[Geometry, list[str]]:
     if not datasets:
         raise TrainingError("no dataset to train on; give at least one")
     notes, owner = [], "the model that training starts from"
@@ -206,11 +216,14 @@ def _parts(dataset: Dataset, settings: TrainSettings) -> tuple[list[CropEntry], 
     return (learn, judge) if judge else _carved(learn, settings)
 
 
-def _carved(crops: Sequence[CropEntry], settings: TrainSettings) -> tuple[list[CropEntry], list[CropEntry]]:
+def _carved(
+    crops: Sequence[CropEntry], settings: TrainSettings
+) -> tuple[list[CropEntry], list[CropEntry]]:
     """Sets aside `valid_share` of the sets of crops that share no video, group or person, by the seed.
 
-    A detector knows the people it learned from: what validates it, and sets its threshold, must not show them. Where everybody is tied
-    to everybody, people are let go, and only originals and groups kept together.
+    A detector knows the people it learned from: what validates it, and sets its threshold, must not
+    show them. Where everybody is tied to everybody, people are let go, and only originals and
+    groups kept together.
     """
     for identities in (True, False):
         sets = linked_sets(crops, identities=identities)
@@ -221,7 +234,9 @@ def _carved(crops: Sequence[CropEntry], settings: TrainSettings) -> tuple[list[C
         return list(crops), []
     order = np.random.default_rng([settings.seed, len(sets)]).permutation(len(sets))
     aside = {crop.file for index in order[:count] for crop in sets[index]}
-    return [crop for crop in crops if crop.file not in aside], [crop for crop in crops if crop.file in aside]
+    return [crop for crop in crops if crop.file not in aside], [
+        crop for crop in crops if crop.file in aside
+    ]
 
 
 def _columns(dataset: Dataset, name: str, crops: Sequence[CropEntry]) -> Samples:
@@ -269,7 +284,9 @@ def _without(samples: Samples, names: Collection[str]) -> Samples:
         raise TrainingError(
             f"no dataset or method {unknown[0]!r} to leave out; there are {', '.join(sorted(known))}"
         )
-    return samples.select(~np.isin(samples.dataset, list(names)) & ~np.isin(samples.method, list(names)))
+    return samples.select(
+        ~np.isin(samples.dataset, list(names)) & ~np.isin(samples.method, list(names))
+    )
 
 
 def _thinned(samples: Samples, frames: int) -> Samples:
@@ -280,7 +297,9 @@ def _thinned(samples: Samples, frames: int) -> Samples:
     kept = [
         rows[position]
         for rows in people.values()
-        for position in np.unique(np.linspace(0, len(rows) - 1, min(frames, len(rows))).round().astype(int))
+        for position in np.unique(
+            np.linspace(0, len(rows) - 1, min(frames, len(rows))).round().astype(int)
+        )
     ]
     return samples.select(np.sort(np.array(kept, np.int64)))
 

@@ -23,7 +23,8 @@ Floats = npt.NDArray[np.float64]
 def learning_rate(settings: TrainSettings, epoch: float) -> float:
     """The learning rate at a moment of the run, in epochs from its start.
 
-    `exponential` falls evenly (in the logarithm) and reaches the limit at the end; `staircase` does so in drops by `decay_rate`.
+    `exponential` falls evenly (in the logarithm) and reaches the limit at the end; `staircase` does
+    so in drops by `decay_rate`.
     """
     if epoch < settings.warmup:
         return settings.learning_rate * epoch / settings.warmup
@@ -59,7 +60,9 @@ class Trainer:
             reduce_retracing=True,
         )
 
-    def step(self, crops: Any, labels: Any, targets: Any, weights: Any, rate: float) -> tuple[Any, Any]:
+    def step(
+        self, crops: Any, labels: Any, targets: Any, weights: Any, rate: float
+    ) -> tuple[Any, Any]:
         """Learn the targets of one batch; gives its loss and how many faces were right by their labels, as tensors."""
         self._optimizer.learning_rate = rate
         result: tuple[Any, Any] = self._step(crops, labels, targets, weights)
@@ -109,7 +112,9 @@ class Trainer:
     def _train_step(self, crops: Any, labels: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
-            logits = tf.cast(self._logits(tf.cast(crops, tf.float32), training=True)[:, 0], tf.float32)
+            logits = tf.cast(
+                self._logits(tf.cast(crops, tf.float32), training=True)[:, 0], tf.float32
+            )
             loss = loss_of(self._settings, logits, targets, weights)
             scaled = self._optimizer.scale_loss(loss)
         self._optimizer.apply(tape.gradient(scaled, variables), variables)

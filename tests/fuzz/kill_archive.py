@@ -2,9 +2,10 @@
 
     python tests/fuzz/kill_archive.py FOLDER [--videos 1000] [--kills 10] [--seed 1]
 
-Makes short clips, some of them damaged, and some that crash, hang or bloat the process that opens them (a stand-in for a flaw
-of a decoder). Scans them with two workers undisturbed; then kills a worker or the whole run at random, ten times, and starts the
-same command again; once the disk seems full. Every video must have exactly one line, the same as undisturbed.
+Makes short clips, some of them damaged, and some that crash, hang or bloat the process that opens
+them (a stand-in for a flaw of a decoder). Scans them with two workers undisturbed; then kills a
+worker or the whole run at random, ten times, and starts the same command again; once the disk seems
+full. Every video must have exactly one line, the same as undisturbed.
 """
 
 from __future__ import annotations
@@ -117,14 +118,21 @@ def command(videos: Path, file: Path) -> list[str]:
 
 
 def finish(videos: Path, file: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(command(videos, file), env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command(videos, file), env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1, done.stderr  # some are damaged
     assert "Traceback" not in done.stderr, done.stderr
     print("  " + done.stderr.strip().splitlines()[-1])
 
 
 def disturb(
-    videos: Path, file: Path, environment: dict[str, str], dice: random.Random, number: int, lines: int
+    videos: Path,
+    file: Path,
+    environment: dict[str, str],
+    dice: random.Random,
+    number: int,
+    lines: int,
 ) -> None:
     """Start the run and kill it, or one of its workers, after some more lines."""
     target = count(file) + dice.randrange(1, lines)
@@ -133,7 +141,9 @@ def disturb(
             time.sleep(0.01)
         if run.poll() is None and number % 2:
             workers = [
-                pid for pid in children(run.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+                pid
+                for pid in children(run.pid)
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
             ]
             os.kill(dice.choice(workers), signal.SIGKILL)
             time.sleep(0.5)

@@ -2,9 +2,9 @@
 
     python tests/fuzz/mutate_videos.py --count 2000 --seed 1
 
-Mutant n of a seed is always the same file. They are read in a child process, one after the other; where that dies, its parent
-keeps the file that killed it, says so and goes on with the next one in a new child. The exit status is 1 if one has died, or gave
-neither a frame nor an error.
+Mutant n of a seed is always the same file. They are read in a child process, one after the other;
+where that dies, its parent keeps the file that killed it, says so and goes on with the next one in
+a new child. The exit status is 1 if one has died, or gave neither a frame nor an error.
 """
 
 from __future__ import annotations
@@ -109,15 +109,23 @@ def supervise(folder: Path, given: argparse.Namespace) -> int:
                 first += 1
         if child.returncode:
             deaths += 1
-            name = signal.Signals(-child.returncode).name if child.returncode < 0 else child.returncode
+            name = (
+                signal.Signals(-child.returncode).name if child.returncode < 0 else child.returncode
+            )
             kept = (given.keep or folder) / f"{given.seed}-{first}{mutant_file(folder).suffix}"
             if given.keep:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_bytes(mutant_file(folder).read_bytes())
-            print(json.dumps({"mutant": first, "outcome": "died", "how": str(name), "file": kept.name}))
+            print(
+                json.dumps(
+                    {"mutant": first, "outcome": "died", "how": str(name), "file": kept.name}
+                )
+            )
             first += 1
     total = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-    print(f"{given.count - given.first} mutants: {total}; {deaths} ended the process", file=sys.stderr)
+    print(
+        f"{given.count - given.first} mutants: {total}; {deaths} ended the process", file=sys.stderr
+    )
     return 1 if deaths or outcomes["nothing"] or outcomes["refused in many words"] else 0
 
 
