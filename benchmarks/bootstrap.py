@@ -22,7 +22,8 @@ SETS = ((12, 12), (12, 47), (50, 50), (500, 500))  # reals, fakes
 
 def main(trials: int = 500) -> None:
     print(
-        f"| reals | fakes | true AUC | covered | true accuracy | covered |  ({trials} trials, 1000 resamples)"
+        f"| reals | fakes | true AUC | covered | true accuracy | covered |  ({trials} trials, "
+        "1000 resamples)"
     )
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for reals, fakes in SETS:

@@ -76,8 +76,8 @@ class Tally:
         if not self.expected or not self.given:
             return f"{self.frames:6} {self.expected:6}"
         return (
-            f"{self.frames:6} {self.expected:6} {self.found / self.expected:8.2%} {statistics.mean(self.eyes):8.2%}"
-            f" {self.given:6} {self.extra / self.given:8.2%}"
+            f"{self.frames:6} {self.expected:6} {self.found / self.expected:8.2%} "
+            f"{statistics.mean(self.eyes):8.2%} {self.given:6} {self.extra / self.given:8.2%}"
         )
 
 

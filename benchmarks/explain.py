@@ -62,7 +62,8 @@ def main() -> None:
                     f"{100 * each.better:.0f} % [{100 * each.low:.0f}, {100 * each.high:.0f}]"
                 )
                 print(
-                    f"| {name} | {each.method} | {each.cover} | {interval} | {each.change:.2f} | {each.random:.2f} |"
+                    f"| {name} | {each.method} | {each.cover} | {interval} | {each.change:.2f} | "
+                    f"{each.random:.2f} |"
                 )
             if given.keep:
                 keep(explainer.ref.sha256, figures, ROOT / "trained_models" / FILE)
@@ -128,9 +129,16 @@ def summary(
     drawn = np.random.default_rng(0).integers(0, len(sizes), (RESAMPLED, len(sizes)))
     low, high = np.quantile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), (0.025, 0.975))
     return Faithfulness(
-        method, cover, len(trials), round(float(better.mean()), 4), round(float(low), 4), round(float(high), 4),
-        round(float(named.mean()), 4), round(float(random.mean()), 4), data,
-    )  # fmt: skip
+        method,
+        cover,
+        len(trials),
+        round(float(better.mean()), 4),
+        round(float(low), 4),
+        round(float(high), 4),
+        round(float(named.mean()), 4),
+        round(float(random.mean()), 4),
+        data,
+    )
 
 
 if __name__ == "__main__":

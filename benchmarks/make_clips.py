@@ -55,7 +55,10 @@ def main() -> None:
 def encode(source: Path, clip: Path, height: int, seconds: int, *, tile: bool) -> None:
     """Write `seconds` of `source` as a clip of 16:9; `tile` puts six copies beside each other."""
     width = round(height * 16 / 18) * 2
-    fit = f"scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height},setsar=1"
+    fit = (
+        f"scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height}"
+        ",setsar=1"
+    )
     graph = f"{CROWD},{fit}" if tile else f"[0:v]{fit}"
     run(
         clip,

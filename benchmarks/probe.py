@@ -93,7 +93,14 @@ def features(path: Path) -> Floats:
                 if len(sharpness) < LOOKED_AT:
                     grey = frame.to_ndarray(format="gray").astype(np.float32)
                     fine = cv2.Laplacian(grey, cv2.CV_32F)
-                    edge = np.concatenate([grey[:BORDER].ravel(), grey[-BORDER:].ravel(), grey[:, :BORDER].ravel(), grey[:, -BORDER:].ravel()])  # fmt: skip
+                    edge = np.concatenate(
+                        [
+                            grey[:BORDER].ravel(),
+                            grey[-BORDER:].ravel(),
+                            grey[:, :BORDER].ravel(),
+                            grey[:, -BORDER:].ravel(),
+                        ]
+                    )
                     sharpness.append(np.log(fine.var() + 1))
                     noise.append(np.log(np.median(np.abs(fine)) + 1))
                     dark.append(np.mean(edge < 16))

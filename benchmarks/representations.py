@@ -165,7 +165,10 @@ def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
         (row["label"], row["video"]): row for row in rows if row["representation"] == "upright"
     }
     lines = [
-        "| | | real | uncertain | fake | none | crossed | within .1 | median change | largest | of |",
+        (
+            "| | | real | uncertain | fake | none | crossed | within .1 | median change | largest "
+            "| of |"
+        ),
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for label in ("real", "fake"):

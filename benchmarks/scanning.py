@@ -32,9 +32,17 @@ from mesovid.records import Failure, Scan, Verdict  # noqa: E402
 from mesovid.report.table import Table, markdown_table  # noqa: E402
 
 HEADER = (
-    "Fakes", "Model", "Real + fake videos", "Video AUC", "Fake above its original", "Reals called fake",
-    "Fakes called fake", "Reals uncertain", "Fakes uncertain", "No verdict",
-)  # fmt: skip
+    "Fakes",
+    "Model",
+    "Real + fake videos",
+    "Video AUC",
+    "Fake above its original",
+    "Reals called fake",
+    "Fakes called fake",
+    "Reals uncertain",
+    "Fakes uncertain",
+    "No verdict",
+)
 
 
 def main() -> None:

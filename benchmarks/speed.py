@@ -130,15 +130,16 @@ def warm(given: argparse.Namespace) -> None:
                 walls["ffmpeg -f null, all frames"].append(usage.wall)
     print(f"\n{len(found)} clips, means after one to warm up\n")
     print(
-        "| | CPU s a clip | wall s a clip | mesovid warm, CPU | median of ratios |\n| --- | ---: | ---: | ---: | ---: |"
+        "| | CPU s a clip | wall s a clip | mesovid warm, CPU | median of ratios |\n| --- | ---: "
+        "| ---: | ---: | ---: |"
     )
     ours = rows["mesovid, warm"][1:]
     for name in rows:
         cpu = statistics.mean(rows[name][1:])
         ratios = [a / b for a, b in zip(ours, rows[name][1:], strict=True)]
         print(
-            f"| {name} | {cpu:.3f} | {statistics.mean(walls[name][1:]):.3f} | {statistics.mean(ours) / cpu:.2f} x "
-            f"| {statistics.median(ratios):.2f} x |"
+            f"| {name} | {cpu:.3f} | {statistics.mean(walls[name][1:]):.3f} | "
+            f"{statistics.mean(ours) / cpu:.2f} x | {statistics.median(ratios):.2f} x |"
         )
 
 
@@ -161,7 +162,8 @@ def memory(given: argparse.Namespace) -> None:
     count = given.clips or 500
     found = videos(given.paths, count)
     print(
-        f"\n{count} scans of {len(found)} clips in one process\n\n| clips | resident MB | growth MB |\n| ---: | ---: | ---: |"
+        f"\n{count} scans of {len(found)} clips in one process\n\n| clips | resident MB | growth "
+        "MB |\n| ---: | ---: | ---: |"
     )
     before = None
     with server() as ask:
@@ -170,7 +172,10 @@ def memory(given: argparse.Namespace) -> None:
             if number % 100 == 0 or number in (1, 10, count):
                 now = answer["resident"] or answer["peak"]
                 print(
-                    f"| {number} | {now:.1f} | {'' if before is None else f'{now - before:+.1f}'} |",
+                    (
+                        f"| {number} | {now:.1f} | "
+                        f"{'' if before is None else f'{now - before:+.1f}'} |"
+                    ),
                     flush=True,
                 )
                 before = now
@@ -202,7 +207,8 @@ def extract(given: argparse.Namespace) -> None:
                 counts[name] = sum(1 for _ in output.rglob("*.png"))
                 rates[name].append(counts[name] / usage.wall)
     print(
-        f"\n{len(found)} clips, 32 frames each\n\n| | faces | faces a second | times the obvious |\n| --- | ---: | ---: | ---: |"
+        f"\n{len(found)} clips, 32 frames each\n\n| | faces | faces a second | times the obvious "
+        "|\n| --- | ---: | ---: | ---: |"
     )
     base = statistics.median(rates["obvious"])
     for name, runs in rates.items():
@@ -238,7 +244,8 @@ def paths(given: argparse.Namespace) -> None:
             if fast.get("faces") != slow.get("faces"):
                 other_faces.append(f"{clip.name} ({fast.get('faces')} and {slow.get('faces')})")
     print(
-        f"\n{len(found)} clips, {len(differences)} with a verdict; reference: redetect 1, runtime {given.runtime}\n"
+        f"\n{len(found)} clips, {len(differences)} with a verdict; reference: redetect 1, runtime "
+        f"{given.runtime}\n"
     )
     if differences:
         worst, where = max(differences)
@@ -288,7 +295,8 @@ def measure(command: Sequence[str]) -> Usage:
         if process.returncode:
             messages.seek(0)
             sys.exit(
-                f"{' '.join(command)} ended with {process.returncode}:\n{messages.read().decode()[-2000:]}"
+                f"{' '.join(command)} ended with "
+                f"{process.returncode}:\n{messages.read().decode()[-2000:]}"
             )
         output.seek(0)
         printed = output.read().decode(errors="replace")
@@ -440,9 +448,13 @@ def machine() -> str:
     return (
         f"{date.today()}; {names[0] if names else platform.processor()}, {cores} cores, "
         f"{kib[0] / 2**20:.0f} GiB; load before {load:.1f}\n"
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, {', '.join(versions)}"
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
+        f"{', '.join(versions)}"
         if kib
-        else f"{date.today()}; {platform.platform()}, {cores} cores; load before {load:.1f}\n{', '.join(versions)}"
+        else (
+            f"{date.today()}; {platform.platform()}, {cores} cores; load before "
+            f"{load:.1f}\n{', '.join(versions)}"
+        )
     )
 
 

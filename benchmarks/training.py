@@ -147,10 +147,19 @@ def write_crops(dataset: Path | None, folder: Path) -> int:
 
 def plain(folder: Path, architecture: str, augment: bool) -> Way:
     """What the tutorials do, with prefetching; the crops are decoded once and kept in memory, as ours are."""
-    data = keras.utils.image_dataset_from_directory(
-        folder / "train", class_names=["real", "fake"], label_mode="binary", image_size=(SIZE, SIZE),
-        batch_size=BATCH, shuffle=False, verbose=False,
-    ).cache().shuffle(64)  # fmt: skip
+    data = (
+        keras.utils.image_dataset_from_directory(
+            folder / "train",
+            class_names=["real", "fake"],
+            label_mode="binary",
+            image_size=(SIZE, SIZE),
+            batch_size=BATCH,
+            shuffle=False,
+            verbose=False,
+        )
+        .cache()
+        .shuffle(64)
+    )
     if augment:
         layers = [
             keras.layers.RandomFlip("horizontal"),
@@ -211,7 +220,8 @@ def ours(
 def report(ways: list[Way], architecture: str, crops: int) -> None:
     """The table, in Markdown. The first epoch of each, which compiles and reads, does not count."""
     print(
-        f"{architecture}, {crops} crops of {SIZE} px, batches of {BATCH}, median of {len(ways[0].seconds) - 1} epochs\n"
+        f"{architecture}, {crops} crops of {SIZE} px, batches of {BATCH}, median of "
+        f"{len(ways[0].seconds) - 1} epochs\n"
     )
     print("| | images/s | against the first | processor ms an image |")
     print("| --- | --- | --- | --- |")

@@ -38,12 +38,29 @@ from mesovid.report.table import Table, markdown_table  # noqa: E402
 
 CALLED = ("fake", "uncertain", "real")
 USER = (
-    "Clips", "Model", "Real + fake", "Decided and right", "Decided and wrong", "Reals called real", "Reals called fake",
-    "Fakes called fake", "Fakes called real", "AUC", "No verdict",
-)  # fmt: skip
+    "Clips",
+    "Model",
+    "Real + fake",
+    "Decided and right",
+    "Decided and wrong",
+    "Reals called real",
+    "Reals called fake",
+    "Fakes called fake",
+    "Fakes called real",
+    "AUC",
+    "No verdict",
+)
 METHODS = (
-    "Kind", "Method", "Model", "Fakes", "AUC against all reals", "Above its original", "Called fake", "Uncertain", "Called real",
-)  # fmt: skip
+    "Kind",
+    "Method",
+    "Model",
+    "Fakes",
+    "AUC against all reals",
+    "Above its original",
+    "Called fake",
+    "Uncertain",
+    "Called real",
+)
 SOURCES = ("Source of reals", "Model", "Reals", "Called fake", "Uncertain", "Called real")
 
 
@@ -169,7 +186,8 @@ def check(model: str, judged: Sequence[Clip], clips: dict[str, Clip]) -> None:
         )
     if len(names) > len(set(names)):
         raise InputError(
-            f"{model}: {len(names) - len(set(names))} clips were scanned twice; give one file of each model"
+            f"{model}: {len(names) - len(set(names))} clips were scanned twice; give one file of "
+            "each model"
         )
 
 
@@ -181,14 +199,21 @@ def user_table(judged: dict[str, list[Clip]]) -> Table:
         for model, clips in judged.items():
             part = [clip for clip in clips if name in (clip.collection, "together")]
             reals, fakes = [c for c in part if not c.fake], [c for c in part if c.fake]
-            rows.append((
-                name, model, f"{len(reals):,} + {len(fakes):,}",
-                of(part, lambda clip: clip.label == ("fake" if clip.fake else "real")),
-                of(part, lambda clip: clip.label == ("real" if clip.fake else "fake")),
-                of(reals, lambda clip: clip.label == "real"), of(reals, lambda clip: clip.label == "fake"),
-                of(fakes, lambda clip: clip.label == "fake"), of(fakes, lambda clip: clip.label == "real"),
-                area(part), str(sum(clip.label is None for clip in part)),
-            ))  # fmt: skip
+            rows.append(
+                (
+                    name,
+                    model,
+                    f"{len(reals):,} + {len(fakes):,}",
+                    of(part, lambda clip: clip.label == ("fake" if clip.fake else "real")),
+                    of(part, lambda clip: clip.label == ("real" if clip.fake else "fake")),
+                    of(reals, lambda clip: clip.label == "real"),
+                    of(reals, lambda clip: clip.label == "fake"),
+                    of(fakes, lambda clip: clip.label == "fake"),
+                    of(fakes, lambda clip: clip.label == "real"),
+                    area(part),
+                    str(sum(clip.label is None for clip in part)),
+                )
+            )
     return Table("What a user gets", USER, tuple(rows), names=2)
 
 
@@ -207,9 +232,17 @@ def method_table(judged: dict[str, list[Clip]]) -> Table:
             fakes = [c for c in clips if c.fake and c.kind == kind and method in ("all", c.method)]
             if fakes:
                 reals = [clip for clip in clips if not clip.fake]
-                rows.append((
-                    kind, method, model, f"{len(fakes):,}", area(reals + fakes), pairs(reals + fakes), *calls(fakes)
-                ))  # fmt: skip
+                rows.append(
+                    (
+                        kind,
+                        method,
+                        model,
+                        f"{len(fakes):,}",
+                        area(reals + fakes),
+                        pairs(reals + fakes),
+                        *calls(fakes),
+                    )
+                )
     return Table("Fakes by method", METHODS, tuple(rows), names=3)
 
 

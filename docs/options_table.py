@@ -14,11 +14,20 @@ CONTRIBUTING_MARK = "<!-- contributing -->"
 CONTRIBUTING = Path(__file__).resolve().parent.parent / "CONTRIBUTING.md"
 # settings class -> the commands that take it
 COMMANDS = {
-    "ScanSettings": "scan, serve", "SampleSettings": "scan, extract, explain", "FaceSettings": "scan, extract, explain",
-    "BatchSettings": "scan", "RuntimeSettings": "all that run a network", "ExtractSettings": "extract",
-    "Geometry": "extract --geometry, models import --geometry", "EvaluateSettings": "evaluate", "TrainSettings": "train",
-    "AugmentSettings": "train", "NetworkSettings": "train", "ServeSettings": "serve", "ExplainSettings": "explain",
-}  # fmt: skip
+    "ScanSettings": "scan, serve",
+    "SampleSettings": "scan, extract, explain",
+    "FaceSettings": "scan, extract, explain",
+    "BatchSettings": "scan",
+    "RuntimeSettings": "all that run a network",
+    "ExtractSettings": "extract",
+    "Geometry": "extract --geometry, models import --geometry",
+    "EvaluateSettings": "evaluate",
+    "TrainSettings": "train",
+    "AugmentSettings": "train",
+    "NetworkSettings": "train",
+    "ServeSettings": "serve",
+    "ExplainSettings": "explain",
+}
 
 
 def on_page_markdown(markdown: str, **_more: Any) -> str:
@@ -43,7 +52,10 @@ def _table(cls: type[settings.Settings]) -> str:
     title = COMMANDS.get(cls.__name__, cls.__name__)
     first = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
     rows = [
-        f"| `--{field.name.replace('_', '-')}` | {_shown(field.default)} | {_range(field)} | {_cell(field.metadata['help'])} |"
+        (
+            f"| `--{field.name.replace('_', '-')}` | {_shown(field.default)} | {_range(field)} | "
+            f"{_cell(field.metadata['help'])} |"
+        )
         for field in dataclasses.fields(cls)
         if field.metadata
     ]

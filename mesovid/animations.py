@@ -82,7 +82,8 @@ class Animation:
         chosen = choose(self._times, self._end, NO_KEYS, settings).tolist()
         if not chosen:
             raise InputError(
-                f"{self._path}: no frame in the part asked for; the animation lasts {self._end:.2f} s"
+                f"{self._path}: no frame in the part asked for; the animation lasts "
+                f"{self._end:.2f} s"
             )
         given = 0
         try:

@@ -182,8 +182,8 @@ class Archive:
         model = line.get("model")
         if model and model.get("sha256") != self._sha256:
             raise SettingsError(
-                f"{self.path} holds results of the model {model.get('name')} ({str(model.get('sha256'))[:8]}),"
-                f" this run uses {self._sha256[:8]}{way_out}"
+                f"{self.path} holds results of the model {model.get('name')} "
+                f"({str(model.get('sha256'))[:8]}), this run uses {self._sha256[:8]}{way_out}"
             )
         for key, value in (line.get("settings") or {}).items():
             if key in FREE or key not in self._settings:
@@ -191,7 +191,8 @@ class Archive:
             if json.loads(json.dumps(self._settings[key])) != value:
                 name = key.replace("_", "-")
                 raise SettingsError(
-                    f"{self.path} holds results with {name} {value}, this run has {name} {self._settings[key]}{way_out}"
+                    f"{self.path} holds results with {name} {value}, this run has {name} "
+                    f"{self._settings[key]}{way_out}"
                 )
 
 

@@ -20,7 +20,9 @@ Indices = npt.NDArray[np.intp]
 # work: benchmarks/detection.py measures that. The package has .709 for the step, .6 and .7 for the
 # confidences.
 CELL, STRIDE = 12, 2  # px of a level: the side of P-Net's window, and how far apart windows lie
-LARGEST_FACE = 1.1  # the first level shows a face of `min_face` px so much smaller than P-Net's window: it finds those too
+# the first level shows a face of `min_face` px so much smaller than P-Net's window: it finds those
+# too
+LARGEST_FACE = 1.1
 PYRAMID_STEP = 0.6  # size of a level over the one before
 PROPOSAL_CONFIDENCE, REFINEMENT_CONFIDENCE = 0.85, 0.8
 TURNED_PROPOSAL_CONFIDENCE = 0.7  # of a face that is not upright: P-Net is less sure of those

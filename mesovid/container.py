@@ -21,14 +21,71 @@ from mesovid.records import VideoInfo
 # FFmpeg's demuxers of what cameras, phones, editors and archives write: each reads one file and
 # opens no other, as those of playlists, manifests, numbered pictures and scripts do
 DEMUXERS = (
-    "mov", "matroska", "avi", "asf", "asf_o", "flv", "live_flv", "kux", "mpeg", "mpegts", "ogg", "rm", "ivr", "nut", "nuv",
-    "mxf", "gxf", "lxf", "dv", "wtv", "ty", "pva", "nsv", "cine",
-    "gif", "apng", "yuv4mpegpipe", "mjpeg", "mpjpeg", "smjpeg", "mjpeg_2000",
-    "h261", "h263", "h264", "hevc", "vvc", "evc", "m4v", "mpegvideo", "av1", "obu", "ivf", "dirac", "vc1", "vc1test", "dnxhd",
-    "cavsvideo", "avs2", "avs3", "apv",
-    "dhav", "ifv", "mxg", "hxvs", "ingenient",  # of surveillance cameras
-    "aac", "aiff", "amr", "caf", "flac", "mp3", "w64", "wav", "wv",  # of sound, so that one can say that it is sound
-)  # fmt: skip
+    "mov",
+    "matroska",
+    "avi",
+    "asf",
+    "asf_o",
+    "flv",
+    "live_flv",
+    "kux",
+    "mpeg",
+    "mpegts",
+    "ogg",
+    "rm",
+    "ivr",
+    "nut",
+    "nuv",
+    "mxf",
+    "gxf",
+    "lxf",
+    "dv",
+    "wtv",
+    "ty",
+    "pva",
+    "nsv",
+    "cine",
+    "gif",
+    "apng",
+    "yuv4mpegpipe",
+    "mjpeg",
+    "mpjpeg",
+    "smjpeg",
+    "mjpeg_2000",
+    "h261",
+    "h263",
+    "h264",
+    "hevc",
+    "vvc",
+    "evc",
+    "m4v",
+    "mpegvideo",
+    "av1",
+    "obu",
+    "ivf",
+    "dirac",
+    "vc1",
+    "vc1test",
+    "dnxhd",
+    "cavsvideo",
+    "avs2",
+    "avs3",
+    "apv",
+    "dhav",
+    "ifv",
+    "mxg",
+    "hxvs",
+    "ingenient",  # of surveillance cameras
+    "aac",
+    "aiff",
+    "amr",
+    "caf",
+    "flac",
+    "mp3",
+    "w64",
+    "wav",
+    "wv",  # of sound, so that one can say that it is sound
+)
 # how text begins that names other files, and what it is
 LISTS = (
     (b"#extm3u", "a playlist (HLS)"),
@@ -90,7 +147,8 @@ def open_container(path: Path) -> InputContainer:
         return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
     except (av.FFmpegError, UnicodeError) as error:
         raise InputError(
-            f"{path}: not a {'picture' if is_picture(path) else 'video'} that can be read; it is damaged, cut off or something else by that name"
+            f"{path}: not a {'picture' if is_picture(path) else 'video'} that can be read; it is "
+            "damaged, cut off or something else by that name"
         ) from error
 
 
@@ -123,7 +181,8 @@ def video_stream(path: Path, container: InputContainer, wanted: int | None = Non
         raise InputError(f"{path}: its video codec is not known here; convert it to H.264, say")
     if stream.width * stream.height > MOST_PIXELS:
         raise InputError(
-            f"{path}: frames of {stream.width}x{stream.height} px are too large; {MOST_PIXELS} px is the most"
+            f"{path}: frames of {stream.width}x{stream.height} px are too large; {MOST_PIXELS} px "
+            "is the most"
         )
     return stream
 

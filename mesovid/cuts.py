@@ -14,7 +14,8 @@ LEVELS = 8  # of each colour; equal steps of the square root, which tells dark c
 # 3-second clips of 47 videos: of the pairs of frames of two videos more than 99 % are told apart,
 # of the pairs of one shot up to 3 s apart less than 1 %.
 LEAST_SHARED_COLOURS = 0.64  # share of pixels, by quarters of the frame
-SAME_SHAPE = 1.02  # by how much width over height may change: a stream may change its size in the midst of a shot
+# by how much width over height may change: a stream may change its size in the midst of a shot
+SAME_SHAPE = 1.02
 LEAST_CORRELATION = 0.6  # of brightness, over the whole frame: a flash or a fade does not change it
 
 _LEVEL = np.minimum(np.sqrt(np.arange(256) / 256) * LEVELS, LEVELS - 1).astype(np.int32)

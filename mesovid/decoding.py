@@ -112,7 +112,8 @@ class Video:
             yield Frame(index, float(times[index]), self._image(picture))
         if not given:
             raise InputError(
-                f"{self._path}: none of the {len(chosen)} frames asked for can be decoded; the file is damaged"
+                f"{self._path}: none of the {len(chosen)} frames asked for can be decoded; the "
+                "file is damaged"
             )
         warnings += self._display.warnings()
         warnings += _shortcomings(self.info, duration, given, len(chosen), self._errors, repaired)
@@ -181,7 +182,9 @@ class Video:
             except av.FFmpegError:
                 continue
             except IndexError:
-                pass  # PyAV's, at the end, where damage has brought up streams that were not there at the beginning
+                # PyAV's, at the end, where damage has brought up streams that were not there at the
+                # beginning
+                pass
             return
 
     def _read(self) -> Iterator[Packet[VideoStream]]:
@@ -211,7 +214,8 @@ class Video:
             return picture
         what = "can be decoded" if self._position else "is there"
         raise InputError(
-            f"{self._path}: no frame of its {self._context.name} stream {what}; the file is damaged or cut off"
+            f"{self._path}: no frame of its {self._context.name} stream {what}; the file is "
+            "damaged or cut off"
         )
 
     def _first_decoded(self) -> VideoFrame | None:
@@ -397,7 +401,10 @@ def _shortcomings(
     if given < asked:
         yield f"{given} of {asked} frames could be read; the video is damaged"
     elif errors:
-        yield f"the video is damaged: {errors} pieces could not be decoded, and frames near them may show it"
+        yield (
+            f"the video is damaged: {errors} pieces could not be decoded, and frames near them "
+            "may show it"
+        )
     if repaired:
         yield f"{repaired} of {given} frames are damaged; the decoder filled in what was missing"
     if info.duration is not None and duration < 0.9 * info.duration - 1:

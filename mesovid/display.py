@@ -123,9 +123,15 @@ class Display:
             yield f"the video changes its size: {', '.join(sizes + more)}"
         for transfer, _ in self._tone_maps:
             if transfer in tones.TRANSFERS:
-                yield f"the video is in {tones.TRANSFERS[transfer][0]}; its tones are mapped to SDR, as players do"
+                yield (
+                    f"the video is in {tones.TRANSFERS[transfer][0]}; its tones are mapped to "
+                    "SDR, as players do"
+                )
         if self._combed:
-            yield f"{self._combed} frames are interlaced: what moves in them is shown by one of their two fields"
+            yield (
+                f"{self._combed} frames are interlaced: what moves in them is shown by one of "
+                "their two fields"
+            )
         if self.doubt is not None:
             yield self.doubt
         if self._absurd is not None:
@@ -165,7 +171,10 @@ class Display:
             if matrix == YCGCO and not picture.format.is_rgb:
                 return self._of_ycgco(picture, pixels)
             if matrix in STRANGE_MATRICES and not picture.format.is_rgb:
-                self.doubt = f"its colours are stored by matrix {matrix} of H.273, which mesovid cannot convert"
+                self.doubt = (
+                    f"its colours are stored by matrix {matrix} of H.273, which mesovid cannot "
+                    "convert"
+                )
         rgb = self._reformatter.reformat(picture, picture.width, picture.height, pixels, threads=1)
         array = rgb.to_ndarray()
         return np.asarray(array, np.uint8) if pixels == "rgb24" else np.asarray(array, np.uint16)
@@ -210,7 +219,8 @@ def _matrix(picture: VideoFrame) -> bytes | None:
         return bytes(SideDataContainer(picture)[Type.DISPLAYMATRIX])  # type: ignore[call-arg]
     except KeyError:
         return None
-    except ValueError:  # there is data beside the picture that this PyAV has no name for: an EXIF block, in motion JPEG
+    # there is data beside the picture that this PyAV has no name for: an EXIF block, in motion JPEG
+    except ValueError:
         picture = _without_exif(picture)
     try:
         return bytes(SideDataContainer(picture)[Type.DISPLAYMATRIX])  # type: ignore[call-arg]

@@ -19,7 +19,8 @@ from mesovid.opencv import cv2
 
 Rows = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # (height, width, 3) RGB
 
-COMB = 8.0  # of 255, by which a row differs from those around it where there is motion between the fields
+# of 255, by which a row differs from those around it where there is motion between the fields
+COMB = 8.0
 SPREAD = (9, 5)  # px, width and rows of one field, around a place where the fields differ
 COMBED = 0.003  # of the pixels; fewer are texture
 

@@ -196,8 +196,8 @@ def check_output(
             for item in inputs:
                 if _is(item, there):
                     raise SettingsError(
-                        f"the output {name} is the input {shown(str(item))}, which it would destroy;"
-                        " give it another name"
+                        f"the output {name} is the input {shown(str(item))}, which it would "
+                        "destroy; give it another name"
                     )
             _check_suffix(place, name, kind)
             if not os.access(place, os.W_OK):

@@ -62,9 +62,11 @@ class DetectorNetworks:
     sides in units of its size.
     """
 
-    proposal: Network  # any size -> (n, rows, columns), (n, 4, rows, columns): one box of 12 px at every 2nd px
+    # any size -> (n, rows, columns), (n, 4, rows, columns): one box of 12 px at every 2nd px
+    proposal: Network
     refinement: Network  # 24 px -> (n,), (n, 4)
-    output: Network  # 48 px -> (n,), (n, 4), (n, 10): five x, then five y of the landmarks, in units of the box
+    # 48 px -> (n,), (n, 4), (n, 10): five x, then five y of the landmarks, in units of the box
+    output: Network
 
 
 def load_onnx(
@@ -149,7 +151,8 @@ class OnnxNetwork:
         # onnxruntime falls back to the processor when, say, CUDA's libraries are missing
         if asked not in ("auto", self.device):
             raise SettingsError(
-                f"device {asked!r} could not be started; it ran on {self.device!r} instead, use that or 'auto'"
+                f"device {asked!r} could not be started; it ran on {self.device!r} instead, use "
+                "that or 'auto'"
             )
 
 

@@ -14,8 +14,8 @@ try:
     import cv2 as cv2
 except ImportError as error:
     raise MesovidError(
-        f"OpenCV cannot be loaded ({error}); on Debian and Ubuntu `apt-get install libgl1 libglib2.0-0 libxcb1` "
-        "brings the system libraries it needs"
+        f"OpenCV cannot be loaded ({error}); on Debian and Ubuntu `apt-get install libgl1 "
+        "libglib2.0-0 libxcb1` brings the system libraries it needs"
     ) from error
 
 if "OPENCV_LOG_LEVEL" not in os.environ:

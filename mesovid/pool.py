@@ -138,9 +138,8 @@ class _Crew(Generic[Job, Result]):
                 return
             worker.release()  # it was killed while it had nothing to do
         worker = _Worker(self._work, self._limits)
-        self._busy[worker] = (
-            job  # before it is given: a worker that dies at once is found dead like any other
-        )
+        # before it is given: a worker that dies at once is found dead like any other
+        self._busy[worker] = job
         worker.give(job)
 
     def _ended(self, at_most: float | None) -> Iterator[tuple[Job, Result | Crash]]:

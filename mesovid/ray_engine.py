@@ -167,7 +167,8 @@ class _Actors:
                     (
                         busy,
                         Crash(
-                            f"it took longer than the {self._limits.timeout:g} s allowed (--timeout)"
+                            f"it took longer than the {self._limits.timeout:g} s allowed "
+                            "(--timeout)"
                         ),
                     )
                 )

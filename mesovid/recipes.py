@@ -87,7 +87,8 @@ def fill(recipe: Recipe, given: Mapping[str, str | list[str]]) -> Recipe:
         else:
             commands = ", ".join(sorted({f"{step.command}.<option>" for step in steps}))
             raise SettingsError(
-                f"recipe {recipe.name} has no setting {name!r}; known: {', '.join(settings)}, {commands}"
+                f"recipe {recipe.name} has no setting {name!r}; known: {', '.join(settings)}, "
+                f"{commands}"
             )
     if missing := [name for name, value in settings.items() if value == ""]:
         raise SettingsError(f"recipe {recipe.name} needs a value: --set {missing[0]}=...")

@@ -171,7 +171,8 @@ class Layer:
     """One step of a network that gives maps or units, with what directly follows it."""
 
     name: str  # such as conv2, concat1, dense1, logit; counted by kind in the network's order
-    kind: str  # input, convolution, depthwise, dense; or the operator that joins maps: concat, add, mul ...
+    # input, convolution, depthwise, dense; or the operator that joins maps: concat, add, mul ...
+    kind: str
     filters: int  # maps or units that it gives
     inputs: int  # maps or units that one filter reads
     kernel: tuple[int, int] | None  # rows, columns; None where nothing was learned

@@ -25,9 +25,8 @@ class Voice:
 
     name: str
     decides: bool = True  # the panel's score is the highest of those that do
-    assents_from: float | None = (
-        None  # P(fake) of a person: without as much from it, nothing is called fake
-    )
+    # P(fake) of a person: without as much from it, nothing is called fake
+    assents_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,8 @@ class Rule:
     band: tuple[float, float] | None  # P(fake) between these, both included, is uncertain
     aggregate: str = "mean"  # a name in AGGREGATES
     min_faces: int = 3  # fewer faces of a person are not judged
-    smallest_face: float | None = (
-        None  # px; of people whose faces are smaller in the median, nothing is certain
-    )
+    # px; of people whose faces are smaller in the median, nothing is certain
+    smallest_face: float | None = None
     least_detail: float | None = None  # of faces with less in the median, nothing is certain
     members: tuple[Voice, ...] = ()  # of a panel
 
@@ -160,14 +158,20 @@ def _spoke(members: Sequence[float], rule: Rule) -> str:
     heard = max(((value, voice.name) for voice, value in said if voice.decides))[1]
     votes = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if voice.decides)
     rest = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if not voice.decides)
-    return f" Of its models {heard} was heard, the most suspicious ({votes}{f'; beside it {rest}' if rest else ''})."
+    return (
+        f" Of its models {heard} was heard, the most suspicious "
+        f"({votes}{f'; beside it {rest}' if rest else ''})."
+    )
 
 
 def _dissent(members: Sequence[float], rule: Rule) -> str | None:
     """Of a panel, the first model that does not agree that somebody is faked, in words; None where all do."""
     for voice, value in zip(rule.members, members, strict=False):  # a face of no panel has none
         if voice.assents_from is not None and value < voice.assents_from:
-            return f"but {voice.name} with {value:.2f} does not agree, as it would from {voice.assents_from:.2f} on"
+            return (
+                f"but {voice.name} with {value:.2f} does not agree, as it would from "
+                f"{voice.assents_from:.2f} on"
+            )
     return None
 
 
@@ -238,7 +242,10 @@ def _beside(
     worst = max(suspects or faked, key=lambda person: person.fake_probability)
     look = looks[worst.id]
     fault = "are too blurred" if look.is_blurred(rule) else f"of {look.size:.0f} px are too small"
-    said = f"person {worst.id}, whose faces {fault} for this model, scored {worst.fake_probability:.2f}"
+    said = (
+        f"person {worst.id}, whose faces {fault} for this model, scored "
+        f"{worst.fake_probability:.2f}"
+    )
     if suspects:
         return "uncertain", f", but {said}"
     return "real", f"; {said}, which does not count"

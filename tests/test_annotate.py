@@ -338,7 +338,10 @@ def test_colours_stay(tmp_path: Path, pixels: str) -> None:
 def test_a_clip_on_its_side_is_written_upright(tmp_path: Path) -> None:
     source = movie(tmp_path / "in.mp4")
     turned = tmp_path / "turned.mp4"
-    matrix = b"".join(value.to_bytes(4, "big", signed=True) for value in (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))  # fmt: skip
+    matrix = b"".join(
+        value.to_bytes(4, "big", signed=True)
+        for value in (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    )
     content = source.read_bytes()
     plain = b"".join(
         value.to_bytes(4, "big") for value in (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)

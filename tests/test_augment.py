@@ -23,9 +23,20 @@ from mesovid.training.augment import (
 
 NOTHING = AugmentSettings(rotation=0, zoom=0, brightness=0, channel_shift=0, flip=False)
 EVERYTHING = AugmentSettings(
-    shift=0.05, jpeg=1, h264=1, rescale=1, blur=0.5, sharpen=1, noise=1, colour=1, gamma=1, grey=0.5, lighting=1,
-    denoise=1, erase=1,
-)  # fmt: skip
+    shift=0.05,
+    jpeg=1,
+    h264=1,
+    rescale=1,
+    blur=0.5,
+    sharpen=1,
+    noise=1,
+    colour=1,
+    gamma=1,
+    grey=0.5,
+    lighting=1,
+    denoise=1,
+    erase=1,
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +68,26 @@ def test_equal_seeds_give_equal_variants_and_others_differ(face: np.ndarray) -> 
 @pytest.mark.parametrize(
     "change",
     [
-        {"rotation": 15.0}, {"zoom": 0.2}, {"shift": 0.1}, {"brightness": 0.2}, {"channel_shift": 30.0}, {"jpeg": 1.0},
-        {"h264": 1.0}, {"rescale": 1.0}, {"blur": 1.0}, {"sharpen": 1.0}, {"noise": 1.0}, {"colour": 1.0},
-        {"gamma": 1.0}, {"grey": 1.0}, {"lighting": 1.0}, {"denoise": 1.0}, {"erase": 1.0},
+        {"rotation": 15.0},
+        {"zoom": 0.2},
+        {"shift": 0.1},
+        {"brightness": 0.2},
+        {"channel_shift": 30.0},
+        {"jpeg": 1.0},
+        {"h264": 1.0},
+        {"rescale": 1.0},
+        {"blur": 1.0},
+        {"sharpen": 1.0},
+        {"noise": 1.0},
+        {"colour": 1.0},
+        {"gamma": 1.0},
+        {"grey": 1.0},
+        {"lighting": 1.0},
+        {"denoise": 1.0},
+        {"erase": 1.0},
     ],
     ids=lambda change: next(iter(change)),
-)  # fmt: skip
+)
 def test_each_kind_works_alone(change: dict[str, float], face: np.ndarray) -> None:
     settings = dataclasses.replace(NOTHING, **change)
     varied = [augment(face, settings, np.random.default_rng(seed)) for seed in range(4)]

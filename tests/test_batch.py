@@ -67,8 +67,12 @@ for path in find_inputs(["closed", "closed/x.mp4", "closed/*.mp4", "a.mp4", "."]
     root = str(Path(__file__).resolve().parent.parent)
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=folder, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     (folder / "closed").chmod(0o755)
     assert done.stdout.splitlines() == [
         "closed: Permission denied",

@@ -24,8 +24,12 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 QUIET = [
-    "--disable-background-networking", "--disable-sync", "--no-first-run", "--disable-component-update", "--disable-gpu",
-]  # fmt: skip
+    "--disable-background-networking",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-gpu",
+]
 NAMES = [ALL_NAMES[0], ALL_NAMES[4], ALL_NAMES[6]]
 SIZES = [(1280, 900), (390, 844)]
 PAGES = [

@@ -61,9 +61,12 @@ class TestFolder:
         layers = [f"conv{n}.png" for n in range(1, 5)]
         each = ["face.png", "occlusion.png", "split.png", "maps.npz", *layers]
         assert files == {
-            "index.html", "explanation.json", "filters/filters.npz", *(f"filters/{name}" for name in layers),
+            "index.html",
+            "explanation.json",
+            "filters/filters.npz",
+            *(f"filters/{name}" for name in layers),
             *(f"face-{n}/{name}" for n in (1, 2) for name in each),
-        }  # fmt: skip
+        }
         assert not list(made.parent.glob(".*"))
 
     def test_numbers_are_the_explainers(self, made: Path, face: np.ndarray) -> None:
@@ -84,8 +87,14 @@ class TestFolder:
         )
         (seen,) = explainer.activations(face[None], ["conv3"], ["activated"])
         with np.load(made / f"face-{number}" / "maps.npz") as maps:
-            assert set(maps) == {"conv1.activated", "conv2.activated", "conv3.activated", "conv4.activated",
-                                 "dense1.activated", "logit.raw"}  # fmt: skip
+            assert set(maps) == {
+                "conv1.activated",
+                "conv2.activated",
+                "conv3.activated",
+                "conv4.activated",
+                "dense1.activated",
+                "logit.raw",
+            }
             np.testing.assert_allclose(
                 maps["conv3.activated"], seen.maps["activated"][0], atol=1e-4
             )
@@ -274,9 +283,21 @@ class TestFaithfulness:
         keep("aa", [figure], file)
         keep("bb", [], file)
         assert json.loads(file.read_text()) == {
-            "aa": [{"method": "split", "cover": "mean", "faces": 200, "better": 0.91, "low": 0.88, "high": 0.94,
-                    "change": 0.5, "random": 0.1, "data": "somewhere"}], "bb": [],
-        }  # fmt: skip
+            "aa": [
+                {
+                    "method": "split",
+                    "cover": "mean",
+                    "faces": 200,
+                    "better": 0.91,
+                    "low": 0.88,
+                    "high": 0.94,
+                    "change": 0.5,
+                    "random": 0.1,
+                    "data": "somewhere",
+                }
+            ],
+            "bb": [],
+        }
         assert figures_of("of no network") == {}
 
     def test_those_that_ship_are_well_formed(self) -> None:

@@ -98,15 +98,18 @@ def hls_without_end(path: Path) -> None:
 def dash(path: Path) -> None:
     path.write_text(
         '<?xml version="1.0" encoding="utf-8"?>\n<!-- made by hand -->\n'
-        '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT1S"><Period>'
-        '<AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>other.mp4</BaseURL>'
+        '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+        'mediaPresentationDuration="PT1S"><Period>'
+        '<AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>'
+        "other.mp4</BaseURL>"
         "</Representation></AdaptationSet></Period></MPD>\n"
     )
 
 
 def sdp(path: Path) -> None:
     path.write_text(
-        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP "
+        "96\na=rtpmap:96 H264/90000\n"
     )
 
 
@@ -120,9 +123,15 @@ LISTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "live.m3u8": (hls_without_end, "a playlist (HLS)"),
     "dash.mpd": (dash, "a manifest (DASH)"),
     "sdp.mp4": (sdp, "the description of a stream (SDP)"),
-    "pls.mp4": (lambda path: path.write_text("[playlist]\nFile1=other.mp4\n") and None, "a playlist (PLS)"),
-    "asx.mp4": (lambda path: path.write_text('<ASX version="3.0"></ASX>') and None, "a playlist (ASX)"),
-}  # fmt: skip
+    "pls.mp4": (
+        lambda path: path.write_text("[playlist]\nFile1=other.mp4\n") and None,
+        "a playlist (PLS)",
+    ),
+    "asx.mp4": (
+        lambda path: path.write_text('<ASX version="3.0"></ASX>') and None,
+        "a playlist (ASX)",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -231,8 +240,16 @@ def test_links_to_files_and_names_like_urls_are_read(
 
 @pytest.mark.parametrize(
     ("suffix", "default", "shown"),
-    [("mkv", None, 1), ("mkv", 0, 0), ("mkv", 2, 2), ("mp4", 0, 0), ("mp4", 1, 1), ("avi", None, 1), ("ts", None, 1)],
-)  # fmt: skip
+    [
+        ("mkv", None, 1),
+        ("mkv", 0, 0),
+        ("mkv", 2, 2),
+        ("mp4", 0, 0),
+        ("mp4", 1, 1),
+        ("avi", None, 1),
+        ("ts", None, 1),
+    ],
+)
 def test_the_stream_that_a_player_shows(
     tmp_path: Path, suffix: str, default: int | None, shown: int
 ) -> None:

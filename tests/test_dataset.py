@@ -276,12 +276,23 @@ def plant_double_line(root: Path) -> None:
         (plant_leaked_sibling, ["leaked original: z (in test and train, 2 videos)"]),
         (plant_leaked_identity, ["leaked identity: ffpp: 2 (in test and train, 2 videos)"]),
         (plant_leaked_group, ["leaked group: ffpp: g (in test and train, 2 videos)"]),
-        (plant_same_picture_in_two_splits, ["leaked picture: test/real/c/000000_0.png (the same as train/real/a/000000_0.png)"]),
-        (plant_same_picture_of_two_labels, ["two labels: train/fake/b/000000_0.png (the same picture as train/real/a/000000_0.png)"]),
+        (
+            plant_same_picture_in_two_splits,
+            ["leaked picture: test/real/c/000000_0.png (the same as train/real/a/000000_0.png)"],
+        ),
+        (
+            plant_same_picture_of_two_labels,
+            [
+                (
+                    "two labels: train/fake/b/000000_0.png (the same picture as "
+                    "train/real/a/000000_0.png)"
+                )
+            ],
+        ),
         (plant_wrong_size, ["wrong size: train/real/a/000000_0.png (32x16, not 32x32)"]),
         (plant_double_line, ["listed twice: train/real/a/000000_0.png"]),
     ],
-)  # fmt: skip
+)
 def test_each_planted_fault_is_found(
     sound: Path, plant: Callable[[Path], None], found: list[str]
 ) -> None:

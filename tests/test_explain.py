@@ -113,8 +113,11 @@ class TestLayers:
             (8, 3, (3, 3)), (8, 8, (5, 5)), (16, 8, (5, 5)), (16, 16, (5, 5)),
         ]  # fmt: skip
         assert dict(layers[4].shapes) == {
-            "raw": (16, 32, 32), "activated": (16, 32, 32), "pooled": (16, 8, 8), "normalised": (16, 8, 8),
-        }  # fmt: skip
+            "raw": (16, 32, 32),
+            "activated": (16, 32, 32),
+            "pooled": (16, 8, 8),
+            "normalised": (16, 8, 8),
+        }
         assert layers[5].sources == ("conv4",)
 
     def test_branches_meet(self, explainers: dict[str, Explainer]) -> None:
@@ -410,9 +413,15 @@ def foreign(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, folder / "net-elsewhere.onnx")
     return import_onnx(
-        folder / "net-elsewhere.onnx", output=output, geometry=Geometry(), folder=folder, name="net",
-        mean=(0.5, 0.4, 0.3), deviation=(0.2, 0.2, 0.3), colour="BGR",
-    )  # fmt: skip
+        folder / "net-elsewhere.onnx",
+        output=output,
+        geometry=Geometry(),
+        folder=folder,
+        name="net",
+        mean=(0.5, 0.4, 0.3),
+        deviation=(0.2, 0.2, 0.3),
+        colour="BGR",
+    )
 
 
 class TestOcclusion:

@@ -160,7 +160,8 @@ class Screen:
             found = self.page.evaluate("document.documentElement.scrollWidth")
             assert found <= width, f"{where} is {found} px wide at {width}"
             narrow = self.page.evaluate(
-                "[...document.querySelectorAll('.wide tbody th')].filter(e => e.offsetParent && e.offsetWidth < 60).length"
+                "[...document.querySelectorAll('.wide tbody th')].filter(e => e.offsetParent && "
+                "e.offsetWidth < 60).length"
             )
             assert not narrow, f"{where} breaks words into letters at {width}"
         self.page.set_viewport_size({"width": 1280, "height": 900})
@@ -360,10 +361,16 @@ def test_the_score_follows_what_is_changed(screen: Screen, scanned: str) -> None
 @pytest.mark.parametrize(
     ("place", "awaited"),
     [
-        ("models", "h2 a"), ("models/meso4", "table"), ("models/panel", "h2"), ("tour", ".steps"), ("glossary", "dfn"),
-        ("compare?a=ID.0&b=ID.9", "figure canvas"), ("scan/ID/face/0?model=mesolite", "figure canvas"), ("nowhere", "[role=alert]"),
+        ("models", "h2 a"),
+        ("models/meso4", "table"),
+        ("models/panel", "h2"),
+        ("tour", ".steps"),
+        ("glossary", "dfn"),
+        ("compare?a=ID.0&b=ID.9", "figure canvas"),
+        ("scan/ID/face/0?model=mesolite", "figure canvas"),
+        ("nowhere", "[role=alert]"),
     ],
-)  # fmt: skip
+)
 def test_every_other_place_fits_and_is_accessible(
     screen: Screen, scanned: str, place: str, awaited: str
 ) -> None:

@@ -101,8 +101,21 @@ def blocks() -> dict[str, object]:
     def cropped(x: keras.KerasTensor) -> keras.KerasTensor:
         return layers.Cropping2D(((3, 1), (0, 5)))(x)
 
-    return {function.__name__: function for function in (squeeze_and_excite, reshaped_gate, residual, strided,
-            depthwise, dilated, normalised_pool, smaller, larger, cropped)}  # fmt: skip
+    return {
+        function.__name__: function
+        for function in (
+            squeeze_and_excite,
+            reshaped_gate,
+            residual,
+            strided,
+            depthwise,
+            dilated,
+            normalised_pool,
+            smaller,
+            larger,
+            cropped,
+        )
+    }
 
 
 @pytest.mark.parametrize("name", blocks())

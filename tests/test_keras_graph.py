@@ -76,13 +76,19 @@ def test_the_same_network_written_otherwise_passes(tmp_path: Path, name: str) ->
         ("lambda", "class Lambda, which is code"),
         ("scaling", "scale of Rescaling 1 is 0.0078.*, not 0.0039"),
         ("normalisation", "class Normalization, which the network has not"),
-        ("activation", "its activations are 4 elu, 1 relu leaking 0.1, 1 sigmoid, the network's 4 relu, 1 relu leaking 0.1"),
+        (
+            "activation",
+            (
+                "its activations are 4 elu, 1 relu leaking 0.1, 1 sigmoid, the network's 4 relu, "
+                "1 relu leaking 0.1"
+            ),
+        ),
         ("slope", "1 relu leaking 0.3"),
         ("pooling", "class AveragePooling2D"),
         ("strides", "strides of Conv2D 1 is"),
         ("epsilon", "epsilon of BatchNormalization 1 is 0.1"),
     ],
-)  # fmt: skip
+)
 def test_what_computes_otherwise_is_refused(tmp_path: Path, name: str, says: str) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as h5:  # as Keras 2 writes a whole model
         h5.attrs["model_config"] = published(**changes(name)).to_json()

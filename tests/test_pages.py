@@ -172,8 +172,8 @@ def test_what_was_not_measured_is_said() -> None:
     rates = ErrorRates("A", None, 40, None, None, Rate(0.625, 0.44, 0.78))
     model = replace(MESO4, rates=(rates,))
     assert error_sentences(model, "real") == [
-        "A: it called 25 of 40 fake videos (95 % interval: 44 to 78 of 100) fake; how many of the others it took for real was"
-        " not measured."
+        "A: it called 25 of 40 fake videos (95 % interval: 44 to 78 of 100) fake; how many of the "
+        "others it took for real was not measured."
     ]
     model = replace(MESO4, rates=(ErrorRates("A", real_called_fake=Rate(0.033)),))
     assert error_sentences(model, "fake") == ["A: it called 3 of 100 real videos fake."]
@@ -444,7 +444,10 @@ def test_recorded_results_get_the_same_page_with_pictures(
     now, results, later = tmp_path / "now.html", tmp_path / "r.jsonl", tmp_path / "later.html"
     assert run("scan", video, "--format", "jsonl", "-o", results, "--report", now).exit_code == 0
     assert run("report", results, "-o", later).exit_code == 0
-    pages = [re.sub(r"<dt>versions</dt><dd>.*?</dd>|\d+-\d+-\d+ \d+:\d+ UTC", "", place.read_text()) for place in (now, later)]  # fmt: skip
+    pages = [
+        re.sub(r"<dt>versions</dt><dd>.*?</dd>|\d+-\d+-\d+ \d+:\d+ UTC", "", place.read_text())
+        for place in (now, later)
+    ]
     tags = [Text(page).tags for page in pages]
     assert [tag for tag, _ in tags[0]] == [tag for tag, _ in tags[1]]
     assert Text(pages[0]).text == Text(pages[1]).text
@@ -505,7 +508,10 @@ def test_a_line_that_is_no_result_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_two_thousand_videos_fit_one_index(tmp_path: Path) -> None:
     value = json.loads(written("jsonl", RESULTS[1:2]))
-    lines = [json.dumps(value | {"path": f"archive/{'folder/' * 5}{number:05} {'x' * 100}.mp4"}) for number in range(2000)]  # fmt: skip
+    lines = [
+        json.dumps(value | {"path": f"archive/{'folder/' * 5}{number:05} {'x' * 100}.mp4"})
+        for number in range(2000)
+    ]
     results = tmp_path / "r.jsonl"
     results.write_text("\n".join(lines) + "\n")
     began = time.process_time()

@@ -113,11 +113,14 @@ def test_two_rules_are_two_models(panel: Path) -> None:
     [
         ({"members": []}, "has members"),
         ({"architecture": "meso4"}, "has members"),
-        ({"members": [{"name": "meso4", "sha256": "", "decides": False}]}, "no member of the panel decides"),
+        (
+            {"members": [{"name": "meso4", "sha256": "", "decides": False}]},
+            "no member of the panel decides",
+        ),
         ({"members": [{"name": "meso4", "sha256": "", "scale": -1.0}]}, "scale above 0"),
         ({"members": [{"name": "meso4", "sha256": "", "assents_from": 2.0}]}, "assents from 2"),
     ],
-)  # fmt: skip
+)
 def test_a_panel_that_makes_no_sense_is_refused(
     panel: Path, change: dict[str, object], message: str
 ) -> None:

@@ -106,7 +106,10 @@ def test_folders_are_searched_for_pictures_of_these_names(suffix: str) -> None:
     assert is_picture(f"photo{suffix}")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"BM, they said", b"\0\0\0\x18ftypisom\0\0\2\0isommp42", b"Pictures of us"])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", b"BM, they said", b"\0\0\0\x18ftypisom\0\0\2\0isommp42", b"Pictures of us"],
+)
 def test_other_content_is_no_picture(content: bytes) -> None:
     assert picture_kind(content) is None
 

@@ -47,17 +47,41 @@ def faces(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> Pa
 @pytest.mark.parametrize(
     ("command", "status", "says"),
     [
-        ("mesovid --help > /dev/full", 1, b"mesovid: cannot write to standard output: No space left on device\n"),
-        ("mesovid models list > /dev/full", 1, b"mesovid: cannot write to standard output: No space left"),
-        ("mesovid models list >&-", 1, b"mesovid: cannot write to standard output: Bad file descriptor\n"),
+        (
+            "mesovid --help > /dev/full",
+            1,
+            b"mesovid: cannot write to standard output: No space left on device\n",
+        ),
+        (
+            "mesovid models list > /dev/full",
+            1,
+            b"mesovid: cannot write to standard output: No space left",
+        ),
+        (
+            "mesovid models list >&-",
+            1,
+            b"mesovid: cannot write to standard output: Bad file descriptor\n",
+        ),
         ("mesovid models list | true", 141, b""),
         ("mesovid models show meso4 | head -n 1", (0, 141), b""),
         ("mesovid models list > /dev/null 2>&-", 0, b""),
-        ("mesovid scan - <&-", 1, b"mesovid: -: cannot read the list of inputs: Bad file descriptor\n"),
-        ("mesovid scan absent.mp4 -o none/at/all.txt", 2, b"mesovid: cannot write none/at/all.txt: there is no folder"),
-        ("mesovid scan setup.cfg -o setup.cfg", 2, b"mesovid: the output setup.cfg is the input setup.cfg, which"),
+        (
+            "mesovid scan - <&-",
+            1,
+            b"mesovid: -: cannot read the list of inputs: Bad file descriptor\n",
+        ),
+        (
+            "mesovid scan absent.mp4 -o none/at/all.txt",
+            2,
+            b"mesovid: cannot write none/at/all.txt: there is no folder",
+        ),
+        (
+            "mesovid scan setup.cfg -o setup.cfg",
+            2,
+            b"mesovid: the output setup.cfg is the input setup.cfg, which",
+        ),
     ],
-)  # fmt: skip
+)
 def test_one_line_and_a_status(command: str, status: int | tuple[int, ...], says: bytes) -> None:
     done = shell(command)
     assert done.returncode in (status if isinstance(status, tuple) else (status,)), done.stderr

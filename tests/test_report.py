@@ -83,9 +83,25 @@ def test_report_is_as_before(format_: str) -> None:
 
 
 KEYS = [
-    "schema", "path", "status", "verdict", "fake_probability", "threshold", "reason", "video", "sampled_frames",
-    "scored_faces", "people", "frames", "segments", "model", "settings", "seconds", "warnings", "error",
-]  # fmt: skip
+    "schema",
+    "path",
+    "status",
+    "verdict",
+    "fake_probability",
+    "threshold",
+    "reason",
+    "video",
+    "sampled_frames",
+    "scored_faces",
+    "people",
+    "frames",
+    "segments",
+    "model",
+    "settings",
+    "seconds",
+    "warnings",
+    "error",
+]
 
 
 @pytest.mark.parametrize(

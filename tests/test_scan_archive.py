@@ -196,9 +196,9 @@ def test_other_settings_are_refused_with_the_way_out(
     refused = scan(tmp_path / "a.png", environment, "-o", file, "--frames", 5)
     assert refused.returncode == 2
     assert (
-        "holds results with frames 32, this run has frames 5; give the same, or another file, or --restart"
-        in (refused.stderr)
-    )
+        "holds results with frames 32, this run has frames 5; give the same, or another file, "
+        "or --restart"
+    ) in (refused.stderr)
     assert (
         scan(tmp_path / "a.png", environment, "-o", file, "--frames", 5, "--restart").returncode
         == 0

@@ -92,10 +92,12 @@ def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys\n"
         "from mesovid.cli import cli\n"
-        "for words in (['--help'], ['scan', '--help'], ['train', '--help'], ['extract', '--help']):\n"
+        "for words in (['--help'], ['scan', '--help'], ['train', '--help'], ['extract', "
+        "'--help']):\n"
         "    try: cli(words)\n"
         "    except SystemExit as end: assert not end.code\n"
-        "heavy = {'tensorflow', 'keras', 'mtcnn', 'cv2', 'numpy', 'onnxruntime', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'tensorflow', 'keras', 'mtcnn', 'cv2', 'numpy', 'onnxruntime', 'sklearn', "
+        "'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run(
@@ -111,10 +113,12 @@ def test_measuring_and_reporting_import_no_tensorflow() -> None:
     ]
     program = (
         f"import importlib, sys\n"
-        f"for name in {light!r}: importlib.import_module('mesovid.' + name.removesuffix('.__init__'))\n"
+        f"for name in {light!r}: importlib.import_module('mesovid.' + "
+        "name.removesuffix('.__init__'))\n"
         "heavy = {'tensorflow', 'keras', 'mtcnn'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "assert not [name for name in sys.modules if name.startswith(('mesovid.training', 'mesovid.cli'))]\n"
+        "assert not [name for name in sys.modules if name.startswith(('mesovid.training', "
+        "'mesovid.cli'))]\n"
     )
     subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent

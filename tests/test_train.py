@@ -74,10 +74,17 @@ def write_dataset(
                     (root / file).parent.mkdir(parents=True, exist_ok=True)
                     cv2.imwrite(str(root / file), image.astype(np.uint8)[..., ::-1])
                     lines.append(
-                        CropEntry(file=file, label=label, video=key, frame=frame, split=split,
-                                  method="swap" if fake else None, original=f"{split}{video}" if fake else None,
-                                  group=f"{split}{video}")
-                    )  # fmt: skip
+                        CropEntry(
+                            file=file,
+                            label=label,
+                            video=key,
+                            frame=frame,
+                            split=split,
+                            method="swap" if fake else None,
+                            original=f"{split}{video}" if fake else None,
+                            group=f"{split}{video}",
+                        )
+                    )
     text = "".join(json.dumps(dataclasses.asdict(line)) + "\n" for line in lines)
     (root / "manifest.jsonl").write_text(text)
     card = {

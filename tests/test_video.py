@@ -138,9 +138,15 @@ def test_variable_frame_rate_has_its_own_times(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "params",
-    ["keyint=12:bframes=3", "keyint=250:bframes=5", "keyint=10:open-gop=1:bframes=3", "intra-refresh=1:keyint=10", "bframes=0"],
+    [
+        "keyint=12:bframes=3",
+        "keyint=250:bframes=5",
+        "keyint=10:open-gop=1:bframes=3",
+        "intra-refresh=1:keyint=10",
+        "bframes=0",
+    ],
     ids=["closed", "one key frame", "open groups", "gradual refresh", "no B-frames"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
 def test_a_few_frames_are_the_same_pixels_as_all(tmp_path: Path, params: str, suffix: str) -> None:
     path = encode(tmp_path / f"clip.{suffix}", [texture(i) for i in range(60)], params=params)
@@ -375,12 +381,18 @@ def playlist(path: Path) -> None:
 
 BAD = {
     "missing.mp4": (lambda _: None, "no such file"),
-    "folder.mp4": (lambda path: path.mkdir(), "this is a folder; a video or picture file is needed"),
+    "folder.mp4": (
+        lambda path: path.mkdir(),
+        "this is a folder; a video or picture file is needed",
+    ),
     "empty.mp4": (lambda path: path.touch(), "the file is empty"),
     "pipe.mp4": (os.mkfifo, "not a regular file"),
     "text.mp4": (lambda path: path.write_text("hello\n" * 500), "not a video that can be read"),
     "notes.txt": (lambda path: path.write_text("hello\n" * 500), "not a video that can be read"),
-    "random.mp4": (lambda path: path.write_bytes(np.random.default_rng(1).bytes(50_000)), "not a video"),
+    "random.mp4": (
+        lambda path: path.write_bytes(np.random.default_rng(1).bytes(50_000)),
+        "not a video",
+    ),
     "playlist.mp4": (playlist, "not a video"),
     "sound.mp4": (audio_only, "no video in it, only audio"),
     "unknown.mp4": (unknown_codec, "its video codec is not known here"),
@@ -389,7 +401,7 @@ BAD = {
     "text.jpg": (lambda path: path.write_text("hello"), "not a picture that can be read"),
     "empty.png": (lambda path: path.touch(), "the file is empty"),
     "-dash.mp4": (lambda path: path.write_text("hello"), "not a video that can be read"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)

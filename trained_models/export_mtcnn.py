@@ -45,7 +45,8 @@ def main(folder: Path) -> None:
         path = folder / f"mtcnn-{name}.onnx"
         onnx.save(build(package_weights(name)), path)
         print(
-            f"{path.name}: {path.stat().st_size / 1e3:.0f} kB, largest difference {largest_difference(name, path):.1e}"
+            f"{path.name}: {path.stat().st_size / 1e3:.0f} kB, largest difference "
+            f"{largest_difference(name, path):.1e}"
         )
     (licence,) = (file for file in distribution("mtcnn").files or () if file.name == "LICENSE")
     notice = f"The networks mtcnn-*.onnx are those of the mtcnn package {mtcnn_version()}:\n\n"
@@ -230,7 +231,10 @@ class Graph:
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
             producer_name="mesovid",
-            doc_string=f"{name} of the mtcnn package {mtcnn_version()}, MIT licence, (c) 2019-2024 Ivan de Paz Centeno",
+            doc_string=(
+                f"{name} of the mtcnn package {mtcnn_version()}, MIT licence, (c) 2019-2024 Ivan "
+                "de Paz Centeno"
+            ),
         )
         onnx.checker.check_model(model, full_check=True)
         return model

@@ -25,9 +25,27 @@ def command() -> None:
 
 @command.command()
 @click.argument("dataset", type=click.Path())
-@click.option("-o", "--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Write a contact sheet: faces of each split, label and method.")  # fmt: skip
-@click.option("--columns", type=click.IntRange(1, 100), default=10, show_default=True, help="Faces a row of the sheet.")  # fmt: skip
-@click.option("--rows", type=click.IntRange(1, 100), default=2, show_default=True, help="Rows for each split, label and method.")  # fmt: skip
+@click.option(
+    "-o",
+    "--sheet",
+    metavar="PNG",
+    type=click.Path(dir_okay=False),
+    help="Write a contact sheet: faces of each split, label and method.",
+)
+@click.option(
+    "--columns",
+    type=click.IntRange(1, 100),
+    default=10,
+    show_default=True,
+    help="Faces a row of the sheet.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(1, 100),
+    default=2,
+    show_default=True,
+    help="Rows for each split, label and method.",
+)
 @class_options
 def show(dataset: str, sheet: str | None, columns: int, rows: int, options: Options) -> None:
     """Say what is in a dataset, and what was left out of it."""

@@ -20,8 +20,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", type=click.Path())
-@click.option("-o", "--output", required=True, metavar="FOLDER", type=click.Path(file_okay=False), help="New folder for the copies, or one to finish.")  # fmt: skip
-@click.option("--damage", required=True, metavar="KIND:AMOUNT,...", help="One after the other: h264:CRF (last), jpeg:QUALITY, resize:FACTOR (down and up again), fit:PX (the shorter side of larger videos), blur:SIGMA, noise:SIGMA, brightness:FACTOR or gamma:EXPONENT.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(file_okay=False),
+    help="New folder for the copies, or one to finish.",
+)
+@click.option(
+    "--damage",
+    required=True,
+    metavar="KIND:AMOUNT,...",
+    help=(
+        "One after the other: h264:CRF (last), jpeg:QUALITY, resize:FACTOR (down and up again), "
+        "fit:PX (the shorter side of larger videos), blur:SIGMA, noise:SIGMA, brightness:FACTOR "
+        "or gamma:EXPONENT."
+    ),
+)
 @click.option("--split", help="Copy this split of the collection alone.")
 @class_options
 @click.option(

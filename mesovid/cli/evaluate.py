@@ -25,14 +25,39 @@ TABLES = (".json", ".jsonl", ".csv", ".txt")  # suffixes of the files by which a
 
 @click.command()
 @click.argument("words", nargs=-1, metavar="MODEL... DATASET", shell_complete=complete_models)
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What the result looks like.",
+)
 @click.option(
     "-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output."
 )
-@click.option("--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Also write a page with plots and the worst mistakes; it needs no other file.")  # fmt: skip
-@click.option("--plots", type=click.Path(file_okay=False), metavar="DIR", help="Also write the plots and a sheet of the worst mistakes as PNG files.")  # fmt: skip
-@click.option("--scoreboard", type=click.Path(dir_okay=False), metavar="FILE.md", help="Also put the figures on a scoreboard of several sets, kept in FILE.md and FILE.json.")  # fmt: skip
-@click.option("--title", help="Name of this set on the scoreboard.  [default: the dataset's folder and split]")  # fmt: skip
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Also write a page with plots and the worst mistakes; it needs no other file.",
+)
+@click.option(
+    "--plots",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Also write the plots and a sheet of the worst mistakes as PNG files.",
+)
+@click.option(
+    "--scoreboard",
+    type=click.Path(dir_okay=False),
+    metavar="FILE.md",
+    help="Also put the figures on a scoreboard of several sets, kept in FILE.md and FILE.json.",
+)
+@click.option(
+    "--title", help="Name of this set on the scoreboard.  [default: the dataset's folder and split]"
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @class_options
 @settings_options(EvaluateSettings)

@@ -19,8 +19,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
-@click.option("-o", "--output", required=True, metavar="DIR", type=click.Path(), help="New folder for the page, the pictures and the numbers.")  # fmt: skip
-@click.option("--crops", is_flag=True, help="The pictures are faces already cut as the model wants them (see `mesovid scan --save-faces`).")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="DIR",
+    type=click.Path(),
+    help="New folder for the page, the pictures and the numbers.",
+)
+@click.option(
+    "--crops",
+    is_flag=True,
+    help=(
+        "The pictures are faces already cut as the model wants them (see `mesovid scan "
+        "--save-faces`)."
+    ),
+)
 @settings_options(ExplainSettings, complete={"model": complete_models})
 @settings_options(SampleSettings)
 @settings_options(FaceSettings)

@@ -31,14 +31,37 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
-@click.option("-o", "--output", required=True, metavar="DATASET", type=click.Path(), help="New folder for the dataset, or one to finish.")  # fmt: skip
-@click.option("--layout", type=click.Choice([AUTO, *LAYOUTS]), default=AUTO, show_default=True, help="How the collection is laid out.")  # fmt: skip
-@click.option("--splits", metavar="FILE", type=click.Path(exists=True), help="Official splits: a file {split: [paths or pairs]}, or a folder of such.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="DATASET",
+    type=click.Path(),
+    help="New folder for the dataset, or one to finish.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice([AUTO, *LAYOUTS]),
+    default=AUTO,
+    show_default=True,
+    help="How the collection is laid out.",
+)
+@click.option(
+    "--splits",
+    metavar="FILE",
+    type=click.Path(exists=True),
+    help="Official splits: a file {split: [paths or pairs]}, or a folder of such.",
+)
 @click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)  # fmt: skip
 @click.option(
     "--size", type=int, metavar="PX", help="Side of a crop; the same as --geometry size=PX."
 )
-@click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes; 0 works in this one. Default: one a core.")  # fmt: skip
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Processes; 0 works in this one. Default: one a core.",
+)
 @click.option(
     "--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Also write a contact sheet."
 )
@@ -149,7 +172,8 @@ def _summarize(extraction: Extraction, progress: _Progress) -> None:
     if extraction.leaks:
         first = "; ".join(map(str, extraction.leaks[:3]))
         click.echo(
-            f"note: these splits share what they should not, in {len(extraction.leaks)} places: {shown(first)}"
+            f"note: these splits share what they should not, in {len(extraction.leaks)} places: "
+            f"{shown(first)}"
         )
     if progress.crops:
         rate = progress.crops / max(progress.seconds, 1e-9)

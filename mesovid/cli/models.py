@@ -74,21 +74,58 @@ def _plain(value: object) -> str:
 
 @command.command("import")
 @click.argument("file", type=click.Path())
-@click.option("--output", type=click.Choice(["fake", "real"]), required=True, help="What the network's output tells; of two numbers, what the second one tells.")  # fmt: skip
+@click.option(
+    "--output",
+    type=click.Choice(["fake", "real"]),
+    required=True,
+    help="What the network's output tells; of two numbers, what the second one tells.",
+)
 @click.option("--name", help="Name of the model. Default: the file's.")
-@click.option("--to", "folder", type=click.Path(file_okay=False), default=".", show_default=True, help="Folder for the model's files.")  # fmt: skip
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False),
+    default=".",
+    show_default=True,
+    help="Folder for the model's files.",
+)
 @click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)
 @click.option(
     "--architecture", help="Keras weights: the network that they belong to, such as meso4."
 )
-@click.option("--activation", type=click.Choice(["relu", "elu", "leaky_relu"]), help="Keras weights: activation of the network. Default: relu.")  # fmt: skip
-@click.option("--scores", type=click.Choice(SCORES), help="ONNX: the kind of number that it gives. Default: read off the graph.")  # fmt: skip
+@click.option(
+    "--activation",
+    type=click.Choice(["relu", "elu", "leaky_relu"]),
+    help="Keras weights: activation of the network. Default: relu.",
+)
+@click.option(
+    "--scores",
+    type=click.Choice(SCORES),
+    help="ONNX: the kind of number that it gives. Default: read off the graph.",
+)
 @click.option(
     "--colour", type=click.Choice(COLOURS), help="ONNX: order of the colours. Default: RGB."
 )
-@click.option("--layout", type=click.Choice(LAYOUTS), help="ONNX: order of the axes. Default: read off the graph.")  # fmt: skip
-@click.option("--range", "input_range", nargs=2, type=float, metavar="LOW HIGH", help="ONNX: what 0 and 255 become. Default: 0 1.")  # fmt: skip
-@click.option("--mean", nargs=3, type=float, metavar="R G B", help="ONNX: taken off after that, in the network's order of colours.")  # fmt: skip
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    help="ONNX: order of the axes. Default: read off the graph.",
+)
+@click.option(
+    "--range",
+    "input_range",
+    nargs=2,
+    type=float,
+    metavar="LOW HIGH",
+    help="ONNX: what 0 and 255 become. Default: 0 1.",
+)
+@click.option(
+    "--mean",
+    nargs=3,
+    type=float,
+    metavar="R G B",
+    help="ONNX: taken off after that, in the network's order of colours.",
+)
 @click.option(
     "--deviation", nargs=3, type=float, metavar="R G B", help="ONNX: divided by after that."
 )
@@ -138,8 +175,8 @@ def import_(
         )
     path = Path(folder) / f"{card.name}.json"
     click.echo(
-        f"imported {card.name}: {card.geometry.size} px, {card.layout}, {card.colour}, {card.scores} of {card.output};"
-        f" scan with it: mesovid scan --model {path} ..."
+        f"imported {card.name}: {card.geometry.size} px, {card.layout}, {card.colour}, "
+        f"{card.scores} of {card.output}; scan with it: mesovid scan --model {path} ..."
     )
 
 
@@ -168,8 +205,18 @@ def _import_onnx(
 
 @command.command("publish")
 @click.argument("model", metavar="NAME|PATH")
-@click.option("--to", "folder", type=click.Path(file_okay=False), required=True, help="Folder for the model's three files.")  # fmt: skip
-@click.option("--scoreboard", type=click.Path(dir_okay=False), help="Put the figures of this scoreboard into the card.")  # fmt: skip
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False),
+    required=True,
+    help="Folder for the model's three files.",
+)
+@click.option(
+    "--scoreboard",
+    type=click.Path(dir_okay=False),
+    help="Put the figures of this scoreboard into the card.",
+)
 @click.option("--summary", help="What the model is, in one line.")
 @click.option("--licence", help="Terms of the model and of its training data.")
 @click.option("--limits", help="Where the model must not be trusted.")
@@ -188,20 +235,62 @@ def publish(
         model, folder, scoreboard=scoreboard, summary=summary, licence=licence, limits=limits
     )
     click.echo(
-        f"{card.name}: {len(card.figures)} figures; show them: mesovid models show {Path(folder) / card.name}.json"
+        f"{card.name}: {len(card.figures)} figures; show them: mesovid models show "
+        f"{Path(folder) / card.name}.json"
     )
 
 
 @command.command("panel")
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
-@click.option("-o", "--output", "folder", required=True, type=click.Path(file_okay=False), metavar="FOLDER", help="Folder for the panel's card.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Folder for the panel's card.",
+)
 @click.option("--name", default="panel", show_default=True, help="Name of the panel.")
-@click.option("--decide", multiple=True, required=True, metavar="NAME|PATH", shell_complete=complete_models, help="A model whose score counts; of several, the highest. May be given several times.")  # fmt: skip
-@click.option("--assent", multiple=True, metavar="NAME|PATH", shell_complete=complete_models, help="A model that must agree before anything is called fake.")  # fmt: skip
-@click.option("--show", multiple=True, metavar="NAME|PATH", shell_complete=complete_models, help="A model that is scored and shown, and has no say.")  # fmt: skip
-@click.option("--finds", multiple=True, metavar="NAME=WORDS", help="What a model looks for, in a word or two.")  # fmt: skip
-@click.option("--false-alarms", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Fraction of the real videos of any source that may be called fake.")  # fmt: skip
-@click.option("--misses", type=click.FloatRange(0, 1), default=0.10, show_default=True, help="Fraction of the fake videos of any dataset that may be called real.")  # fmt: skip
+@click.option(
+    "--decide",
+    multiple=True,
+    required=True,
+    metavar="NAME|PATH",
+    shell_complete=complete_models,
+    help="A model whose score counts; of several, the highest. May be given several times.",
+)
+@click.option(
+    "--assent",
+    multiple=True,
+    metavar="NAME|PATH",
+    shell_complete=complete_models,
+    help="A model that must agree before anything is called fake.",
+)
+@click.option(
+    "--show",
+    multiple=True,
+    metavar="NAME|PATH",
+    shell_complete=complete_models,
+    help="A model that is scored and shown, and has no say.",
+)
+@click.option(
+    "--finds", multiple=True, metavar="NAME=WORDS", help="What a model looks for, in a word or two."
+)
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="Fraction of the real videos of any source that may be called fake.",
+)
+@click.option(
+    "--misses",
+    type=click.FloatRange(0, 1),
+    default=0.10,
+    show_default=True,
+    help="Fraction of the fake videos of any dataset that may be called real.",
+)
 @click.option(
     "--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Faces a video."
 )

@@ -16,7 +16,10 @@ from mesovid.errors import DatasetError, SettingsError
 from mesovid.settings import Geometry, ScanSettings, Settings, check
 
 PAPER = "paper"  # the geometry of Afchar et al. 2018, by name
-GEOMETRY_HELP = f"How faces are cut out: as a model or dataset has it, or `{PAPER}`, and single values, say scale=2.5. Default: as the default model has it."
+GEOMETRY_HELP = (
+    f"How faces are cut out: as a model or dataset has it, or `{PAPER}`, and single values, say "
+    "scale=2.5. Default: as the default model has it."
+)
 
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
@@ -56,7 +59,16 @@ def settings_options(
 def class_options(function: Callable[..., Any]) -> Any:
     """A decorator that gives a command what can be said of class folders and tables, as the keyword argument `options`."""
 
-    @click.option("--label", "labels", multiple=True, metavar="[NAME=]LABEL", help="What the class or class folder NAME means: real, fake, or skip to leave it out; without NAME, the label of everything.")  # fmt: skip
+    @click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        metavar="[NAME=]LABEL",
+        help=(
+            "What the class or class folder NAME means: real, fake, or skip to leave it out; "
+            "without NAME, the label of everything."
+        ),
+    )
     @click.option(
         "--follow-links", is_flag=True, help="Also read linked folders that lead elsewhere."
     )

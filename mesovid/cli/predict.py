@@ -24,11 +24,24 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", shell_complete=complete_models)
 @click.argument("faces", nargs=-1, required=True, metavar="FACES...", type=click.Path())
-@click.option("--format", "format_", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What the result looks like.")  # fmt: skip
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "jsonl", "csv"]),
+    default="text",
+    show_default=True,
+    help="What the result looks like.",
+)
 @click.option(
     "-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output."
 )
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Faces that pass the network at once.")  # fmt: skip
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    default=64,
+    show_default=True,
+    help="Faces that pass the network at once.",
+)
 @class_options
 @settings_options(RuntimeSettings)
 def command(

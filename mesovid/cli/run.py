@@ -14,7 +14,16 @@ from mesovid.recipes import Recipe, Step, arguments_of, fill, find, parse_assign
 
 @click.command()
 @click.argument("name", metavar="[NAME|PATH]", required=False)
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe, or an option: train.epochs=5. Options that may be given several times: once for each.")  # fmt: skip
+@click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help=(
+        "Change a setting of the recipe, or an option: train.epochs=5. Options that may be given "
+        "several times: once for each."
+    ),
+)
 @click.option("--dry-run", is_flag=True, help="Check the recipe and print its commands.")
 @click.option(
     "--keep-going", is_flag=True, help="Go on after a step in which some inputs failed (status 1)."
@@ -40,7 +49,10 @@ def command(name: str | None, pairs: tuple[str, ...], dry_run: bool, keep_going:
             and not (status == 1 and keep_going)
         ):
             click.echo(
-                f"mesovid: step {number} ended with status {status}; run the recipe again to continue",
+                (
+                    f"mesovid: step {number} ended with status {status}; run the recipe again to "
+                    "continue"
+                ),
                 err=True,
             )
             sys.exit(status)

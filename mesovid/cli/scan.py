@@ -59,15 +59,37 @@ class DashedFiles(click.Command):
 @click.option(
     "--follow-links", is_flag=True, help="In a folder, follow links to folders elsewhere."
 )
-@click.option("--from-file", "lists", multiple=True, metavar="LIST", type=click.Path(), help="Read inputs from this file, one a line.")  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="What the result looks like. Default: by the suffix of -o, else text, of 8 inputs and more a table.")  # fmt: skip
+@click.option(
+    "--from-file",
+    "lists",
+    multiple=True,
+    metavar="LIST",
+    type=click.Path(),
+    help="Read inputs from this file, one a line.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    help=(
+        "What the result looks like. Default: by the suffix of -o, else text, of 8 inputs and "
+        "more a table."
+    ),
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(),
-    help="Write the result to this file; - is standard output. With .jsonl the same command goes on after a stop.",
+    help=(
+        "Write the result to this file; - is standard output. With .jsonl the same command goes "
+        "on after a stop."
+    ),
 )
-@click.option("--watch", is_flag=True, help="Scan what arrives in a folder, until stopped; needs a .jsonl file.")  # fmt: skip
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Scan what arrives in a folder, until stopped; needs a .jsonl file.",
+)
 @click.option("--restart", is_flag=True, help="Start anew with a .jsonl file, not go on with it.")
 @click.option("--retry-failed", is_flag=True, help="Scan again what a .jsonl file holds as failed.")
 @click.option(

@@ -15,15 +15,38 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at. Beyond this computer a token file is needed.")  # fmt: skip
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen at. Beyond this computer a token file is needed.",
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), help=f"Port. Default: {PORT}, or the next free one."
 )
 @click.option("--open/--no-open", "open_", default=True, show_default=True, help="Open a browser.")
-@click.option("--models", "folders", multiple=True, metavar="DIR", type=click.Path(exists=True, file_okay=False), help="Further models: a run's folder, or one of published models.")  # fmt: skip
-@click.option("--token-file", metavar="FILE", type=click.Path(dir_okay=False), help="Read the token from this file.")  # fmt: skip
+@click.option(
+    "--models",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Further models: a run's folder, or one of published models.",
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Read the token from this file.",
+)
 @click.option("--no-token", is_flag=True, help="Let every user of this computer in.")
-@click.option("--allow-origin", "origins", multiple=True, metavar="URL", help="Let pages of this site use the server.")  # fmt: skip
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="URL",
+    help="Let pages of this site use the server.",
+)
 @settings_options(ServeSettings)
 def command(
     host: str,
@@ -42,7 +65,8 @@ def command(
     """
     if host not in LOOPBACK and not token_file:
         raise click.UsageError(
-            f"--host {host} lets other computers in; give --token-file with a secret (and put TLS in front)"
+            f"--host {host} lets other computers in; give --token-file with a secret (and put TLS "
+            "in front)"
         )
     if token_file and no_token:
         raise click.UsageError("--token-file and --no-token exclude each other")

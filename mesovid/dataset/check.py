@@ -41,7 +41,9 @@ ERRORS = {
     "leaked picture": "the same picture in several splits",
 }
 WARNINGS = {
-    "known leak": "the collection's own split has it so, as `mesovid extract` said; --split parts it anew",
+    "known leak": (
+        "the collection's own split has it so, as `mesovid extract` said; --split parts it anew"
+    ),
     "unlisted file": "a picture that the manifest does not name",
     "same picture": "one picture more than once in a split",
     "one label": "a split with real or fake crops only",
@@ -133,7 +135,10 @@ def _places(dataset: Dataset) -> Iterator[Finding]:
 def _leaks(dataset: Dataset) -> Iterator[Finding]:
     known = {(kind, name) for kind, name in read_card(dataset.root).get("leaks", [])}
     for leak in leaks(dataset.crops):
-        detail = f"in {' and '.join(leak.splits)}, {leak.videos} {'video' if leak.videos == 1 else 'videos'}"
+        detail = (
+            f"in {' and '.join(leak.splits)}, {leak.videos} "
+            f"{'video' if leak.videos == 1 else 'videos'}"
+        )
         if (leak.kind, leak.name) in known:
             yield Finding("known leak", f"{leak.kind} {leak.name}", detail)
         else:

@@ -49,7 +49,8 @@ def read(root: Path, options: Options) -> Collection:
     if not found.sources:
         why = "; ".join(f"{problem.name}: {problem.why}" for problem in found.problems[:5])
         raise NotThisLayoutError(
-            f"no videos or pictures in folders named like real or fake ({why or 'there are none at all'})"
+            "no videos or pictures in folders named like real or fake "
+            f"({why or 'there are none at all'})"
         )
     return Collection(
         name=name,

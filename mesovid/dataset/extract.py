@@ -128,7 +128,10 @@ def _split_notes(sources: Sequence[Source], settings: ExtractSettings) -> tuple[
         return ()
     how = " (--link originals links less)" if settings.link == "identities" else ""
     return (
-        f"no video for {' and '.join(empty)}: too few sets of videos without a link between them{how}",
+        (
+            f"no video for {' and '.join(empty)}: too few sets of videos without a link between "
+            f"them{how}"
+        ),
     )
 
 

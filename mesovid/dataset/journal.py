@@ -61,7 +61,8 @@ class Journal:
             _check_plan(self.root, _load(self.work / "plan.json"), plan)
         elif holds not in ([], [WORK]):
             raise DatasetError(
-                f"{self.root} is not empty (it holds {holds[0]!r}); give a new folder for the dataset"
+                f"{self.root} is not empty (it holds {holds[0]!r}); give a new folder for the "
+                "dataset"
             )
         self.work.mkdir(parents=True, exist_ok=True)
         self._take_lock()

@@ -13,9 +13,8 @@ from mesovid.names import shown
 
 REAL, FAKE = "real", "fake"
 SKIP = "skip"  # given by hand alone: what is called so is left out
-EVERYTHING = (
-    ""  # key of a table of labels given by hand: the label of all files, whatever their folder
-)
+# key of a table of labels given by hand: the label of all files, whatever their folder
+EVERYTHING = ""
 
 # fmt: off names as `plain` leaves them: lower case, words joined by one underscore, without a
 # leading class number

@@ -57,9 +57,8 @@ class CropEntry:
     label: str  # "real" or "fake"
     method: str | None = None  # the manipulation; None for real faces and where unknown
     video: str  # key of the source video (or picture), unique in the dataset
-    frame: int = (
-        0  # index in decode order; the position among a video's pictures where there is no video
-    )
+    # index in decode order; the position among a video's pictures where there is no video
+    frame: int = 0
     time: float | None = None  # seconds; None for pictures
     person: int = 0  # id within the video
     split: str | None = None  # train, valid, test, dev...; None where the set has no splits
@@ -116,7 +115,8 @@ def read_dataset(
         root = root.parent
     if not os.path.isdir(root):
         raise DatasetError(
-            f"no dataset at {root}; give a folder made by `mesovid extract`, or one of class folders"
+            f"no dataset at {root}; give a folder made by `mesovid extract`, or one of class "
+            "folders"
         )
     problems: tuple[Problem, ...] = ()
     used: frozenset[str] = frozenset()
@@ -134,7 +134,10 @@ def read_dataset(
             raise DatasetError(f"{root}: {error}") from error
     if not crops:
         raise DatasetError(
-            f"{root} holds no crop; expected {MANIFEST} or folders such as train/real and train/fake"
+            (
+                f"{root} holds no crop; expected {MANIFEST} or folders such as train/real and "
+                "train/fake"
+            )
             + (f" ({told(problems)})" if problems else "")
         )
     if problems and whole:

@@ -81,15 +81,16 @@ def _check_geometry(datasets: Sequence[Dataset]) -> None:
     for dataset in datasets:
         if dataset.geometry is None:
             raise DatasetError(
-                f"{dataset.root} has no {CARD} that says its geometry; extract it again with mesovid"
+                f"{dataset.root} has no {CARD} that says its geometry; extract it again with "
+                "mesovid"
             )
         if first.geometry is None or dataset.geometry == first.geometry:
             continue
         one, other = first.geometry.to_dict(), dataset.geometry.to_dict()
         key = next(key for key in one if one[key] != other[key])
         raise DatasetError(
-            f"the geometries differ: {key} is {one[key]} in {first.root}, {other[key]} in {dataset.root};"
-            f" extract one of them again with --geometry"
+            f"the geometries differ: {key} is {one[key]} in {first.root}, {other[key]} in "
+            f"{dataset.root}; extract one of them again with --geometry"
         )
 
 

@@ -68,9 +68,8 @@ class Layout:
 
     name: str  # as `--layout` has it
     read: Callable[[Path, Options], Collection]  # NotThisLayoutError where it does not fit
-    fixed: bool = (
-        False  # everything lies where the layout says; what lies elsewhere is no part of it
-    )
+    # everything lies where the layout says; what lies elsewhere is no part of it
+    fixed: bool = False
     besides: frozenset[str] = (
         frozenset()
     )  # folders with other things than videos of faces, where it is fixed
@@ -97,7 +96,8 @@ def refuse_unused(options: Options, used: Iterable[frozenset[str]]) -> None:
             f"no folder or class is called {name!r}" if name else "there is nothing that takes it"
         )
         raise DatasetError(
-            f"--label {name}{'=' if name else ''}{options.labels[name]}: {what}; it is for class folders and tables"
+            f"--label {name}{'=' if name else ''}{options.labels[name]}: {what}; it is for class "
+            "folders and tables"
         )
 
 

@@ -162,7 +162,10 @@ def _rows(
         rows.append(Row(file, label, video, about))
     for word, count in sorted(unknown.items()):
         both = " (which is which differs from set to set)" if word in ("0", "1") else ""
-        why = f"{count} rows have a label that nobody can tell{both}; say {hint(word, leave_out=True)}"
+        why = (
+            f"{count} rows have a label that nobody can tell{both}; say "
+            f"{hint(word, leave_out=True)}"
+        )
         problems.append(Problem(f"{table}: {word}", why))
     notes = (f"left out by --label ...=skip: {skipped} rows of {table.name}",) if skipped else ()
     return rows, used, notes
@@ -180,8 +183,8 @@ def _contradicted(table: Path, rows: list[Row]) -> tuple[str, ...]:
         return ()
     first = against[0]
     return (
-        f"{table.name} gives {len(against)} of {len(rows)} files another label than their folders do;"
-        f" the first is {first.file}, {first.label} in the table",
+        f"{table.name} gives {len(against)} of {len(rows)} files another label than their folders "
+        f"do; the first is {first.file}, {first.label} in the table",
     )
 
 
@@ -191,7 +194,10 @@ def _lacks(table: Path, number: int, field: str, values: Mapping[str, object]) -
     if any(name in values for name in names):
         return f"{table.name}, row {number} has no {field}"
     there = ", ".join(name for name in values if name) or "none"
-    return f"{table.name}, row {number} has no {field}: no column {' or '.join(names)}; its columns: {there}"
+    return (
+        f"{table.name}, row {number} has no {field}: no column {' or '.join(names)}; its columns: "
+        f"{there}"
+    )
 
 
 def _key(file: str) -> str:

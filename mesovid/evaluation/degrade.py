@@ -63,7 +63,8 @@ def parse(text: str) -> tuple[Degradation, ...]:
             value = float("nan")
         if not known.least <= value <= known.most:
             raise SettingsError(
-                f"{kind} takes {known.meaning}, from {known.least:g} to {known.most:g}; got {amount!r}"
+                f"{kind} takes {known.meaning}, from {known.least:g} to {known.most:g}; got "
+                f"{amount!r}"
             )
         found.append(Degradation(kind, value))
     return tuple(found)

@@ -451,8 +451,14 @@ class _Ruler:
     ) -> tuple[Difference, ...]:
         both = (self.threshold, self.threshold)
         return compare(
-            scores, other, both, figures=figures, resamples=self.resamples, seed=self.seed, cluster=self.cluster
-        )  # fmt: skip
+            scores,
+            other,
+            both,
+            figures=figures,
+            resamples=self.resamples,
+            seed=self.seed,
+            cluster=self.cluster,
+        )
 
 
 def _min_faces(crops: Sequence[CropEntry], settings: EvaluateSettings) -> int:
@@ -549,16 +555,18 @@ def _notes(
     notes = []
     if dataset.geometry is None:
         notes.append(
-            "How these crops were cut is unknown; they were taken as they are and resized to the models' input size."
-            " Scores depend on it."
+            "How these crops were cut is unknown; they were taken as they are and resized to the "
+            "models' input size. Scores depend on it."
         )
     if "train" in splits:
         notes.append(
-            "The train split is among those measured; figures on data that a model has seen say little."
+            "The train split is among those measured; figures on data that a model has seen say "
+            "little."
         )
     elif "valid" in splits:
         notes.append(
-            "Models trained here chose their threshold and calibration on this valid split, and look better for it."
+            "Models trained here chose their threshold and calibration on this valid split, and "
+            "look better for it."
         )
     videos = models[0].videos
     if not videos.reals or not videos.fakes:
@@ -566,6 +574,7 @@ def _notes(
         notes.append(f"All faces are {only}: there is no AUC, only the share that is called fake.")
     if settings.degrade:
         notes.append(
-            "Degradations were applied to the crops at the size they had in their video, not to the videos themselves."
+            "Degradations were applied to the crops at the size they had in their video, not to "
+            "the videos themselves."
         )
     return tuple(notes)

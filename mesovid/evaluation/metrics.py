@@ -25,10 +25,10 @@ Integers = npt.NDArray[np.int64]
 Names = npt.NDArray[np.str_]
 Cluster = Literal["video", "group"]
 
-CALIBRATION_BINS = (
-    10  # equal widths of P(fake), closed on the left; the last one closed on both sides
-)
-MIN_FACES = 3  # a person seen in fewer faces is not judged when another one of the video is; as in ScanSettings
+# equal widths of P(fake), closed on the left; the last one closed on both sides
+CALIBRATION_BINS = 10
+# a person seen in fewer faces is not judged when another one of the video is; as in ScanSettings
+MIN_FACES = 3
 COVERAGE = 0.95  # of every interval
 _Z = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 _BLOCK = 2_000_000  # weights held at once by a bootstrap; 16 MB
@@ -43,7 +43,8 @@ class Scores:
     video: Names  # (n,) the full video key
     person: Integers  # (n,) id within the video
     method: Names  # (n,) of manipulation; anything for reals
-    group: Names  # (n,) what must not be thought independent: an identity, a source clip; the video where unknown
+    # (n,) what must not be thought independent: an identity, a source clip; the video where unknown
+    group: Names
     original: Names  # (n,) video key of a fake's original; "" where there is none
 
     def __len__(self) -> int:
@@ -93,7 +94,8 @@ class Scores:
             )
         if not np.all((values >= 0) & (values <= 1)):
             raise ValueError(
-                f"probabilities must lie in [0, 1]; one is {values[~((values >= 0) & (values <= 1))][0]}"
+                "probabilities must lie in [0, 1]; one is "
+                f"{values[~((values >= 0) & (values <= 1))][0]}"
             )
         return scores
 

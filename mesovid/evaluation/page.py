@@ -16,7 +16,9 @@ from mesovid.report.table import html_table
 _PLOTS = {
     "roc": "ROC curve: share of fakes called fake against share of reals called fake",
     "precision_recall": "Precision against recall",
-    "reliability": "Reliability: share of fakes against the mean P(fake), larger dots are more videos",
+    "reliability": (
+        "Reliability: share of fakes against the mean P(fake), larger dots are more videos"
+    ),
     "scores": "Histogram of the scores of real and fake videos",
     "robustness": "Video AUC against severity of damage",
 }
@@ -82,7 +84,10 @@ def to_html(evaluation: Evaluation) -> str:
         _plots(evaluation),
         *map(html_table, tables(evaluation)),
         *(_mistakes(evaluation, model) for model in evaluation.models),
-        f"<footer>mesovid {__version__}, dataset sha256 {evaluation.digest[:16]}, seed {evaluation.settings.seed}</footer>",
+        (
+            f"<footer>mesovid {__version__}, dataset sha256 {evaluation.digest[:16]}, seed "
+            f"{evaluation.settings.seed}</footer>"
+        ),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -116,7 +121,8 @@ def _tiles(model: ModelEvaluation, named: bool) -> str:
         if value != UNKNOWN:
             interval = interval.rstrip("]").replace(", ", " to ")
             tiles.append(
-                f'<div class="tile"><span>{label}</span><b>{value}</b><span>{interval or "&nbsp;"}</span></div>'
+                f'<div class="tile"><span>{label}</span><b>{value}</b><span>{interval or "&nbsp;"}'
+                "</span></div>"
             )
     head = f"<h3>{html.escape(model.model.name)}</h3>" if named else ""
     return f'{head}<div class="tiles">{"".join(tiles)}</div>'
@@ -129,7 +135,8 @@ def _plots(evaluation: Evaluation) -> str:
         if name in drawn:
             wide = name in ("scores", "robustness")
             images.append(
-                f'<img{" class=wide" if wide else ""} alt="{alt}" src="{_data(drawn[name], "png")}">'
+                f'<img{" class=wide" if wide else ""} alt="{alt}" '
+                f'src="{_data(drawn[name], "png")}">'
             )
     return f'<section><div class="plots">{"".join(images)}</div></section>'
 
@@ -140,7 +147,8 @@ def _mistakes(evaluation: Evaluation, model: ModelEvaluation) -> str:
     faces = "".join(_face(evaluation, mistake) for mistake in model.mistakes)
     return (
         f"<section><h2>Worst mistakes of {html.escape(model.model.name)}</h2>"
-        f'<div class="faces">{faces}</div><p class="note">Videos on the wrong side of the threshold, farthest first, each by '
+        f'<div class="faces">{faces}</div><p class="note">Videos on the wrong side of the '
+        "threshold, farthest first, each by "
         "the face that misled most. The number is P(fake) of the video.</p></section>"
     )
 
@@ -150,8 +158,10 @@ def _face(evaluation: Evaluation, mistake: Mistake) -> str:
     method = f", {mistake.method}" if mistake.fake and mistake.method not in ("", "fake") else ""
     video = html.escape(mistake.video)
     return (
-        f'<figure><img alt="{truth} face" src="{_data(jpeg(thumbnail(evaluation, mistake)), "jpeg")}">'
-        f'<figcaption><b>{mistake.probability:.2f}</b> <span class="{truth}">{truth}{html.escape(method)}</span>'
+        "<figure>"
+        f'<img alt="{truth} face" src="{_data(jpeg(thumbnail(evaluation, mistake)), "jpeg")}">'
+        f'<figcaption><b>{mistake.probability:.2f}</b> <span class="{truth}">'
+        f"{truth}{html.escape(method)}</span>"
         f'<i title="{video}">{video}</i></figcaption></figure>'
     )
 

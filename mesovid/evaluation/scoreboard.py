@@ -123,7 +123,10 @@ def _section(title: str, entries: list[Entry]) -> list[str]:
     splits = ", ".join(split or "unnamed" for split in first["dataset"]["splits"])
     parts = [
         f"## {title}",
-        f"Split {splits}, dataset sha256 {', '.join(dict.fromkeys(entry['dataset']['digest'][:12] for entry in entries))}; "
+        (
+            f"Split {splits}, dataset sha256 "
+            f"{', '.join(dict.fromkeys(entry['dataset']['digest'][:12] for entry in entries))}; "
+        )
         + "; ".join(f"{entry['name']} sha256 {entry['sha256'][:12]}" for entry in entries)
         + ".",
         *dict.fromkeys(note for entry in entries for note in entry["notes"]),

@@ -52,12 +52,18 @@ def heading(evaluation: Evaluation) -> tuple[str, ...]:
     settings = evaluation.settings
     drawn = "videos" if settings.cluster == "video" else "groups of videos"
     lines = [
-        f"{evaluation.root}, split {names}: {_count(videos.reals, 'real')} and {_count(videos.fakes, 'fake')} videos,"
-        f" {crops.reals + crops.fakes:,} faces",
-        f"Every score is P(fake). In brackets: 95 % intervals, {settings.resamples:,} bootstrap resamples over {drawn}.",
+        f"{evaluation.root}, split {names}: {_count(videos.reals, 'real')} and "
+        f"{_count(videos.fakes, 'fake')} videos, {crops.reals + crops.fakes:,} faces",
+        (
+            f"Every score is P(fake). In brackets: 95 % intervals, {settings.resamples:,} "
+            f"bootstrap resamples over {drawn}."
+        ),
         "Models: "
         + "; ".join(
-            f"{model.model.name} (threshold {model.model.threshold:.3f}{_band(model)}, sha256 {model.model.sha256[:12]})"
+            (
+                f"{model.model.name} (threshold {model.model.threshold:.3f}{_band(model)}, sha256 "
+                f"{model.model.sha256[:12]})"
+            )
             for model in evaluation.models
         ),
     ]
@@ -163,7 +169,10 @@ def _verdicts(evaluation: Evaluation) -> Iterator[Table]:
         for model in evaluation.models
     ]
     header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real")
-    note = "As a scan says it of faces that are large enough; uncertain: inside the band of the model's card. Intervals here are Wilson's."
+    note = (
+        "As a scan says it of faces that are large enough; uncertain: inside the band of the "
+        "model's card. Intervals here are Wilson's."
+    )
     yield Table("Verdicts on videos", header, tuple(rows), names=2, note=note)
 
 
@@ -199,7 +208,10 @@ def _robustness(evaluation: Evaluation) -> Iterator[Table]:
             "False alarms",
             "Recall",
         )
-        note = "Of crops at the size they had in their video, not of whole videos. Change: paired bootstrap."
+        note = (
+            "Of crops at the size they had in their video, not of whole videos. Change: paired "
+            "bootstrap."
+        )
         yield Table("Robustness", header, tuple(rows), names=2, note=note)
 
 

@@ -240,7 +240,8 @@ class _Copy:
                 yield from self._source.demux(*streams)
             except av.FFmpegError:
                 continue
-            except IndexError:  # PyAV's, at the end, where damage has brought up streams that were not there at first
+            # PyAV's, at the end, where damage has brought up streams that were not there at first
+            except IndexError:
                 pass
             return
 
@@ -426,7 +427,8 @@ def _check(partial: Path, written: Written, target: str | Path) -> None:
         there = 0
     if there < written.frames:
         raise OutputError(
-            f"cannot write {shown(str(target))}: only {there} of {written.frames} frames arrived on the disk; is it full?"
+            f"cannot write {shown(str(target))}: only {there} of {written.frames} frames arrived "
+            "on the disk; is it full?"
         )
 
 

@@ -27,7 +27,9 @@ class Sight:
     looked_at: bool  # False between two frames that were looked at: the box is a guess
     running: float  # mean P(fake) of the person's faces until now
     silent: str  # why the clip takes no score of the person, in a word or two; empty where it does
-    colour: int  # number of the person's colour: people in view at the same time differ, as far as there are colours
+    # number of the person's colour: people in view at the same time differ, as far as there are
+    # colours
+    colour: int
 
 
 class Course:

@@ -31,9 +31,9 @@ INDEX = "index.html"
 PAGE_SUFFIXES = (".html", ".htm")
 LONGEST_NAME = 40  # characters of a page's file name that come from its video's
 MAPS = (
-    "Under each face: how its score came about. Yellow with a plus speaks for fake, blue with a minus for real, the stronger "
-    "the more; the cells add up to the score before calibration, and all faces of this page share one scale. It shows what "
-    "the model did, not where a fake is."
+    "Under each face: how its score came about. Yellow with a plus speaks for fake, blue with a "
+    "minus for real, the stronger the more; the cells add up to the score before calibration, and "
+    "all faces of this page share one scale. It shows what the model did, not where a fake is."
 )
 Result = Scan | Failure
 

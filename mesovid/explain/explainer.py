@@ -256,7 +256,8 @@ class Explainer:
         size = self.card.geometry.size
         if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8:
             raise ModelError(
-                f"{self.card.name} wants uint8 crops (n, {size}, {size}, 3), got {crops.dtype} {crops.shape}"
+                f"{self.card.name} wants uint8 crops (n, {size}, {size}, 3), got {crops.dtype} "
+                f"{crops.shape}"
             )
 
     def _find(self, name: str) -> Laid:

@@ -48,9 +48,10 @@ class Faithfulness:
     def sentence(self) -> str:
         """For a person who looks at the map."""
         return (
-            f"On {self.faces} faces ({self.data}), covering the {NAMED} cells that it names moved the answer more "
-            f"than covering {NAMED} others did in {100 * self.better:.0f} % [{100 * self.low:.0f}, "
-            f"{100 * self.high:.0f}] of the cases; a map of no worth would reach 50 %."
+            f"On {self.faces} faces ({self.data}), covering the {NAMED} cells that it names moved "
+            f"the answer more than covering {NAMED} others did in {100 * self.better:.0f} % "
+            f"[{100 * self.low:.0f}, {100 * self.high:.0f}] of the cases; a map of no worth would "
+            "reach 50 %."
         )
 
 

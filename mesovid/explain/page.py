@@ -127,7 +127,10 @@ footer { margin-top: 26px; }
 @media print { body { background: #fff; } section { break-inside: avoid; border-color: #999; } }
 """.replace("GRADIENT", _gradient())
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action "
+    "'none'"
+)
 
 
 def to_html(page: Page) -> str:
@@ -143,9 +146,9 @@ def to_html(page: Page) -> str:
         _network(page),
         _filters(page),
         _limits(page),
-        f"<footer>mesovid {__version__}, model {_text(name)}, sha256 {page.ref.sha256[:16]}. The numbers are in "
-        "<code>explanation.json</code>, <code>face-…/maps.npz</code> and <code>filters/filters.npz</code>, the "
-        "pictures beside them.</footer>",
+        f"<footer>mesovid {__version__}, model {_text(name)}, sha256 {page.ref.sha256[:16]}. The "
+        "numbers are in <code>explanation.json</code>, <code>face-…/maps.npz</code> and <code>"
+        "filters/filters.npz</code>, the pictures beside them.</footer>",
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -165,9 +168,9 @@ def _intro(page: Page) -> str:
     )
     which = "One face" if count == 1 else f"{count} faces, the most suspicious first,"
     return (
-        f"<p>{which} {from_}. Each got a P(fake) from 0, real, to 1, fake. Below is what "
-        "that number hangs on, how it was added up, and what the layers of the network made of the face. "
-        "A single face is no verdict, and what a network looks at is no proof.</p>"
+        f"<p>{which} {from_}. Each got a P(fake) from 0, real, to 1, fake. Below is what that "
+        "number hangs on, how it was added up, and what the layers of the network made of the "
+        "face. A single face is no verdict, and what a network looks at is no proof.</p>"
     )
 
 
@@ -185,22 +188,26 @@ def _reading(page: Page) -> str:
     cells = page.faces[0].occlusion.cells.shape[0]
     lines = [
         "<h2>How to read the maps</h2>",
-        "<p>Bright yellow with a plus speaks for fake, dark blue with a minus for real; the grey face shows through where a cell "
-        "says little. Cells of half the scale and more bear the sign. All faces share one scale. Numbers are in units of the "
-        "logit, from which P(fake) is computed: +1 takes 0.50 to 0.73.</p>",
-        f"<p><b>What the score hangs on</b> (occlusion). Each of {cells} x {cells} cells was {covered}, and the face judged "
-        f"again: the number is what the cell had added. {_trust(page, f'occlusion {fill}', cells)}</p>",
+        "<p>Bright yellow with a plus speaks for fake, dark blue with a minus for real; the grey "
+        "face shows through where a cell says little. Cells of half the scale and more bear the "
+        "sign. All faces share one scale. Numbers are in units of the logit, from which P(fake) is "
+        "computed: +1 takes 0.50 to 0.73.</p>",
+        f"<p><b>What the score hangs on</b> (occlusion). Each of {cells} x {cells} cells was "
+        f"{covered}, and the face judged again: the number is what the cell had added. "
+        f"{_trust(page, f'occlusion {fill}', cells)}</p>",
     ]
     split = page.faces[0].split
     if split is None:
         lines.append(
-            "<p>How the sum came about cannot be split exactly for this network: its head is not linear.</p>"
+            "<p>How the sum came about cannot be split exactly for this network: its head is not "
+            "linear.</p>"
         )
     else:
         rows, columns = split.cells.shape
         lines.append(
-            f"<p><b>How the sum came about</b> (split). The logit is, to the last digit, a sum over the {rows} x {columns} cells of the "
-            f"last maps ({_text(split.layer)}) and a constant. A cell has seen more than the patch it is drawn on. "
+            "<p><b>How the sum came about</b> (split). The logit is, to the last digit, a sum "
+            f"over the {rows} x {columns} cells of the last maps ({_text(split.layer)}) and a "
+            "constant. A cell has seen more than the patch it is drawn on. "
             f"{_trust(page, 'split', CELLS)}</p>"
         )
     return f"<section>{''.join(lines)}</section>"
@@ -235,7 +242,8 @@ def _face(page: Page, number: int, part: FacePart) -> str:
         else ""
     )
     return (
-        f'<section aria-labelledby="face-{number}"><h2 id="face-{number}">Face {number}: P(fake) {face.fake_probability:.2f}</h2>'
+        f'<section aria-labelledby="face-{number}"><h2 id="face-{number}">Face {number}: P(fake) '
+        f"{face.fake_probability:.2f}</h2>"
         f'<p class="soft">{", ".join(where)}</p>{warning}{_scale(page.card, face.fake_probability)}'
         f'<div class="maps">{_crop(number, part)}{_maps(number, part)}</div>'
         f"{_votes(part)}{_layers(part)}</section>"
@@ -248,7 +256,10 @@ def _scale(card: ModelCard, probability: float) -> str:
     label, words = label_of(probability, Rule(card.threshold, card.uncertain))
     zones = [("real", "", low), ("cannot tell", "mid", high - low), ("fake", "", 1 - high)]
     spans = "".join(
-        f'<span class="{css}" style="width:{100 * share:.2f}%">{word if share > 0.09 else "&nbsp;"}</span>'
+        (
+            f'<span class="{css}" style="width:{100 * share:.2f}%">'
+            f"{word if share > 0.09 else '&nbsp;'}</span>"
+        )
         for word, css, share in zones
         if share > 0
     )
@@ -262,8 +273,10 @@ def _scale(card: ModelCard, probability: float) -> str:
 
 def _crop(number: int, part: FacePart) -> str:
     return (
-        f'<figure><img src="{_data(part.crop)}" width="256" height="256" alt="Face {number} as the network gets it">'
-        f"<figcaption><b>The face</b> as the network gets it: upright, {part.face.pixels.shape[0]} px a side.</figcaption></figure>"
+        f'<figure><img src="{_data(part.crop)}" width="256" height="256" alt="Face {number} as '
+        'the network gets it">'
+        "<figcaption><b>The face</b> as the network gets it: upright, "
+        f"{part.face.pixels.shape[0]} px a side.</figcaption></figure>"
     )
 
 
@@ -276,10 +289,13 @@ def _maps(number: int, part: FacePart) -> str:
         says = _says(cells)
         end = part.scales[name]
         figures.append(
-            f'<figure><img src="{_data(part.maps[name])}" width="512" height="512" alt="{heading}, face {number}. {says}">'
+            f'<figure><img src="{_data(part.maps[name])}" width="512" height="512" '
+            f'alt="{heading}, face {number}. {says}">'
             f'<div class="bar" aria-hidden="true"></div>'
-            f'<div class="ends"><span>-{end:.3g}, for real</span><span>0</span><span>+{end:.3g}, for fake</span></div>'
-            f"<figcaption><b>{heading}.</b> {says}{_numbers(cells, f'{heading}, face {number}')}</figcaption></figure>"
+            f'<div class="ends"><span>-{end:.3g}, for real</span><span>0</span><span>+{end:.3g}, '
+            "for fake</span></div>"
+            f"<figcaption><b>{heading}.</b> {says}{_numbers(cells, f'{heading}, face {number}')}"
+            "</figcaption></figure>"
         )
     return "".join(figures)
 
@@ -313,7 +329,8 @@ def _numbers(cells: np.ndarray, heading: str) -> str:
         for row in cells
     )
     return (
-        f'<details><summary>Numbers</summary><div class="scroll" tabindex="0" role="region" aria-label="Numbers: {heading}">'
+        '<details><summary>Numbers</summary><div class="scroll" tabindex="0" role="region" '
+        f'aria-label="Numbers: {heading}">'
         f"<table>{rows}</table></div></details>"
     )
 
@@ -333,16 +350,21 @@ def _votes(part: FacePart) -> str:
         else "The network adds up what it finds in parts of the face, each less the whole crop"
     )
     return (
-        f"<h3>{'Votes' if units else 'Parts'}</h3><p>{what}; the sum is the logit of P(fake), {split.logit:+.2f}. To the right "
+        f"<h3>{'Votes' if units else 'Parts'}</h3><p>{what}; the sum is the logit of P(fake), "
+        f"{split.logit:+.2f}. To the right "
         "speaks for fake, to the left for real.</p>"
         f'<table class="votes"><tbody>{rows}'
-        f'<tr><th scope="row"><b>logit</b></th><td></td><td class="n"><b>{split.logit:+.2f}</b></td></tr></tbody></table>'
+        f'<tr><th scope="row"><b>logit</b></th><td></td><td class="n"><b>{split.logit:+.2f}</b>'
+        "</td></tr></tbody></table>"
     )
 
 
 def _vote(name: str, value: float, most: float) -> str:
     side = "for" if value > 0 else "against"
-    bar = f'<span class="track"><i class="{side}" style="width:{50 * abs(value) / most:.1f}%"></i></span>'
+    bar = (
+        f'<span class="track"><i class="{side}" style="width:{50 * abs(value) / most:.1f}%"></i>'
+        "</span>"
+    )
     return (
         f'<tr><th scope="row">{_text(name)}</th><td>{bar}</td><td class="n">{value:+.2f}</td></tr>'
     )
@@ -352,7 +374,8 @@ def _layers(part: FacePart) -> str:
     sheets = "".join(_sheet(drawn, "maps") for drawn in part.layers)
     return (
         f"<details><summary>What the layers made of this face ({len(part.layers)} layers)</summary>"
-        '<p class="soft">All maps of a layer share one scale, which is the same for all faces; dark is 0 where nothing lies below it. '
+        '<p class="soft">All maps of a layer share one scale, which is the same for all faces; '
+        "dark is 0 where nothing lies below it. "
         f"A struck-out map is of a filter that is dead.</p>{sheets}</details>"
     )
 
@@ -366,8 +389,10 @@ def _sheet(drawn: Drawn, what: str) -> str:
     )
     about = f"{_title(layer)}{rest}. {drawn.note[:1].upper()}{drawn.note[1:]}."
     return (
-        f'<figure class="layer"><img src="{_data(drawn.picture)}" width="{drawn.width}" height="{drawn.height}" '
-        f'alt="{what} of {_text(layer.name)}" loading="lazy"><figcaption><b>{_text(layer.name)}</b>: {_text(about)}</figcaption></figure>'
+        f'<figure class="layer"><img src="{_data(drawn.picture)}" width="{drawn.width}" '
+        f'height="{drawn.height}" '
+        f'alt="{what} of {_text(layer.name)}" loading="lazy"><figcaption><b>{_text(layer.name)}'
+        f"</b>: {_text(about)}</figcaption></figure>"
     )
 
 
@@ -404,10 +429,13 @@ def _network(page: Page) -> str:
         )
     return (
         "<section><h2>The network</h2>"
-        f"<p>{_text(page.card.summary)}. Dead is a filter that gave one and the same number at every place of all {faces} "
+        f"<p>{_text(page.card.summary)}. Dead is a filter that gave one and the same number at "
+        f"every place of all {faces} "
         f"face{'s' * (faces != 1)} looked at here; on other faces it may not be.</p>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="Layers"><table><thead><tr><th scope="col">layer</th><th scope="col">what it is</th>'
-        f'<th scope="col">sides, px</th><th scope="col">dead filters</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div></section>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Layers"><table><thead><tr>'
+        '<th scope="col">layer</th><th scope="col">what it is</th>'
+        '<th scope="col">sides, px</th><th scope="col">dead filters</th></tr></thead><tbody>'
+        f"{''.join(rows)}</tbody></table></div></section>"
     )
 
 
@@ -428,9 +456,10 @@ def _filters(page: Page) -> str:
         return ""
     sheets = "".join(_sheet(drawn, "filters") for drawn in page.filters)
     return (
-        "<section><h2>What it learned</h2><p>The weights of each filter, on one scale a layer; bright weights add, dark ones "
-        f"take away. Those of dense layers are in filters.npz.</p><details><summary>Filters of {len(page.filters)} layers</summary>"
-        f"{sheets}</details></section>"
+        "<section><h2>What it learned</h2><p>The weights of each filter, on one scale a layer; "
+        "bright weights add, dark ones take away. Those of dense layers are in filters.npz.</p>"
+        f"<details><summary>Filters of {len(page.filters)} layers</summary>{sheets}</details>"
+        "</section>"
     )
 
 

@@ -39,7 +39,8 @@ SCHEMA = 1  # of the card
 KIND = "mesovid model"  # tells a card from any other JSON file
 LIMIT = 16.0  # a float32 sigmoid knows no logit beyond this
 SUFFIXES = (".json", ".onnx", ".keras")
-PANEL = "panel"  # architecture of several models under one name: a card alone, without weights of its own
+# architecture of several models under one name: a card alone, without weights of its own
+PANEL = "panel"
 FOREIGN = "onnx"  # architecture of a network that was imported as an .onnx file, of whatever make
 
 Probabilities = npt.NDArray[np.float64]
@@ -81,12 +82,10 @@ class Member:
     sha256: str  # of its .onnx file: the rule was learned with these weights
     finds: str = ""  # what it looks for, in a word or two, such as "blended faces"
     decides: bool = True  # False: scored and shown; its score is no part of the panel's
-    assents_from: float | None = (
-        None  # P(fake) of a person, from which it agrees that a face is fake; None: not asked
-    )
-    scale: float = (
-        1.0  # P of the panel = sigmoid(scale x logit + shift) of the member's own P(fake)
-    )
+    # P(fake) of a person, from which it agrees that a face is fake; None: not asked
+    assents_from: float | None = None
+    # P of the panel = sigmoid(scale x logit + shift) of the member's own P(fake)
+    scale: float = 1.0
     shift: float = 0.0
 
     def __call__(self, fake_probability: npt.ArrayLike) -> Probabilities:
@@ -117,16 +116,13 @@ class ModelCard:
     deviation: Channels = (1.0, 1.0, 1.0)  # divided by
     layout: Layout = "NHWC"
     scores: Scores = "probability"  # what kind of number the network gives
-    output: Literal["fake", "real"] = (
-        "fake"  # of which class; of two classes, which the second one is
-    )
+    # of which class; of two classes, which the second one is
+    output: Literal["fake", "real"] = "fake"
     threshold: float = 0.5  # P(fake) from which a video is called fake
-    uncertain: tuple[float, float] | None = (
-        None  # P(fake) between these, both included, decides nothing
-    )
-    smallest_face: float | None = (
-        None  # px, longer side of a box: what is smaller is unlike what it learned from
-    )
+    # P(fake) between these, both included, decides nothing
+    uncertain: tuple[float, float] | None = None
+    # px, longer side of a box: what is smaller is unlike what it learned from
+    smallest_face: float | None = None
     rule: str = ""  # how threshold and band were chosen
     calibration: Calibration = field(default_factory=Calibration)
     members: tuple[Member, ...] = ()  # of a panel
@@ -211,7 +207,8 @@ class ModelCard:
                 )
             if member.assents_from is not None and not 0 <= member.assents_from <= 1:
                 raise ValueError(
-                    f"{member.name} assents from {member.assents_from:g}; it must lie between 0 and 1"
+                    f"{member.name} assents from {member.assents_from:g}; it must lie between 0 "
+                    "and 1"
                 )
         return self
 
@@ -268,7 +265,8 @@ def find_card(model: str | Path) -> Path:
         raise ModelError(f"{path} has no card beside it; expected {card}")
     if path.exists():
         raise ModelError(
-            f"{path} is no mesovid model; for weights from elsewhere: `mesovid models import {path}`"
+            f"{path} is no mesovid model; for weights from elsewhere: `mesovid models import "
+            f"{path}`"
         )
     raise ModelError(
         f"no model {str(model)!r}; known: {', '.join(shipped) or 'none'}; or give a path to a model"

@@ -66,7 +66,8 @@ class Classifier:
         size = self.card.geometry.size
         if pixels.ndim != 4 or pixels.shape[1:] != (size, size, 3) or pixels.dtype != np.uint8:
             raise ModelError(
-                f"{self.card.name} wants uint8 crops (n, {size}, {size}, 3), got {pixels.dtype} {pixels.shape}"
+                f"{self.card.name} wants uint8 crops (n, {size}, {size}, 3), got {pixels.dtype} "
+                f"{pixels.shape}"
             )
 
     def raw(self, pixels: Pixels) -> Probabilities:
@@ -163,8 +164,8 @@ def _panel(card: ModelCard, path: Path, settings: RuntimeSettings) -> Classifier
         judge = load_model(find_member(path, member), settings)
         if (found := judge.card.sha256.get("onnx")) != member.sha256:
             raise ModelError(
-                f"the panel {card.name} was made with another {member.name} (sha256 {member.sha256[:12]}..., this one"
-                f" {str(found)[:12]}...); make the panel again"
+                f"the panel {card.name} was made with another {member.name} (sha256 "
+                f"{member.sha256[:12]}..., this one {str(found)[:12]}...); make the panel again"
             )
         judges.append(judge)
     return Panel(card, judges)
@@ -189,8 +190,8 @@ def _verified(weights: Path, card: ModelCard) -> str:
         )
     if found != wanted:
         raise ModelError(
-            f"{weights} is not the file that its card names (sha256 {found[:12]}..., card {wanted[:12]}...);"
-            " it is damaged or was replaced"
+            f"{weights} is not the file that its card names (sha256 {found[:12]}..., card "
+            f"{wanted[:12]}...); it is damaged or was replaced"
         )
     return found
 

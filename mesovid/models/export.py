@@ -55,7 +55,8 @@ def write_model(
         )
         if not difference <= TOLERANCE:
             raise ModelError(
-                f"{card.name}.onnx and .keras differ by {difference:.2g} in P(fake); at most {TOLERANCE:g} is allowed"
+                f"{card.name}.onnx and .keras differ by {difference:.2g} in P(fake); at most "
+                f"{TOLERANCE:g} is allowed"
             )
         card = replace(card, agreement={"tolerance": TOLERANCE, "largest_difference": difference})
         card.write(work)

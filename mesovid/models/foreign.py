@@ -119,12 +119,13 @@ def _checked(model: onnx.ModelProto, file: Path) -> GraphProto:
     for node in (node for part in inside for node in _nodes(part.node)):
         if node.domain not in DOMAINS and (node.domain, node.op_type) not in own:
             raise ModelError(
-                f"{file} needs the operator {node.op_type} of {node.domain!r}, which ONNX Runtime does not bring;"
-                " export it with standard operators"
+                f"{file} needs the operator {node.op_type} of {node.domain!r}, which ONNX Runtime "
+                "does not bring; export it with standard operators"
             )
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):
         raise ModelError(
-            f"{file} keeps weights in another file; save it as one (PyTorch: torch.onnx.export(..., external_data=False))"
+            f"{file} keeps weights in another file; save it as one (PyTorch: "
+            "torch.onnx.export(..., external_data=False))"
         )
     return model.graph
 
@@ -167,13 +168,15 @@ def _input(graph: GraphProto, file: Path) -> onnx.ValueInfoProto:
     if len(inputs) != 1:
         names = ", ".join(each.name for each in inputs) or "none"
         raise ModelError(
-            f"{file} has {len(inputs)} inputs ({names}); a face detector has one, the picture of a face"
+            f"{file} has {len(inputs)} inputs ({names}); a face detector has one, the picture of "
+            "a face"
         )
     kind = inputs[0].type.tensor_type.elem_type
     if kind not in INPUT_TYPES:
         known = ", ".join(INPUT_TYPES.values())
         raise ModelError(
-            f"{file} takes {TensorProto.DataType.Name(kind).lower()} values; it must be one of {known}"
+            f"{file} takes {TensorProto.DataType.Name(kind).lower()} values; it must be one of "
+            f"{known}"
         )
     taken: onnx.ValueInfoProto = inputs[0]
     return taken
@@ -187,7 +190,8 @@ def _shape(
     shown = "x".join("any" if dim is None else str(dim) for dim in dims)
     if len(dims) != 4:
         raise ModelError(
-            f"{file} takes {shown or 'single numbers'}; it must take pictures of faces, such as any x3x224x224"
+            f"{file} takes {shown or 'single numbers'}; it must take pictures of faces, such as "
+            "any x3x224x224"
         )
     colours: dict[Layout, int | None] = {"NCHW": dims[1], "NHWC": dims[3]}
     fits = [layout for layout, count in colours.items() if count in (3, None)]
@@ -212,8 +216,8 @@ def _kind(graph: GraphProto, file: Path) -> Scores:
     last = next((node for node in graph.node if graph.output[0].name in node.output), None)
     if columns not in (1, 2):
         raise ModelError(
-            f"{file} gives {columns or 'an unknown number of'} numbers a face; a detector of fakes gives one or two"
-            " (say which with --scores if the graph does not)"
+            f"{file} gives {columns or 'an unknown number of'} numbers a face; a detector of fakes "
+            "gives one or two (say which with --scores if the graph does not)"
         )
     known = LAST_OPERATORS.get((last.op_type if last else "", columns))
     return known or ("logit" if columns == 1 else "logits")
@@ -235,6 +239,6 @@ def _try(card: Path) -> None:
     again = classifier.raw(noise[:1])
     if abs(float(scored[0] - again[0])) > 1e-3:
         raise ModelError(
-            f"{card.stem} scores a face differently alone ({again[0]:.3f}) and beside others ({scored[0]:.3f});"
-            " export it for inference (model.eval()), without batch statistics"
+            f"{card.stem} scores a face differently alone ({again[0]:.3f}) and beside others "
+            f"({scored[0]:.3f}); export it for inference (model.eval()), without batch statistics"
         )

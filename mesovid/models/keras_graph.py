@@ -27,10 +27,24 @@ OLD_NAMES = {
     "Merge": "Concatenate",
 }
 # they do nothing in a network that is used
-IDLE = frozenset([
-    "InputLayer", "Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization",
-    "Identity", "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness",
-])  # fmt: skip
+IDLE = frozenset(
+    [
+        "InputLayer",
+        "Dropout",
+        "SpatialDropout2D",
+        "AlphaDropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "ActivityRegularization",
+        "Identity",
+        "RandomFlip",
+        "RandomRotation",
+        "RandomZoom",
+        "RandomTranslation",
+        "RandomContrast",
+        "RandomBrightness",
+    ]
+)
 ACTIVATIONS = frozenset(
     ["Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "PReLU", "ThresholdedReLU"]
 )
@@ -68,8 +82,8 @@ def check_graph(model: keras.Model, path: Path) -> None:
     theirs, ours = _activations(described), _activations(own)
     if theirs != ours:
         raise ModelError(
-            f"{path} computes otherwise than {model.name}: its activations are {_counted(theirs)}, the network's"
-            f" {_counted(ours)}; see --activation, or {WAY_OUT}"
+            f"{path} computes otherwise than {model.name}: its activations are {_counted(theirs)}, "
+            f"the network's {_counted(ours)}; see --activation, or {WAY_OUT}"
         )
 
 
@@ -79,7 +93,10 @@ def _has(path: Path, kind: str) -> str:
         if kind == "Lambda"
         else "which the network has not"
     )
-    return f"{path} has a layer of class {kind}, {why}: without it the model would score otherwise; {WAY_OUT}"
+    return (
+        f"{path} has a layer of class {kind}, {why}: without it the model would score otherwise; "
+        f"{WAY_OUT}"
+    )
 
 
 def _compare(
@@ -100,8 +117,8 @@ def _compare(
                 and not _same(their[name], our[name], our.get("pool_size"))
             ):
                 raise ModelError(
-                    f"{path} computes otherwise than the network: {name} of {kind} {number} is {their[name]!r}, not"
-                    f" {our[name]!r}; {WAY_OUT}"
+                    f"{path} computes otherwise than the network: {name} of {kind} {number} is "
+                    f"{their[name]!r}, not {our[name]!r}; {WAY_OUT}"
                 )
 
 

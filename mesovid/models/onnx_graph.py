@@ -35,7 +35,8 @@ Array = npt.NDArray[np.float32]
 class Op:
     """One step of a graph. Tensors are named; maps are channels first. Arrays and attributes depend on the kind."""
 
-    kind: str  # an ONNX operator; or `affine` (scale, shift a channel), `identity`, `flatten`, `swish`
+    # an ONNX operator; or `affine` (scale, shift a channel), `identity`, `flatten`, `swish`
+    kind: str
     inputs: tuple[str, ...]
     output: str
     arrays: dict[str, Array] = field(default_factory=dict)
@@ -224,7 +225,8 @@ def _reshape(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     """Only a vector to a map of one pixel, as squeeze-and-excitation needs it."""
     if len(layer.input.shape) != 2 or tuple(layer.output.shape[1:3]) != (1, 1):
         raise ModelError(
-            f"cannot export layer {layer.name!r}: it reshapes {layer.input.shape} to {layer.output.shape}"
+            f"cannot export layer {layer.name!r}: it reshapes {layer.input.shape} to "
+            f"{layer.output.shape}"
         )
     return [
         Op(
@@ -249,7 +251,8 @@ def _merge(kind: str) -> Callable[[Any, tuple[str, ...]], list[Op]]:
         attributes = {"axis": 1} if kind == "Concat" else {}
         if kind == "Concat" and layer.axis not in (-1, len(layer.output.shape) - 1):
             raise ModelError(
-                f"cannot export layer {layer.name!r}: it joins along axis {layer.axis}, not channels"
+                f"cannot export layer {layer.name!r}: it joins along axis {layer.axis}, not "
+                "channels"
             )
         return [Op(kind, inputs, layer.name, {}, attributes)]
 
@@ -284,7 +287,8 @@ def _resizing(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     plain = not (layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or layer.antialias)
     if layer.interpolation != "bilinear" or not plain:
         raise ModelError(
-            f"cannot export layer {layer.name!r}: it must resize bilinearly and without antialiasing"
+            f"cannot export layer {layer.name!r}: it must resize bilinearly and without "
+            "antialiasing"
         )
     sides = zip(layer.input.shape[1:3], layer.output.shape[1:3], strict=True)
     scales = np.array([1, 1, *(_scale(before, after) for before, after in sides)], np.float32)

@@ -33,7 +33,8 @@ def publish(
     card = read_card(source)
     if card.members and scoreboard is not None:
         raise ModelError(
-            f"{card.name} is a panel; a scoreboard knows a model by its weights, and a panel has none"
+            f"{card.name} is a panel; a scoreboard knows a model by its weights, and a panel has "
+            "none"
         )
     words: dict[str, Any] = {"summary": summary, "licence": licence, "limits": limits}
     card = replace(card, **{key: value for key, value in words.items() if value is not None})

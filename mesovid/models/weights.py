@@ -98,7 +98,8 @@ def _layers_of_keras3(file: h5py.File, classes: list[str] | None) -> list[Arrays
     """
     if classes is None:
         raise ModelError(
-            f"{file.filename} does not say its order of layers; save the whole model as .keras instead"
+            f"{file.filename} does not say its order of layers; save the whole model as .keras "
+            "instead"
         )
     counts: dict[str, int] = {}
     found = []

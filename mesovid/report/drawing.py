@@ -50,7 +50,10 @@ def scale(probability: float | None, threshold: float, band: Band) -> str:
         else f"; the threshold is {threshold:.2f}"
     )
     parts = [
-        f'<svg class="scale" height="92" role="img" aria-label="Scale of P(fake) from 0, real, to 1, fake: {where}{said}">',
+        (
+            '<svg class="scale" height="92" role="img" aria-label="Scale of P(fake) from 0, '
+            f'real, to 1, fake: {where}{said}">'
+        ),
         _rect(0, low, 28, 22, "z-real"),
         _rect(low, high, 28, 22, "z-unsure") if band else "",
         _rect(high, 1, 28, 22, "z-fake"),
@@ -64,7 +67,8 @@ def scale(probability: float | None, threshold: float, band: Band) -> str:
     if probability is not None:
         parts.append(
             f'<svg x="{_percent(probability)}" y="0" overflow="visible"><path d="M0 30L-7 18H7Z"/>'
-            '<path d="M0 28V52" stroke="#fff" stroke-width="5"/><path d="M0 26V54" stroke="#1f2430" stroke-width="2"/></svg>'
+            '<path d="M0 28V52" stroke="#fff" stroke-width="5"/>'
+            '<path d="M0 26V54" stroke="#1f2430" stroke-width="2"/></svg>'
         )
         parts.append(_label(f"P(fake) {probability:.2f}", probability, 13))
     return "".join(parts) + "</svg>"
@@ -87,12 +91,14 @@ def lane(
     ]
     if band:
         parts.append(
-            f'<rect class="l-unsure" y="{_y(high):.1f}" width="100%" height="{_y(low) - _y(high):.1f}"/>'
+            f'<rect class="l-unsure" y="{_y(high):.1f}" width="100%" '
+            f'height="{_y(low) - _y(high):.1f}"/>'
         )
     for segment in segments:
         left, width = segment.start / end, max((segment.end - segment.start) / end, 0.005)
         parts.append(
-            f'<rect class="l-segment" x="{_percent(left)}" width="{_percent(width)}" height="{LANE}">'
+            f'<rect class="l-segment" x="{_percent(left)}" width="{_percent(width)}" '
+            f'height="{LANE}">'
             f"<title>suspicious from {clock(segment.start)} to {clock(segment.end)}, "
             f"P(fake) {segment.fake_probability:.2f}</title></rect>"
         )
@@ -181,7 +187,10 @@ def _dot(score: FaceScore, end: float, threshold: float, low: float) -> str:
     x, y = _percent(score.time / end), _y(score.fake_probability)
     title = f"<title>{clock(score.time)}, P(fake) {score.fake_probability:.2f}</title>"
     if score.fake_probability >= threshold:
-        return f'<svg x="{x}" y="{y:.1f}" overflow="visible"><path class="dot f" d="M0-5L5 0 0 5-5 0Z">{title}</path></svg>'
+        return (
+            f'<svg x="{x}" y="{y:.1f}" overflow="visible">'
+            f'<path class="dot f" d="M0-5L5 0 0 5-5 0Z">{title}</path></svg>'
+        )
     kind = "dot u" if score.fake_probability >= low else "dot"
     return f'<circle class="{kind}" cx="{x}" cy="{y:.1f}" r="3.4">{title}</circle>'
 
@@ -191,7 +200,10 @@ def _y(probability: float) -> float:
 
 
 def _rect(start: float, end: float, y: float, height: float, kind: str) -> str:
-    return f'<rect class="{kind}" x="{_percent(start)}" y="{y}" width="{_percent(end - start)}" height="{height}"/>'
+    return (
+        f'<rect class="{kind}" x="{_percent(start)}" y="{y}" width="{_percent(end - start)}" '
+        f'height="{height}"/>'
+    )
 
 
 def _label(text: str, place: float, y: float, kind: str = "") -> str:

@@ -93,10 +93,11 @@ def index_page(rows: Iterable[Row], models: Sequence[tuple[str, Evidence]]) -> s
     body = [
         f"<h1>Were faces faked in these {len(ordered):,} files?</h1>",
         f'<p class="soft">{escaped(f"{said} · {made}" if made else said)}</p>',
-        "<section><p>Verdicts are hints, not proofs: <b>fake</b> means that a face looks faked to the model, <b>real</b> that it "
-        "found no sign of a fake, <b>uncertain</b> that it cannot tell. P(fake) is its score from 0 to 1, not the chance of a "
-        "fake. Among many files some real ones are called fake: the table below the list says how many to expect."
-        "</p></section>",
+        "<section><p>Verdicts are hints, not proofs: <b>fake</b> means that a face looks faked to "
+        "the model, <b>real</b> that it found no sign of a fake, <b>uncertain</b> that it cannot "
+        "tell. P(fake) is its score from 0 to 1, not the chance of a fake. Among many files some "
+        "real ones are called fake: the table below the list says how many to expect.</p>"
+        "</section>",
         f"<section>{_table(ordered)}</section>",
         *(rates_section(evidence.model, model) for model, evidence in models),
         *(_limits(model, evidence) for model, evidence in models),
@@ -113,7 +114,10 @@ def _kind(row: Row) -> str:
 def _limits(model: str, evidence: Evidence) -> str:
     if evidence.model is None or not evidence.model.limits:
         return ""
-    return f"<section><h2>What {escaped(model)} cannot tell</h2><p>{escaped(evidence.model.limits)}</p></section>"
+    return (
+        f"<section><h2>What {escaped(model)} cannot tell</h2><p>{escaped(evidence.model.limits)}"
+        "</p></section>"
+    )
 
 
 def _table(rows: Sequence[Row]) -> str:
@@ -137,9 +141,12 @@ def _row(row: Row) -> str:
     length = "" if row.length is None else clock(row.length)
     counts = ("", "") if row.failed else (str(row.people), str(row.faces))
     return (
-        f'<tr><td data-k="{escaped(title)}">{linked}{where}<small class="name">{escaped(row.why)}</small></td>'
+        f'<tr><td data-k="{escaped(title)}">{linked}{where}<small class="name">{escaped(row.why)}'
+        "</small></td>"
         f'<td data-k="{row.rank}">{word(row.label, _kind(row))}</td>'
-        f'<td class="n" data-k="{row.fake_probability if row.fake_probability is not None else ""}">{score}</td>'
+        f'<td class="n" data-k="{row.fake_probability if row.fake_probability is not None else ""}'
+        f'">{score}</td>'
         f'<td class="n minor">{counts[0]}</td><td class="n minor">{counts[1]}</td>'
-        f'<td class="n minor" data-k="{row.length if row.length is not None else ""}">{length}</td></tr>\n'
+        f'<td class="n minor" data-k="{row.length if row.length is not None else ""}">{length}'
+        "</td></tr>\n"
     )

@@ -138,8 +138,10 @@ PLOT: Any = {
 # shared by all drawings of a page
 _DEFS = (
     '<svg width="0" height="0" aria-hidden="true" focusable="false"><defs>'
-    '<pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    f'<rect width="7" height="7" fill="#e4e7eb"/><rect width="2.5" height="7" fill="{UNSURE}"/></pattern></defs></svg>'
+    '<pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" '
+    'patternTransform="rotate(45)">'
+    f'<rect width="7" height="7" fill="#e4e7eb"/><rect width="2.5" height="7" fill="{UNSURE}"/>'
+    "</pattern></defs></svg>"
 )
 
 
@@ -149,15 +151,17 @@ def document(title: str, body: str, script: str = "") -> str:
     `body` is HTML, `title` plain text.
     """
     policy = (
-        f"default-src 'none'; img-src data:; style-src {_digest(CSS)}; "
-        f"script-src {_digest(script) if script else chr(39) + 'none' + chr(39)}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src {_digest(CSS)}; script-src "
+        f"{_digest(script) if script else chr(39) + 'none' + chr(39)}; base-uri 'none'; "
+        "form-action 'none'"
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer"><meta name="robots" content="noindex">'
-        f'<link rel="icon" href="data:,"><title>{escaped(title)}</title><style>{CSS}</style></head>\n'
+        f'<link rel="icon" href="data:,"><title>{escaped(title)}</title><style>{CSS}</style>'
+        "</head>\n"
         f"<body>{_DEFS}<main>\n{body}\n"
         f"<footer>Made by mesovid {__version__}.</footer></main>"
         + (f"<script>{script}</script>" if script else "")
@@ -178,7 +182,10 @@ def name(text: str) -> str:
 def picture(jpeg: bytes, alt: str, side: int) -> str:
     """A square picture inside the page."""
     data = base64.b64encode(jpeg).decode()
-    return f'<img src="data:image/jpeg;base64,{data}" width="{side}" height="{side}" alt="{escaped(alt)}">'
+    return (
+        f'<img src="data:image/jpeg;base64,{data}" width="{side}" height="{side}" '
+        f'alt="{escaped(alt)}">'
+    )
 
 
 def facts(rows: list[tuple[str, str]]) -> str:

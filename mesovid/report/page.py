@@ -27,13 +27,19 @@ STRONGLY_COMPRESSED = 0.02
 FACE = 128  # px, side of a face's picture
 
 _NEVER = (
-    "It looks at faces alone: not at sound, not at what is said, not at bodies or background, and not at whether the clip "
-    "shows what its caption says.",
-    "No detector can show that a clip is genuine: a fake of a kind that the model never saw may look real to it.",
+    "It looks at faces alone: not at sound, not at what is said, not at bodies or background, and "
+    "not at whether the clip shows what its caption says.",
+    (
+        "No detector can show that a clip is genuine: a fake of a kind that the model never saw "
+        "may look real to it."
+    ),
 )
 _ANSWERS: dict[Label | None, str] = {
     "fake": "To this model, a face in this clip looks faked.",
-    "real": "In the faces that it looked at, this model found no sign of a fake. That does not make the clip genuine.",
+    "real": (
+        "In the faces that it looked at, this model found no sign of a fake. That does not make "
+        "the clip genuine."
+    ),
     "uncertain": "This model cannot tell whether a face in this clip is faked.",
     None: "There is no verdict on this clip.",
 }
@@ -65,7 +71,8 @@ def failure_page(failure: Failure, evidence: Evidence) -> str:
     title = PurePath(failure.path).name or failure.path
     body = (
         f"<h1>Were faces faked in {name(title)}?</h1>"
-        f'<section class="verdict"><h2 class="answer t-none">Could not be scanned</h2><p class="reason name">'
+        '<section class="verdict"><h2 class="answer t-none">Could not be scanned</h2>'
+        '<p class="reason name">'
         f"{escaped(failure.error)}</p><p>This says nothing of what the file shows.</p></section>"
         f'<p class="soft">{escaped(evidence.made)}</p>'
     )
@@ -105,7 +112,10 @@ def standing(scan: Scan, smallest_face: float | None) -> dict[int, str]:
 
 def word(label: Label | None, text: str = "") -> str:
     """A verdict as a word with its mark, told apart by shape as well as by colour."""
-    return f'<span class="word t-{label or "none"}">{MARKS[label]} {escaped(text or WORDS[label])}</span>'
+    return (
+        f'<span class="word t-{label or "none"}">{MARKS[label]} {escaped(text or WORDS[label])}'
+        "</span>"
+    )
 
 
 # --- verdict --------------------------------------------------------------------------------------
@@ -117,9 +127,9 @@ def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | N
     drawing = ""
     if scan.verdict.fake_probability is not None:
         drawing = (
-            f"<figure>{scale(scan.verdict.fake_probability, scan.model.threshold, band)}<figcaption>P(fake) is the model's "
-            "score, not the chance that the clip is a fake: how likely that is depends also on where the clip comes from."
-            "</figcaption></figure>"
+            f"<figure>{scale(scan.verdict.fake_probability, scan.model.threshold, band)}"
+            "<figcaption>P(fake) is the model's score, not the chance that the clip is a fake: "
+            "how likely that is depends also on where the clip comes from.</figcaption></figure>"
         )
     said = error_sentences(model, label) if model is not None else ()
     known = "".join(f"<li>{escaped(sentence)}</li>" for sentence in said)
@@ -128,9 +138,13 @@ def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | N
     elif known:
         rates = f'<h3>How far to trust that</h3><ul class="said">{known}</ul>'
     else:
-        rates = f"<p>How often {escaped(scan.model.name)} is wrong is not known here: no measured error rates of it were found.</p>"
+        rates = (
+            f"<p>How often {escaped(scan.model.name)} is wrong is not known here: no measured "
+            "error rates of it were found.</p>"
+        )
     return (
-        f'<section class="verdict {label or ""}"><h2 class="answer t-{label or "none"}">{MARKS[label]} {escaped(words)}</h2>'
+        f'<section class="verdict {label or ""}"><h2 class="answer t-{label or "none"}">'
+        f"{MARKS[label]} {escaped(words)}</h2>"
         f"<p>{escaped(_ANSWERS[label])}</p>"
         f'<p class="reason">{escaped(scan.verdict.reason)}</p>{drawing}{rates}'
         "<p>A verdict is a hint, not a proof. Do not act on it alone.</p></section>"
@@ -153,7 +167,8 @@ def error_sentences(model: ModelFacts, label: Label | None) -> list[str]:
         elif label == "real" and rates.fake_called_fake is not None:
             called = _counted(rates.fake_called_fake, rates.fakes, "fake videos")
             found.append(
-                f"{rates.data}: it called {called} fake; how many of the others it took for real was not measured."
+                f"{rates.data}: it called {called} fake; how many of the others it took for real "
+                "was not measured."
             )
         elif label == "uncertain":
             parts = [
@@ -198,7 +213,10 @@ def _limits(scan: Scan, evidence: Evidence) -> str:
         else ""
     )
     clip = f'<h3>In this clip</h3><ul class="said">{own}</ul>' if own else ""
-    return f'<section><h2>What this cannot tell</h2>{clip}<h3>In any clip</h3><ul class="said">{general}</ul>{card}</section>'
+    return (
+        f'<section><h2>What this cannot tell</h2>{clip}<h3>In any clip</h3><ul class="said">'
+        f"{general}</ul>{card}</section>"
+    )
 
 
 def shortcomings(scan: Scan, model: ModelFacts | None, clip: ClipFacts | None) -> list[str]:
@@ -232,8 +250,8 @@ def _of_faces(scan: Scan, model: ModelFacts | None) -> list[str]:
         if small:
             who = _listed([f"person {id_} ({size:.0f} px)" for id_, size in small])
             found.append(
-                f"Faces smaller than the {least:.0f} px that the model can judge, in the median: {who}. Such faces are often "
-                "taken for fakes."
+                f"Faces smaller than the {least:.0f} px that the model can judge, in the median: "
+                f"{who}. Such faces are often taken for fakes."
             )
     return found
 
@@ -244,20 +262,22 @@ def _of_people(scan: Scan, model: ModelFacts | None) -> list[str]:
     few = [person for person in scan.people if person.faces < least]
     if few and len(few) < len(scan.people):
         found.append(
-            f"{len(few)} of {len(scan.people)} people were seen in fewer than {least} faces and have no say in the verdict."
+            f"{len(few)} of {len(scan.people)} people were seen in fewer than {least} faces and "
+            "have no say in the verdict."
         )
     unheard = standing(scan, model.smallest_face if model else None)
     heard = sum(not why for why in unheard.values())
     if heard > MANY_PEOPLE:
         found.append(
-            f"{heard} people have a say, and the clip takes its most suspicious one: more people, more chances of a false alarm. "
-            "People who leave the picture and come back count anew."
+            f"{heard} people have a say, and the clip takes its most suspicious one: more people, "
+            "more chances of a false alarm. People who leave the picture and come back count anew."
         )
     for person in _worst(scan, model)[:1]:
         values = [score.fake_probability for score in scan.scores if score.person == person.id]
         if len(values) >= least and max(values) - min(values) > WIDE:
             found.append(
-                f"The faces of person {person.id} scored anything from {min(values):.2f} to {max(values):.2f}: look at both ends."
+                f"The faces of person {person.id} scored anything from {min(values):.2f} to "
+                f"{max(values):.2f}: look at both ends."
             )
     return found
 
@@ -273,8 +293,8 @@ def _of_coverage(scan: Scan) -> list[str]:
     if len(times) > 1 and video.frame_count and len(times) < video.frame_count:
         gap = (times[-1] - times[0]) / (len(times) - 1)
         found.append(
-            f"It looked at {len(times)} of {video.frame_count:,} frames, one every {gap:.2g} s: what shows only in between was "
-            "not seen (--frames, --fps look at more)."
+            f"It looked at {len(times)} of {video.frame_count:,} frames, one every {gap:.2g} s: "
+            "what shows only in between was not seen (--frames, --fps look at more)."
         )
     if settings.get("faces") == "largest":
         found.append("Only the largest face of each frame was judged.")
@@ -286,8 +306,9 @@ def _of_file(scan: Scan, clip: ClipFacts | None) -> list[str]:
     if bits is None or bits >= STRONGLY_COMPRESSED:
         return []
     return [
-        f"The file is strongly compressed: {bits:.2g} bits a pixel, where the FaceForensics++ videos that the shipped models "
-        "were measured on have 0.03 and more. Traces of a fake may be gone, and compression may look like one."
+        f"The file is strongly compressed: {bits:.2g} bits a pixel, where the FaceForensics++ "
+        "videos that the shipped models were measured on have 0.03 and more. Traces of a fake may "
+        "be gone, and compression may look like one."
     ]
 
 
@@ -303,17 +324,19 @@ def _of_rule(scan: Scan, model: ModelFacts | None) -> list[str]:
     found = []
     if scan.settings.get("threshold") is not None:
         found.append(
-            f"A threshold of its own was given ({scan.model.threshold:.2f}), without an undecided band; the error rates on this "
-            "page are those of the model's own rule."
+            f"A threshold of its own was given ({scan.model.threshold:.2f}), without an undecided "
+            "band; the error rates on this page are those of the model's own rule."
         )
     elif model is not None and abs(model.threshold - scan.model.threshold) > 1e-9:
         found.append(
-            "The model's card has changed since the scan: its error rates may be those of another rule."
+            "The model's card has changed since the scan: its error rates may be those of another "
+            "rule."
         )
     aggregate = scan.settings.get("aggregate", "mean")
     if aggregate != "mean":
         found.append(
-            f"Scores were taken together by {str(aggregate).replace('_', ' ')}; the error rates on this page are those of the mean."
+            f"Scores were taken together by {str(aggregate).replace('_', ' ')}; the error rates "
+            "on this page are those of the mean."
         )
     return found
 
@@ -332,8 +355,8 @@ def _timeline(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | 
         scores = _scores_of(scan, person.id)
         segments = [segment for segment in scan.segments if segment.person == person.id]
         label = (
-            f"Scores of person {person.id} over time: {person.faces} faces, P(fake) {person.fake_probability:.2f} taken together, "
-            f"{len(segments)} suspicious segments"
+            f"Scores of person {person.id} over time: {person.faces} faces, P(fake) "
+            f"{person.fake_probability:.2f} taken together, {len(segments)} suspicious segments"
         )
         lanes.append(
             f'<h3>{_person(person, unheard, scan.model.members)}</h3><div class="lane">'
@@ -342,24 +365,32 @@ def _timeline(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | 
     more = len(people) - MOST_LANES
     rest = f'<p class="soft">And {more} more people: see the table.</p>' if more > 0 else ""
     note = (
-        "Each mark is a face: a filled circle speaks for real, an empty one lies where the model cannot tell, a diamond lies at "
-        "or above the threshold (the dashed line). Hatched: the model cannot tell. Tinted: suspicious segments, two faces in a "
-        "row and more at or above the threshold."
+        "Each mark is a face: a filled circle speaks for real, an empty one lies where the model "
+        "cannot tell, a diamond lies at or above the threshold (the dashed line). Hatched: the "
+        "model cannot tell. Tinted: suspicious segments, two faces in a row and more at or above "
+        "the threshold."
     )
-    return f'<section><h2>Over time</h2><p class="soft">{note}</p>{"".join(lanes)}{rest}{_segments(scan)}</section>'
+    return (
+        f'<section><h2>Over time</h2><p class="soft">{note}</p>'
+        f"{''.join(lanes)}{rest}{_segments(scan)}</section>"
+    )
 
 
 def _segments(scan: Scan) -> str:
     if not scan.segments:
         return "<p>No suspicious segment.</p>"
     rows = [
-        f"<tr><td>{clock(segment.start)}</td><td>{clock(segment.end)}</td><td>person {segment.person}</td>"
+        f"<tr><td>{clock(segment.start)}</td><td>{clock(segment.end)}</td><td>person "
+        f"{segment.person}</td>"
         f'<td class="n">{segment.fake_probability:.2f}</td></tr>'
         for segment in scan.segments[:MOST_ROWS]
     ]
     return _table(
         "Suspicious segments, worst first" + _cut(len(scan.segments), MOST_ROWS),
-        "<th scope=col>From</th><th scope=col>To</th><th scope=col>Who</th><th scope=col class=n>P(fake)</th>",
+        (
+            "<th scope=col>From</th><th scope=col>To</th><th scope=col>Who</th>"
+            "<th scope=col class=n>P(fake)</th>"
+        ),
         rows,
     )
 
@@ -368,7 +399,10 @@ def _faces(scan: Scan, evidence: Evidence, band: tuple[float, float] | None) -> 
     if not scan.scores:
         return ""
     if not evidence.faces:
-        return f"<section><h2>The faces</h2><p>{escaped(evidence.no_faces or 'No pictures of faces were kept.')}</p></section>"
+        return (
+            "<section><h2>The faces</h2><p>"
+            f"{escaped(evidence.no_faces or 'No pictures of faces were kept.')}</p></section>"
+        )
     strips = []
     unheard = standing(scan, evidence.model.smallest_face if evidence.model else None)
     for person in _worst(scan, evidence.model):
@@ -379,13 +413,15 @@ def _faces(scan: Scan, evidence: Evidence, band: tuple[float, float] | None) -> 
             )
             items = "".join(_face(face, scan.model.threshold, band) for face in ordered)
             strips.append(
-                f'<h3>{_person(person, unheard, scan.model.members)}</h3><ul class="faces">{items}</ul>'
+                f'<h3>{_person(person, unheard, scan.model.members)}</h3><ul class="faces">{items}'
+                "</ul>"
             )
     hidden = len(scan.people) - len(strips)
     rest = f'<p class="soft">{hidden} more people are not shown.</p>' if hidden > 0 else ""
     maps = f'<p class="soft">{escaped(evidence.maps)}</p>' if evidence.maps else ""
     return (
-        '<section><h2>The faces</h2><p class="soft">Of each person the most and the least suspicious faces, as the model sees '
+        '<section><h2>The faces</h2><p class="soft">Of each person the most and the least '
+        "suspicious faces, as the model sees "
         f"them, most suspicious first.</p>{maps}{''.join(strips)}{rest}</section>"
     )
 
@@ -399,14 +435,17 @@ def _face(face: ShownFace, threshold: float, band: tuple[float, float] | None) -
     if face.map_jpeg is not None:
         pictures += picture(face.map_jpeg, f"{alt}, with what speaks for fake and for real", FACE)
     return (
-        f"<li><figure>{pictures}<figcaption>{clock(score.time)}<br>P(fake) {score.fake_probability:.2f}<br>"
-        f"{word(label, said)}</figcaption></figure></li>"
+        f"<li><figure>{pictures}<figcaption>{clock(score.time)}<br>P(fake) "
+        f"{score.fake_probability:.2f}<br>{word(label, said)}</figcaption></figure></li>"
     )
 
 
 def _person(person: Person, unheard: dict[int, str], members: Sequence[str]) -> str:
     why = f", {unheard[person.id]}" if unheard[person.id] else ""
-    return f"Person {person.id}: P(fake) {person.fake_probability:.2f} over {_count(person.faces, 'face')}{_of_members(members, person.members)}{why}"
+    return (
+        f"Person {person.id}: P(fake) {person.fake_probability:.2f} over "
+        f"{_count(person.faces, 'face')}{_of_members(members, person.members)}{why}"
+    )
 
 
 def _of_members(names: Sequence[str], said: Sequence[float]) -> str:
@@ -434,7 +473,8 @@ def _people(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | No
         )
     table = _table(
         "Those who have a say first, then the more suspicious" + _cut(len(scan.people), MOST_ROWS),
-        "<th scope=col>Who</th><th scope=col>Score lies</th><th scope=col class=n>P(fake)</th><th scope=col class=n>Faces</th>"
+        "<th scope=col>Who</th><th scope=col>Score lies</th><th scope=col class=n>P(fake)</th>"
+        "<th scope=col class=n>Faces</th>"
         '<th scope=col class="n minor">Size</th><th scope=col class="n minor">Seen</th>',
         rows,
     )
@@ -455,24 +495,31 @@ def rates_section(model: ModelFacts | None, model_name: str) -> str:
     """The measured error rates of the model as a table in numbers out of 100."""
     if model is None:
         return (
-            f"<section><h2>How often the model is wrong</h2><p>Not known here: the card of {escaped(model_name)} was not found.</p>"
-            "</section>"
+            "<section><h2>How often the model is wrong</h2><p>Not known here: the card of "
+            f"{escaped(model_name)} was not found.</p></section>"
         )
     plain = [rates for rates in model.rates if not rates.damaged]
     damaged = [rates for rates in model.rates if rates.damaged]
     if not plain:
-        return "<section><h2>How often the model is wrong</h2><p>The model's card holds no measured error rates.</p></section>"
+        return (
+            "<section><h2>How often the model is wrong</h2><p>The model's card holds no measured "
+            "error rates.</p></section>"
+        )
     more = ""
     if damaged:
-        more = f"<details><summary>The same videos made worse</summary>{_rates_table(damaged, 'Answers to 100 videos made worse')}</details>"
+        more = (
+            "<details><summary>The same videos made worse</summary>"
+            f"{_rates_table(damaged, 'Answers to 100 videos made worse')}</details>"
+        )
     rule = (
         f'<p class="soft">Threshold and undecided band were chosen {escaped(model.rule)}.</p>'
         if model.rule
         else ""
     )
     return (
-        "<section><h2>How often the model is wrong</h2><p>Counted on videos of which the truth is known, in brackets the 95 % "
-        f"interval. Other kinds of fakes and other cameras may give worse numbers.</p>{_rates_table(plain, 'Answers to 100 videos')}{more}{rule}</section>"
+        "<section><h2>How often the model is wrong</h2><p>Counted on videos of which the truth is "
+        "known, in brackets the 95 % interval. Other kinds of fakes and other cameras may give "
+        f"worse numbers.</p>{_rates_table(plain, 'Answers to 100 videos')}{more}{rule}</section>"
     )
 
 
@@ -585,13 +632,16 @@ def _method(scan: Scan, evidence: Evidence) -> str:
         ("page made", escaped(evidence.made)),
     ]
     settings = "".join(
-        f"<tr><th scope=row>{escaped(str(key))}</th><td>{escaped('not set' if value is None else str(value))}</td></tr>"
+        (
+            f"<tr><th scope=row>{escaped(str(key))}</th><td>"
+            f"{escaped('not set' if value is None else str(value))}</td></tr>"
+        )
         for key, value in scan.settings.items()
     )
     return (
-        f"<section><h2>How this was done</h2>{facts(rows)}<details><summary>All settings</summary><table>"
-        "<thead><tr><th scope=col>Setting</th><th scope=col>Value</th></tr></thead>"
-        f"<tbody>{settings}</tbody></table></details></section>"
+        f"<section><h2>How this was done</h2>{facts(rows)}<details><summary>All settings</summary>"
+        "<table><thead><tr><th scope=col>Setting</th><th scope=col>Value</th></tr></thead><tbody>"
+        f"{settings}</tbody></table></details></section>"
     )
 
 
@@ -599,15 +649,15 @@ def _numbers(scan: Scan) -> str:
     if not scan.scores:
         return ""
     rows = [
-        f"<tr><td>{clock(score.time)}</td><td class=n>{score.index}</td><td>person {score.person}</td>"
-        f"<td class=n>{side(score.face.box):.0f} px</td><td class=n>{score.fake_probability:.2f}"
-        f"{_of_members(scan.model.members, score.members)}</td></tr>"
+        f"<tr><td>{clock(score.time)}</td><td class=n>{score.index}</td><td>person {score.person}"
+        f"</td><td class=n>{side(score.face.box):.0f} px</td><td class=n>"
+        f"{score.fake_probability:.2f}{_of_members(scan.model.members, score.members)}</td></tr>"
         for score in scan.scores[:MOST_NUMBERS]
     ]
     table = _table(
         "Every face" + _cut(len(scan.scores), MOST_NUMBERS),
-        "<th scope=col>Time</th><th scope=col class=n>Frame</th><th scope=col>Who</th><th scope=col class=n>Size</th>"
-        "<th scope=col class=n>P(fake)</th>",
+        "<th scope=col>Time</th><th scope=col class=n>Frame</th><th scope=col>Who</th>"
+        "<th scope=col class=n>Size</th><th scope=col class=n>P(fake)</th>",
         rows,
     )
     return f"<section><details><summary>The numbers</summary>{table}</details></section>"
@@ -621,7 +671,8 @@ def _subtitle(scan: Scan, evidence: Evidence) -> str:
 def _table(caption: str, head: str, rows: Sequence[str]) -> str:
     """A table that scrolls by itself where the page is narrow."""
     return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{escaped(caption)}"><table><caption>{escaped(caption)}</caption>'
+        f'<div class="wide" role="region" tabindex="0" aria-label="{escaped(caption)}"><table>'
+        f"<caption>{escaped(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -41,7 +41,8 @@ def from_json(value: Any) -> Result:
         raise InputError(f"not the result of a scan but {_quoted(value)}")
     if value.get("schema") != SCHEMA:
         raise InputError(
-            f"a result of schema {value.get('schema')!r}; this mesovid reads {SCHEMA}, as `mesovid scan --format json` writes it"
+            f"a result of schema {value.get('schema')!r}; this mesovid reads {SCHEMA}, as "
+            "`mesovid scan --format json` writes it"
         )
     try:
         if value["status"] == "error":
@@ -90,7 +91,8 @@ def _values(line: bytes, rest: Any, path: str | Path, number: int) -> Sequence[A
             value = json.loads(decode(line + whole))
         except ValueError:
             raise InputError(
-                f"{path}, line {number}: no JSON ({error}); `mesovid scan --format jsonl` writes what is wanted here"
+                f"{path}, line {number}: no JSON ({error}); `mesovid scan --format jsonl` writes "
+                "what is wanted here"
             ) from error
     return value if isinstance(value, list) else [value]
 

@@ -56,7 +56,8 @@ def html_table(table: Table) -> str:
     )
     note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
     return (
-        f"<section><h2>{html.escape(table.title)}</h2><div class=scroll><table><thead><tr>{head}</tr></thead>\n"
+        f"<section><h2>{html.escape(table.title)}</h2><div class=scroll><table><thead><tr>{head}"
+        "</tr></thead>\n"
         f"<tbody>{body}</tbody></table></div>{note}</section>"
     )
 

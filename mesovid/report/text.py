@@ -72,7 +72,10 @@ def _header(scan: Scan, color: bool) -> str:
         facts.append(clock(video.duration))
     if video.fps:
         facts.append(f"{video.fps:.4g} fps")
-    return f"{_styled(shown(video.path), color, bold=True)}  {_styled(', '.join(facts), color, dim=True)}"
+    return (
+        f"{_styled(shown(video.path), color, bold=True)}  "
+        f"{_styled(', '.join(facts), color, dim=True)}"
+    )
 
 
 def _verdict(scan: Scan, color: bool, bar: tuple[str, str]) -> str:
@@ -95,8 +98,8 @@ def _people(scan: Scan) -> list[str]:
         return []
     worst = sorted(scan.people, key=lambda person: -person.fake_probability)
     lines = [
-        f"person {person.id}  P(fake) {person.fake_probability:.2f}  {person.faces:3} face{'s' * (person.faces != 1)}"
-        f"  {clock(person.first_time)} to {clock(person.last_time)}"
+        f"person {person.id}  P(fake) {person.fake_probability:.2f}  {person.faces:3} "
+        f"face{'s' * (person.faces != 1)}  {clock(person.first_time)} to {clock(person.last_time)}"
         for person in worst
     ]
     return _listed("people", lines)
@@ -122,7 +125,10 @@ def _listed(name: str, lines: list[str]) -> list[str]:
 def _looked_at(scan: Scan) -> str:
     frames, faces = len(scan.sampled), len(scan.scores)
     counted = f"{frames} frame{'s' * (frames != 1)}, {faces} face{'s' * (faces != 1)}"
-    return f"{counted}; model {scan.model.name} ({scan.model.sha256[:8]}); {scan.seconds['total']:.1f} s"
+    return (
+        f"{counted}; model {scan.model.name} ({scan.model.sha256[:8]}); "
+        f"{scan.seconds['total']:.1f} s"
+    )
 
 
 def _seconds(scan: Scan) -> str:

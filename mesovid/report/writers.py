@@ -122,9 +122,23 @@ class CsvWriter:
     """One row a video; an empty cell where nothing is known."""
 
     COLUMNS = (
-        "path", "status", "verdict", "fake_probability", "threshold", "people", "scored_faces", "sampled_frames",
-        "duration", "width", "height", "model", "model_sha256", "seconds", "reason", "error",
-    )  # fmt: skip
+        "path",
+        "status",
+        "verdict",
+        "fake_probability",
+        "threshold",
+        "people",
+        "scored_faces",
+        "sampled_frames",
+        "duration",
+        "width",
+        "height",
+        "model",
+        "model_sha256",
+        "seconds",
+        "reason",
+        "error",
+    )
 
     def __init__(
         self, stream: IO[str], *, color: bool = False, detail: bool = False, several: bool = False

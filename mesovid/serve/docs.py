@@ -40,8 +40,8 @@ def schema(app: FastAPI) -> dict[str, Any]:
             version=app.version,
             summary=app.summary,
             description=(
-                "Every score is `fake_probability`, P(fake) from 0 (real) to 1 (fake); what is unknown is null."
-                " Errors are application/problem+json."
+                "Every score is `fake_probability`, P(fake) from 0 (real) to 1 (fake); what is "
+                "unknown is null. Errors are application/problem+json."
             ),
             routes=app.routes,
         )
@@ -122,7 +122,8 @@ def _page(title: str, body: str) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{_text(title)}</title><link rel="stylesheet" href="/docs.css"><main><h1>{_text(title)}</h1>\n{body}</main></html>\n'
+        f'<title>{_text(title)}</title><link rel="stylesheet" href="/docs.css"><main><h1>'
+        f"{_text(title)}</h1>\n{body}</main></html>\n"
     )
 
 

@@ -140,9 +140,8 @@ class Jobs:
             del self._jobs[id_]
             if job.ended:
                 self._remove(job)
-            job.erased = (
-                True  # a running one is removed by the worker's thread, which still writes there
-            )
+            # a running one is removed by the worker's thread, which still writes there
+            job.erased = True
 
     def position(self, job: ScanJob) -> int:
         """How many scans come before this one."""

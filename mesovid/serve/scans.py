@@ -220,7 +220,9 @@ async def _stream(jobs: Jobs, job: ScanJob, start: int) -> AsyncIterator[str]:
             return
         if job.state == "queued" and (position := jobs.position(job)) != told:
             told = position
-            yield f"event: queued\ndata: {json.dumps({'event': 'queued', 'position': position})}\n\n"
+            yield (
+                f"event: queued\ndata: {json.dumps({'event': 'queued', 'position': position})}\n\n"
+            )
         silent = 0.0 if events else silent + EVENT_WAIT
         if silent >= EVENT_SILENCE:
             silent = 0.0

@@ -56,10 +56,13 @@ def decide(
     )
     low = min(threshold, _rounded_down(-_exceeded_by(-fakes, settings.misses)))
     rule = (
-        f"on {len(reals)} real and {len(fakes)} fake validation videos: at most {100 * settings.false_alarms:g}% of the real ones"
+        f"on {len(reals)} real and {len(fakes)} fake validation videos: at most "
+        f"{100 * settings.false_alarms:g}% of the real ones"
         f"{f', and of each of {len(sets)} datasets,' if len(sets) > 1 else ''}"
-        f" lie above the threshold ({np.mean(reals > threshold):.1%} do), which is at least 0.5; the uncertain band reaches"
-        f" down to where at most {100 * settings.misses:g}% of the fake ones lie below ({np.mean(fakes < low):.1%} do);"
+        f" lie above the threshold ({np.mean(reals > threshold):.1%} do), which is at least 0.5; "
+        "the uncertain band reaches"
+        f" down to where at most {100 * settings.misses:g}% of the fake ones lie below "
+        f"({np.mean(fakes < low):.1%} do);"
         f" above it {np.mean(fakes > threshold):.0%} of the fakes are called fake"
         f"{'; probabilities are calibrated on their faces varied as in training' if varied else ''}"
     )

@@ -85,7 +85,8 @@ def load(folder: Path) -> State | None:
             continue
     if there:
         raise TrainingError(
-            f"the checkpoints in {folder} are damaged; train into another folder, or delete them to begin again"
+            f"the checkpoints in {folder} are damaged; train into another folder, or delete them "
+            "to begin again"
         )
     return None
 

@@ -26,11 +26,25 @@ def _draw(history: Sequence[Epoch], best: int, path: Path) -> None:
     figure = Figure(figsize=(10.6, 3.2), layout="constrained")
     loss, score, rate = figure.subplots(1, 3)
     epochs = [line.epoch for line in history]
-    _lines(loss, "Loss", epochs, {"training": [line.loss for line in history],
-                                  "validation videos": [line.val_loss for line in history]})  # fmt: skip
-    _lines(score, "How good", epochs, {"training accuracy": [line.accuracy for line in history],
-                                       "validation AUC, videos": [line.val_auc for line in history],
-                                       "validation AUC, faces": [line.val_frame_auc for line in history]})  # fmt: skip
+    _lines(
+        loss,
+        "Loss",
+        epochs,
+        {
+            "training": [line.loss for line in history],
+            "validation videos": [line.val_loss for line in history],
+        },
+    )
+    _lines(
+        score,
+        "How good",
+        epochs,
+        {
+            "training accuracy": [line.accuracy for line in history],
+            "validation AUC, videos": [line.val_auc for line in history],
+            "validation AUC, faces": [line.val_frame_auc for line in history],
+        },
+    )
     _lines(rate, "Learning rate", epochs, {"": [line.learning_rate for line in history]})
     rate.set_yscale("log")
     for axes in (loss, score, rate):

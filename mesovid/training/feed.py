@@ -23,9 +23,8 @@ from mesovid.training.samples import CropReader, Samples
 Floats = npt.NDArray[np.float32]
 
 AHEAD = 2  # batches that wait ready, beyond those being made
-VALIDATION_SEED = (
-    1_000_003  # blended and varied validation faces are the same in every epoch and run
-)
+# blended and varied validation faces are the same in every epoch and run
+VALIDATION_SEED = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,8 +219,9 @@ class _Run:
         if not math.isfinite(float(loss)):
             kept = f"epoch {number} is kept" if number else "nothing was learned yet"
             raise TrainingError(
-                f"the loss became {float(loss)} in epoch {number + 1} by batch {step + 1} at learning rate {rate:.2g}; {kept}:"
-                " go on with --override and a lower --learning-rate or --clip-norm 1"
+                f"the loss became {float(loss)} in epoch {number + 1} by batch {step + 1} at "
+                f"learning rate {rate:.2g}; {kept}: go on with --override and a lower "
+                "--learning-rate or --clip-norm 1"
             )
 
     def _scores(self, *, varied: bool = False) -> Scores:
@@ -357,8 +358,9 @@ def _starting_weights(model: keras.Model, start: str, job: Job) -> list[Any]:
         job.network.batch_norm,
     ):
         raise TrainingError(
-            f"{card.name} is a {card.architecture} with {card.network.activation}, training asks for a"
-            f" {job.train.architecture} with {job.network.activation}; both must be equal to start from it"
+            f"{card.name} is a {card.architecture} with {card.network.activation}, training asks "
+            f"for a {job.train.architecture} with {job.network.activation}; both must be equal to "
+            "start from it"
         )
     load_weights(model, find_card(start).with_suffix(".keras"))
     if card.output == "real":
@@ -373,7 +375,8 @@ def _geometry(starts: Sequence[str]) -> Geometry | None:
     for start, geometry in found.items():
         if geometry != found[starts[0]]:
             raise TrainingError(
-                f"{start} and {starts[0]} cut faces differently; weights of such models have no mean"
+                f"{start} and {starts[0]} cut faces differently; weights of such models have no "
+                "mean"
             )
     return found[starts[0]] if starts else None
 
@@ -385,7 +388,8 @@ def _teacher(job: Job, geometry: Geometry) -> Teacher | None:
     model = load_model(job.teacher, RuntimeSettings(threads=1))
     if model.card.geometry != geometry:
         raise TrainingError(
-            f"the teacher {model.card.name} cuts faces otherwise than these were cut; it cannot judge them"
+            f"the teacher {model.card.name} cuts faces otherwise than these were cut; it cannot "
+            "judge them"
         )
     return Teacher(model, job.train.distillation)
 
@@ -406,7 +410,10 @@ def _use_device(settings: TrainSettings) -> None:
 
 def _account(halves: Halves) -> str:
     parts = [
-        f"{name} {len(samples)} crops of {len(set(samples.video))} videos ({int(samples.fake.sum())} fake)"
+        (
+            f"{name} {len(samples)} crops of {len(set(samples.video))} videos "
+            f"({int(samples.fake.sum())} fake)"
+        )
         for name, samples in (("training:", halves.train), ("validation:", halves.valid))
     ]
     return "; ".join(parts)

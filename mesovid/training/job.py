@@ -72,10 +72,16 @@ def describe(
     epochs it took, and `doubts` are sentences, such as those of `known_already`.
     """
     methods = sorted({str(method) for method in halves.train.method if method})
-    limits = "Measured on its own validation videos only; on manipulations it has not seen it is less reliable."
+    limits = (
+        "Measured on its own validation videos only; on manipulations it has not seen it is less "
+        "reliable."
+    )
     return ModelCard(
         name=job.name,
-        summary=f"{job.train.architecture} trained on {', '.join(each.root.resolve().name for each in datasets)}",
+        summary=(
+            f"{job.train.architecture} trained on "
+            f"{', '.join(each.root.resolve().name for each in datasets)}"
+        ),
         architecture=job.train.architecture,
         network=job.network,
         geometry=halves.geometry,
@@ -108,8 +114,8 @@ def known_already(job: Job, halves: Halves) -> list[str]:
             name for name in mine if name in learned and theirs.get(name) != mine[name]
         ):
             notes.append(
-                f"{card.name} may have learned from videos of {', '.join(known)} that validate this run, which makes threshold and"
-                " figures too good; train both with one --seed"
+                f"{card.name} may have learned from videos of {', '.join(known)} that validate "
+                "this run, which makes threshold and figures too good; train both with one --seed"
             )
     return notes
 

@@ -201,8 +201,9 @@ def _levels(heard: Heard, threshold: float, share: float, asked: Sequence[str]) 
             break
     worst = max(groups, key=lambda name: called[groups[name]].mean())
     raise TrainingError(
-        f"of the real videos of {worst} {called[groups[worst]].mean():.0%} are called fake, {share:.0%} are allowed;"
-        f" {'no level of assent is enough' if asked else 'name a model whose assent is asked'}"
+        f"of the real videos of {worst} {called[groups[worst]].mean():.0%} are called fake, "
+        f"{share:.0%} are allowed; "
+        f"{'no level of assent is enough' if asked else 'name a model whose assent is asked'}"
     )
 
 
@@ -243,10 +244,13 @@ def _said(heard: Heard, called: Flags, low: float, levels: dict[str, float], job
     reals, fakes = ~heard.fake, heard.fake
     asked = " and ".join(f"{name} says {level:.2f} or more" for name, level in levels.items())
     return (
-        f"on {int(reals.sum())} real and {int(fakes.sum())} fake videos that no member was trained on: fake at the deciding models' own"
-        f" threshold{f', where {asked}' if asked else ''}; so {called[reals].mean():.1%} of the real ones are called fake, of no source"
+        f"on {int(reals.sum())} real and {int(fakes.sum())} fake videos that no member was "
+        "trained on: fake at the deciding models' own"
+        f" threshold{f', where {asked}' if asked else ''}; so {called[reals].mean():.1%} of the "
+        "real ones are called fake, of no source"
         f" with enough of them more than {job.false_alarms:.0%}"
-        f"{f' (most, {called[groups[worst]].mean():.1%}, of {worst})' if worst else ''}, and {called[fakes].mean():.1%} of the fakes;"
+        f"{f' (most, {called[groups[worst]].mean():.1%}, of {worst})' if worst else ''}, and "
+        f"{called[fakes].mean():.1%} of the fakes;"
         f" real below {low:g}, where at most {job.misses:.0%} of the fakes of each dataset lie"
         f" ({np.mean(heard.panel[reals] < low):.0%} of the reals do)"
     )

@@ -56,8 +56,8 @@ class RunFolder:
             elif changes := _changes(self._about["plan"], plan):
                 if not override:
                     raise TrainingError(
-                        f"{path} holds a run of other settings: {'; '.join(changes)}; name another folder,"
-                        " or go on with the new ones by --override"
+                        f"{path} holds a run of other settings: {'; '.join(changes)}; name another "
+                        "folder, or go on with the new ones by --override"
                     )
                 self._about["overridden"] = [*self._about.get("overridden", []), *changes]
                 self._about |= {"plan": dict(plan), "status": "running"}
@@ -119,7 +119,8 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL_DISK:
             raise TrainingError(
-                f"the disk of {folder} is full; make room and run the same command again: it goes on where it stopped"
+                f"the disk of {folder} is full; make room and run the same command again: it goes "
+                "on where it stopped"
             ) from error
         raise TrainingError(f"cannot write to {folder} ({error.strerror or error})") from error
 

@@ -24,7 +24,9 @@ class Batch:
     rows: Integers  # (b,)
     fake: Flags  # (b,)
     blend: Flags  # (b,) make a fake of this real crop
-    other: Integers  # (b,) and of this one: a blend's donor, the original under a partial fake; its own row where there is none
+    # (b,) and of this one: a blend's donor, the original under a partial fake; its own row where
+    # there is none
+    other: Integers
     weight: npt.NDArray[np.float32]  # (b,) of its loss
     paired: bool  # row i of the first half is the fake of row i of the second
 

@@ -102,7 +102,8 @@ def gather(
     few = min(len(set(valid.video[valid.fake == fake])) for fake in (False, True))
     if few < FEW_VIDEOS and settings.keep == "best":
         notes.append(
-            f"{few} validation videos of a class choose the best epoch by chance; --keep last takes the last"
+            f"{few} validation videos of a class choose the best epoch by chance; --keep last "
+            "takes the last"
         )
     return Halves(train, _thinned(valid, settings.valid_frames), geometry, tuple(notes))
 
@@ -175,7 +176,8 @@ def _common_geometry(
     for dataset in datasets:
         if dataset.geometry is None:
             notes.append(
-                f"how the crops of {dataset.root} were cut is unknown: scans cut faces as the card says"
+                f"how the crops of {dataset.root} were cut is unknown: scans cut faces as the "
+                "card says"
             )
         elif wanted is None:
             wanted, owner = dataset.geometry, str(dataset.root)
@@ -282,7 +284,8 @@ def _without(samples: Samples, names: Collection[str]) -> Samples:
     known = {str(name) for name in (*samples.dataset, *samples.method) if name}
     if len(samples) and (unknown := sorted(set(names) - known)):
         raise TrainingError(
-            f"no dataset or method {unknown[0]!r} to leave out; there are {', '.join(sorted(known))}"
+            f"no dataset or method {unknown[0]!r} to leave out; there are "
+            f"{', '.join(sorted(known))}"
         )
     return samples.select(
         ~np.isin(samples.dataset, list(names)) & ~np.isin(samples.method, list(names))
@@ -308,7 +311,8 @@ def _check_classes(train: Samples, valid: Samples, settings: TrainSettings) -> N
     for samples, name in ((train, "training"), (valid, "validation")):
         if not len(samples):
             raise TrainingError(
-                f"no {name} videos; give the dataset a `valid` split, or more videos so that some can be set aside"
+                f"no {name} videos; give the dataset a `valid` split, or more videos so that some "
+                "can be set aside"
             )
         if samples.fake.all():
             raise TrainingError(

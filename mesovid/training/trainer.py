@@ -103,7 +103,8 @@ class Trainer:
         for variables, arrays in groups:
             if [tuple(each.shape) for each in variables] != [array.shape for array in arrays]:
                 raise TrainingError(
-                    "the checkpoint is that of another network or optimizer; train into another folder"
+                    "the checkpoint is that of another network or optimizer; train into another "
+                    "folder"
                 )
         for variables, arrays in groups:
             for variable, array in zip(variables, arrays, strict=True):

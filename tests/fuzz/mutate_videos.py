@@ -299,10 +299,23 @@ def cut_off(content: bytearray, _: Places, random: Random) -> bytes:
 MUTATIONS: dict[str, Callable[[bytearray, Places, Random], bytes]] = {
     mutation.__name__: mutation
     for mutation in (
-        anywhere, many, header, first_packet, first_bytes, key_frame, every_key_frame, packet, every_packet,
-        swapped, hole, without_a_piece, without_the_first_packet, repeated_piece, cut_off,
+        anywhere,
+        many,
+        header,
+        first_packet,
+        first_bytes,
+        key_frame,
+        every_key_frame,
+        packet,
+        every_packet,
+        swapped,
+        hole,
+        without_a_piece,
+        without_the_first_packet,
+        repeated_piece,
+        cut_off,
     )
-}  # fmt: skip
+}
 
 if __name__ == "__main__":
     sys.exit(main())
