@@ -1,4 +1,6 @@
-"""What drawing into a clip costs beside decoding and encoding it alone: python benchmarks/annotating.py CLIP [CLIP...]
+"""Times the drawing into a clip against decoding and encoding it alone.
+
+python benchmarks/annotating.py CLIP [CLIP...]
 
 Each clip is scanned once; then it is annotated, and written again by the same encoder without
 anything drawn, three times in turns. Prints medians of wall and processor seconds.

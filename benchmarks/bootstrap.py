@@ -1,4 +1,4 @@
-"""How often the 95 % intervals of `mesovid evaluate` hold the truth, in a simulation with known truth.
+"""Counts how often the 95 % intervals of `mesovid evaluate` hold the truth, in a simulation.
 
     python benchmarks/bootstrap.py [TRIALS]
 

@@ -1,4 +1,4 @@
-"""Compares the face finder with `mtcnn.MTCNN().detect_faces`: which faces it finds, and how long it takes.
+"""Compares the face finder with `mtcnn.MTCNN().detect_faces`: the faces found and the time taken.
 
     python benchmarks/detection.py                      # videos of DATA/ffpp-c23 and DATA/clips
     python benchmarks/detection.py FOLDER|FILE ...      # your own
@@ -56,7 +56,10 @@ class Tally:
     eyes: list[float] = field(default_factory=list)  # distance over the width of the box
 
     def add(self, theirs: Boxes, faces: Sequence[Face]) -> None:
-        """Count one frame: the package's rows (image, box, confidence, five x, five y) and our faces."""
+        """Count one frame: the package's rows and our faces.
+
+        A row holds image, box, confidence, five x and five y.
+        """
         ours = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
         shared = overlaps(theirs[:, 1:5], ours)
         self.frames += 1
@@ -179,7 +182,10 @@ def compare_speed(paths: Sequence[Path], repeat: int, detector: Any) -> None:
 
 
 def times(ways: Sequence[Callable[[], object]], repeat: int) -> tuple[list[float], list[float]]:
-    """Median seconds of each way, by the clock and of the processor. Turn by turn, so that all see the same machine."""
+    """Median seconds of each way, by the clock and of the processor.
+
+    The ways take turns, so that all see the same machine.
+    """
     wall: list[list[float]] = [[] for _ in ways]
     processor: list[list[float]] = [[] for _ in ways]
     for round_ in range(repeat + 1):
@@ -195,7 +201,7 @@ def times(ways: Sequence[Callable[[], object]], repeat: int) -> tuple[list[float
 
 
 def scenes(paths: Sequence[Path]) -> Iterator[tuple[str, list[Frame]]]:
-    """32 frames of 720p each: the widest one-person video and the fullest scene there is, by what the finder says."""
+    """32 frames of 720p each: the widest video of one person, and the scene with the most faces."""
     finder = FaceFinder(FaceSettings(), RuntimeSettings(device="cpu"))
     best: dict[str, tuple[float, Path]] = {}
     for path in (path for folder in paths for path in videos(folder)):
@@ -236,7 +242,10 @@ def read(path: Path, frames: int) -> list[Frame]:
 
 
 def detect(detector: Any, image: Pixels) -> Boxes:
-    """The package's faces, a row each: image, left, top, right, bottom, confidence, five x, five y."""
+    """The package's faces, a row each.
+
+    A row holds image, left, top, right, bottom, confidence, five x and five y.
+    """
     rows = detector.detect_faces(image, box_format="xyxy", output_type="numpy")
     return np.asarray(rows, np.float32).reshape(-1, 16)
 

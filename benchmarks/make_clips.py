@@ -1,4 +1,4 @@
-"""Makes the clips that `speed.py` times: one person and a crowd in 360p, 720p and 1080p, for 10 s, 1 min and 1 h.
+"""Makes the clips that `speed.py` times: one person and a crowd, in three sizes and three lengths.
 
     python benchmarks/make_clips.py CLIPS                                # from examples/astronaut.mp4, copies of it as a crowd
     python benchmarks/make_clips.py CLIPS --person FILE --crowd FILE     # from your own

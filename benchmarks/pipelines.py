@@ -1,4 +1,6 @@
-"""What `speed.py` times, each in a process of its own: mesovid, and the pipelines that people write.
+"""Runs what `speed.py` times, each in its own process.
+
+That is mesovid, and the pipelines that people write.
 
     python benchmarks/pipelines.py obvious CLIP            # OpenCV reads all frames, detect_faces and predict frame by frame
     python benchmarks/pipelines.py batches CLIP [--half]   # detect_faces on batches of 16, at full or half size
@@ -69,7 +71,10 @@ def obvious(clip: Path) -> dict[str, Any]:
 
 
 def batches(clip: Path, *, half: bool) -> dict[str, Any]:
-    """The mtcnn package at its best: batches of frames of one size, arrays out, all faces to the model at once."""
+    """The mtcnn package at its best.
+
+    It gets batches of frames of one size and gives arrays; the model takes all faces at once.
+    """
     import cv2
     import keras
     import numpy as np
@@ -119,7 +124,10 @@ def decode(clip: Path, reader: str) -> int:
 
 
 def opencv_frames(clip: Path, *, grab: bool = False) -> Iterator[Any]:
-    """32 frames, RGB. Reads all frames as most scripts do, or with `grab` decodes all but converts only those wanted."""
+    """32 frames, RGB.
+
+    Most scripts read all frames. `grab` decodes all frames but converts only those wanted.
+    """
     import cv2
 
     capture = cv2.VideoCapture(str(clip))
@@ -139,7 +147,10 @@ def opencv_frames(clip: Path, *, grab: bool = False) -> Iterator[Any]:
 
 
 def crop_face(image: Any, box: list[int]) -> Any:
-    """The square around a box (left, top, width, height), with a margin of 30 %, as uint8 (256, 256, 3)."""
+    """The square around a box (left, top, width, height), with a margin of 30 %.
+
+    It is uint8 (256, 256, 3).
+    """
     import cv2
 
     left, top, width, height = box
@@ -156,7 +167,10 @@ def summary(scores: list[float]) -> dict[str, Any]:
 
 
 def serve() -> None:
-    """Answer requests {"do": scan|decode|opencv, "clip": PATH} with wall and CPU seconds; a scanner stays loaded."""
+    """Answer requests {"do": scan|decode|opencv, "clip": PATH} with wall and CPU seconds.
+
+    A scanner stays loaded.
+    """
     import mesovid
 
     scanners: dict[str, mesovid.Scanner] = {}

@@ -1,4 +1,6 @@
-"""What the scores of a video's frames are best made into: video AUC by the rule that pools them, with and without mirror images.
+"""Compares rules that pool the scores of a video's frames, by video AUC.
+
+Each is measured with and without mirror images.
 
     python benchmarks/pooling.py MODEL DATASET [--split dev]
 

@@ -1,4 +1,6 @@
-"""What a collection's format gives away: a classifier that sees size, sharpness, bitrate and borders, and no face.
+"""Measures what a collection's format gives away, with a classifier that sees no face.
+
+It sees size, sharpness, bitrate and borders.
 
     python benchmarks/probe.py COLLECTION                       # cross-validated over groups, in each split
     python benchmarks/probe.py COLLECTION --copies COPIES       # the same, after the same resizing and coding

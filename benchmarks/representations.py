@@ -287,7 +287,10 @@ def coded(
     sar: Fraction | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Path:
-    """Frames in H.264 without loss. Several parts make one stream, whose pictures may change their size (MPEG-TS)."""
+    """Frames in H.264 without loss.
+
+    Several parts make one stream, whose pictures may change their size (MPEG-TS).
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options=X264 | dict(options or {}))
         contexts = [stream.codec_context]
@@ -417,7 +420,10 @@ def anamorphic(across: int, down: int) -> Callable[[Source, Path], Path]:
 
 
 def interlaced(first: str) -> Callable[[Source, Path], Path]:
-    """Each frame holds a picture in its first field and the next picture in the other, plane by plane as cameras do."""
+    """Each frame holds one picture in its first field and the next picture in the other.
+
+    Fields are filled plane by plane, as cameras do.
+    """
 
     def way(source: Source, folder: Path) -> Path:
         woven: list[Planes] = []
@@ -475,7 +481,10 @@ def hdr(transfer: str) -> Callable[[Source, Path], Path]:
 
 
 def rgb(frame: Planes, colours: dict[str, int]) -> npt.NDArray[np.float64]:
-    """0 to 1, gamma-coded. Limited range, as all of FaceForensics++; BT.601 unless the file says BT.709."""
+    """RGB from 0 to 1, gamma-coded.
+
+    Limited range, as all of FaceForensics++; BT.601 unless the file says BT.709.
+    """
     y, cb, cr = (plane.astype(np.float64) for plane in frame)
     size = y.shape[1], y.shape[0]
     luma = (y - 16) / 219

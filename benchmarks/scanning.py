@@ -1,4 +1,6 @@
-"""What `mesovid scan` itself says of a labelled collection: whole videos, everybody in them, by the models' own thresholds.
+"""Measures what `mesovid scan` says of a labelled collection.
+
+It scans whole videos with everybody in them, by the models' own thresholds.
 
     python benchmarks/scanning.py FaceForensics++ --split dev --model meso4 --model mesolite
     python benchmarks/scanning.py CLIPS --label real

@@ -1,4 +1,6 @@
-"""How fast a scan is, and what it costs, beside what people write and beside decoding alone. Prints markdown tables.
+"""Measures how fast a scan is and what it costs, and prints Markdown tables.
+
+It is compared with what people write and with decoding alone.
 
     python benchmarks/make_clips.py CLIPS
     python benchmarks/speed.py clips CLIPS/person_720p_10s.mp4 ...       # wall, CPU and memory of every pipeline
@@ -183,7 +185,10 @@ def memory(given: argparse.Namespace) -> None:
 
 
 def extract(given: argparse.Namespace) -> None:
-    """Faces written a second by `mesovid extract` (one process, and one a core) and by the obvious pipeline."""
+    """Faces written a second by `mesovid extract` and by the obvious pipeline.
+
+    Extraction runs in one process, and in one a core.
+    """
     found = videos(given.paths, given.clips or 10)
     rates: dict[str, list[float]] = {
         "obvious": [],
@@ -229,7 +234,7 @@ def start(given: argparse.Namespace) -> None:
 
 
 def paths(given: argparse.Namespace) -> None:
-    """The fast path (faces followed) against the reference path (the whole cascade in every frame)."""
+    """The fast path (faces followed) against the reference path (the cascade in every frame)."""
     found = videos(given.paths, given.clips or 10_000)
     differences, other_faces, other_status = [], [], []
     with server() as ask:
@@ -318,7 +323,10 @@ def faces_in(printed: str) -> int | None:
 
 @contextmanager
 def server() -> Iterator[Any]:
-    """A process that keeps its networks loaded; gives a function that sends a request and returns the answer."""
+    """Start a process that keeps its networks loaded.
+
+    Gives a function that sends a request and returns the answer.
+    """
     process = subprocess.Popen(
         pipeline("serve"),
         stdin=subprocess.PIPE,

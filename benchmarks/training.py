@@ -1,4 +1,6 @@
-"""Compares `mesovid train` with what people write first: `image_dataset_from_directory` and `fit`, of the same graph on the same crops.
+"""Compares `mesovid train` with what people write first, on the same graph and crops.
+
+That is `image_dataset_from_directory` and `fit`.
 
     python benchmarks/training.py                # crops of a public-domain portrait, made for the occasion
     python benchmarks/training.py DATASET        # the train split of a dataset of yours
@@ -116,7 +118,7 @@ def main() -> None:
 
 
 def write_crops(dataset: Path | None, folder: Path) -> int:
-    """The crops as PNG in class folders under train/, where both ways read them; gives their number."""
+    """Write the crops as PNG in class folders under train/; gives their number."""
     rng = np.random.default_rng(0)
     if dataset is None:
         import skimage.data
@@ -146,7 +148,10 @@ def write_crops(dataset: Path | None, folder: Path) -> int:
 
 
 def plain(folder: Path, architecture: str, augment: bool) -> Way:
-    """What the tutorials do, with prefetching; the crops are decoded once and kept in memory, as ours are."""
+    """What the tutorials do, with prefetching.
+
+    The crops are decoded once and kept in memory, as ours are.
+    """
     data = (
         keras.utils.image_dataset_from_directory(
             folder / "train",

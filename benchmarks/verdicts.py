@@ -1,4 +1,6 @@
-"""What a user gets from `mesovid scan` on a labelled collection: how many clips are decided and right, and where it goes wrong.
+"""Measures what a user gets from `mesovid scan` on a labelled collection.
+
+It counts the clips that are decided and right, and says where it goes wrong.
 
     mesovid scan COLLECTION/dev --model mesolite --format jsonl -o mesolite.jsonl
     python benchmarks/verdicts.py mesolite.jsonl meso4.jsonl --collection COLLECTION --split dev
@@ -178,7 +180,10 @@ def read(path: Path) -> Iterable[dict[str, Any]]:
 
 
 def check(model: str, judged: Sequence[Clip], clips: dict[str, Clip]) -> None:
-    """Raise InputError where a clip is missing or came twice: shares of a part would look like shares of the whole."""
+    """Raise InputError where a clip is missing or came twice.
+
+    Fractions of a part would look like fractions of the whole.
+    """
     names, wanted = [clip.video for clip in judged], {clip.video for clip in clips.values()}
     if missing := sorted(wanted - set(names)):
         raise InputError(
@@ -218,7 +223,7 @@ def user_table(judged: dict[str, list[Clip]]) -> Table:
 
 
 def method_table(judged: dict[str, list[Clip]]) -> Table:
-    """Fakes by kind and method, each against the reals of all sources and against their own originals."""
+    """Fakes by kind and method, against all reals and against their own originals."""
     rows = []
     kinds = sorted(
         {(clip.kind, clip.method) for clips in judged.values() for clip in clips if clip.fake}

@@ -1,4 +1,7 @@
-"""mkdocs hook: fills pages that say what stands elsewhere: every option, from `mesovid.settings`, and CONTRIBUTING.md."""
+"""mkdocs hook: fills pages with what stands elsewhere.
+
+That is every option, from `mesovid.settings`, and CONTRIBUTING.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Makes examples/astronaut.mp4: a slow camera move over a public-domain portrait (NASA; the picture ships with scikit-image).
+"""Makes examples/astronaut.mp4: a slow camera move over a public-domain portrait.
+
+The picture is NASA's and ships with scikit-image.
 
 python examples/make_clip.py [OUTPUT]
 """
@@ -40,7 +42,10 @@ def write(picture: np.ndarray, output: Path) -> None:
 
 
 def view(picture: np.ndarray, progress: float) -> np.ndarray:
-    """What the camera sees of `picture` at `progress` 0 to 1: it circles the face, zooms and rolls a little."""
+    """What the camera sees of `picture` at `progress` 0 to 1.
+
+    It circles the face, zooms and rolls a little.
+    """
     phase = 2 * math.pi * progress
     centre = (
         225 + 15 * math.cos(phase),

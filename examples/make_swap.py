@@ -1,4 +1,4 @@
-"""Makes examples/swapped.mp4: the clip of make_clip.py, but the face is partly exchanged, as a swapping tool would do it.
+"""Makes examples/swapped.mp4: the clip of make_clip.py with a part of the face exchanged.
 
 python examples/make_swap.py [OUTPUT]
 

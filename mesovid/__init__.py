@@ -52,7 +52,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """PEP 562. `scan` is the function, although a module of that name exists: `from mesovid.scanner import ...` still finds it."""
+    """Import a public name when it is first used (PEP 562).
+
+    `scan` is the function, although a module of that name exists: `from mesovid.scanner import ...`
+    still finds it.
+    """
     if name not in _HOMES:
         raise AttributeError(f"module 'mesovid' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"mesovid.{_HOMES[name]}"), name)

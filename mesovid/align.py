@@ -20,7 +20,10 @@ _BORDERS = {
 
 
 def align(image: Pixels, landmarks: npt.NDArray[np.float32], geometry: Geometry) -> Pixels:
-    """The face of `landmarks` (5, 2), px of `image` (h, w, 3), upright and to scale: (size, size, 3)."""
+    """The face of `landmarks` (5, 2), px of `image` (h, w, 3), upright and to scale.
+
+    It is (size, size, 3).
+    """
     matrix = transform(landmarks, geometry)
     flags = cv2.INTER_CUBIC if geometry.interpolation == "cubic" else cv2.INTER_LINEAR
     border = _BORDERS[geometry.border]
@@ -32,7 +35,9 @@ def align(image: Pixels, landmarks: npt.NDArray[np.float32], geometry: Geometry)
 
 
 def transform(landmarks: npt.NDArray[np.float32], geometry: Geometry) -> npt.NDArray[np.float64]:
-    """The similarity (2, 3) that takes a frame's pixels to a crop's; see `Geometry` for side and centre.
+    """The similarity (2, 3) from a frame's pixels to a crop's.
+
+    `Geometry` says where its side and centre come from.
 
     The face's horizontal is the eyes' line averaged with the normal of the line from the eyes to
     the mouth, after FFHQ (Karras et al. 2019, arXiv 1812.04948): in a profile view the eyes all but
@@ -87,7 +92,10 @@ def detail(crop: Pixels, geometry: Geometry) -> float | None:
 def _shrink(
     image: Pixels, matrix: npt.NDArray[np.float64]
 ) -> tuple[Pixels, npt.NDArray[np.float64]]:
-    """Average whole blocks of pixels first where the crop would skip some, so that shrinking does not alias."""
+    """Average whole blocks of pixels first where the crop would skip some.
+
+    Shrinking then does not alias.
+    """
     factor = int(1 / np.hypot(matrix[0, 0], matrix[0, 1]))
     if factor < 2:
         return image, matrix

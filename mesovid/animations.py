@@ -22,7 +22,7 @@ NO_KEYS: Integers = np.empty(0, np.int64)
 
 
 def is_moving(path: Path, kind: str, beginning: bytes) -> bool:
-    """Whether a picture of this kind that begins like this is an animation of two or more frames."""
+    """Whether a picture of this kind that begins like this has two or more frames."""
     if kind == "gif":
         from PIL.GifImagePlugin import GifImageFile
         from PIL.Image import DecompressionBombError
@@ -47,7 +47,10 @@ def is_moving(path: Path, kind: str, beginning: bytes) -> bool:
 
 
 class Animation:
-    """An animated PNG or WebP as a video. Its frames are composed in order, as they cover each other in part."""
+    """An animated PNG or WebP as a video.
+
+    Its frames are composed in order, because they cover each other in part.
+    """
 
     doubt = None
 
@@ -101,7 +104,10 @@ class Animation:
             )
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[Frame]:
-        """The frames with these numbers, in ascending order, but for those that are not there or cannot be read."""
+        """The frames with these numbers, in ascending order.
+
+        Frames that are not there or cannot be read are left out.
+        """
         with contextlib.suppress(*DAMAGED):
             yield from map(
                 self._frame, sorted({index for index in indices if 0 <= index < len(self._times)})
@@ -139,7 +145,10 @@ def _durations(content: bytes, kind: str) -> list[float]:
 
 
 def _track_frames(content: bytes) -> int:
-    """How many frames the longest track of an AVIF or HEIC sequence has; 0 for a picture, which has no track."""
+    """How many frames the longest track of an AVIF or HEIC sequence has.
+
+    A picture has no track: 0.
+    """
     at, most = content.find(b"moov"), 0
     while at >= 0 and (at := content.find(b"stsz", at + 4)) >= 0:
         most = max(most, int.from_bytes(content[at + 12 : at + 16]))

@@ -79,11 +79,17 @@ class Archive:
         os.close(self._file)
 
     def outcome(self, path: str) -> str | None:
-        """What was found of a video that is done: fake, real, uncertain, no_face, too_few_faces or error; None otherwise."""
+        """What was found of a video that is done; None for one that is not.
+
+        It is fake, real, uncertain, no_face, too_few_faces or error.
+        """
         return self._done.get(path)
 
     def add(self, result: Scan | Failure) -> None:
-        """Append a result; on disk before this returns. OSError when there is no room, and then nothing of it is there."""
+        """Append a result, which is on disk before this returns.
+
+        OSError when there is no room; then nothing of it is in the file.
+        """
         path = result.path if isinstance(result, Failure) else result.video.path
         value = with_bytes(to_json(result) | {"file": facts(path)})
         line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
@@ -91,7 +97,10 @@ class Archive:
         self._done[path] = _outcome(value)
 
     def _open(self) -> None:
-        """Open the file, or make it, and lock it; whoever holds the lock may put another file in its place meanwhile."""
+        """Open the file, or make it, and lock it.
+
+        Whoever holds the lock may put another file in its place meanwhile.
+        """
         while True:
             try:
                 self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -123,7 +132,11 @@ class Archive:
         return self.path.exists() and os.path.samestat(opened, self.path.stat())
 
     def _read(self) -> tuple[list[tuple[int, int]], int]:
-        """Learn what is done. Gives the parts of the file that stand (from, to; bytes, joined where they touch) and its size."""
+        """Learn what is done.
+
+        Gives the parts of the file that stand, and its size. A part is (from, to) in bytes; parts
+        that touch are joined.
+        """
         lasting: dict[str, tuple[int, int]] = {}
         position = 0
         with open(os.dup(self._file), "rb") as stream:
@@ -164,7 +177,7 @@ class Archive:
         self._open()
 
     def _check_torn(self, text: bytes, number: int) -> None:
-        """Raise InputError for a line that is no result and does not look like one that a kill tore."""
+        """Raise InputError for a line that is no result, unless a kill tore it."""
         if not (text.startswith(BEGINNING) or BEGINNING.startswith(text)):
             raise InputError(
                 f"{self.path} holds no results of `mesovid scan` (line {number}); name another file"

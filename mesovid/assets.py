@@ -1,4 +1,7 @@
-"""Finds the folders that ship with mesovid: inside the installed package, or beside it in a checkout."""
+"""Finds the folders that ship with mesovid.
+
+They lie inside the installed package, or beside it in a checkout.
+"""
 
 from __future__ import annotations
 

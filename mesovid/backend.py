@@ -1,4 +1,7 @@
-"""Imports TensorFlow without its chatter. Everything in mesovid that needs TensorFlow or Keras comes through here first."""
+"""Imports TensorFlow without its chatter.
+
+Everything in mesovid that needs TensorFlow or Keras comes through here first.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from collections.abc import Iterator
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and Keras, silently unless that fails. Later plain imports of them cost nothing.
+    """Import TensorFlow and Keras, silently unless that fails.
+
+    Later plain imports of them cost nothing.
 
     TensorFlow 2.21 writes to the stderr of the process before it reads its own log level, so the
     file descriptor itself has to be turned away for that time; what it wrote is shown when the

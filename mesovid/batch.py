@@ -39,7 +39,9 @@ AMBIGUOUS = frozenset([".mod", ".ts"])
 def scan_all(
     paths: Iterable[str | Failure], scanner: Scanner, on_crops: OnCrops | None = None
 ) -> Iterator[Scan | Failure]:
-    """One result for each path, in order. A path that cannot be scanned gives a Failure, and so does one that is already one.
+    """One result for each path, in order.
+
+    A path that cannot be scanned gives a Failure; a Failure passes through.
 
     OutputError passes: what `on_crops` cannot keep of one video, it cannot keep of the next.
     """
@@ -55,7 +57,10 @@ def _scanned_here(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan
 
 
 def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failure:
-    """A result; MemoryError passes, too: in a process of its own it tells that the limit is reached."""
+    """The result for one path.
+
+    MemoryError passes: in a process of its own it says that the limit is reached.
+    """
     try:
         return scanner.scan(path, on_crops)
     except (OutputError, MemoryError):
@@ -73,7 +78,10 @@ def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failu
 
 @dataclass(frozen=True, slots=True)
 class ScanWork:
-    """Scans in a worker process, which keeps the networks of the last model that it was asked for."""
+    """Scans in a worker process.
+
+    It keeps the networks of the last model that it was asked for.
+    """
 
     options: Options
     save_faces: str | None = None  # folder
@@ -149,7 +157,9 @@ def engine_of(settings: BatchSettings, options: Options) -> Engine:
 def arrivals(
     folders: Sequence[str], known: Callable[[str], bool], *, follow_links: bool = False
 ) -> Iterator[str | NothingYet]:
-    """The videos and pictures in some folders that are not `known`, each once, and then those that arrive, without end.
+    """The videos and pictures in some folders that are not `known`, and then those that arrive.
+
+    Each comes once, and the iterator never ends.
 
     A file comes when it is complete: when its size and its time have not changed for `SETTLED`
     seconds. In between comes `NOTHING_YET`.
@@ -171,7 +181,10 @@ def arrivals(
 
 
 def workers_for(inputs: int, asked: int | None) -> int:
-    """How many processes scan: as many as asked for, and where nothing was, one a core for many inputs; 0 means this one."""
+    """How many processes scan: as many as asked for, else one a core for many inputs.
+
+    0 means that this process scans.
+    """
     wanted = asked if asked is not None else (os.cpu_count() or 1) if inputs >= MANY else 0
     return min(wanted, inputs)
 
@@ -183,7 +196,9 @@ def find_inputs(
     follow_links: bool = False,
     on_skip: OnSkip = lambda _path, _why: None,
 ) -> list[str | Failure]:
-    """The videos and pictures that `inputs` name: files, folders (searched through), glob patterns, `-` for a list on stdin.
+    """The videos and pictures that `inputs` name.
+
+    An input is a file, a folder (searched through), a glob pattern, or `-` for a list on stdin.
 
     `lists` are files with one input a line, or with a NUL after each (`find -print0`), in UTF-8 or
     with a byte order mark. Each path comes once, in the order given, folders sorted by name; `~` is
@@ -225,7 +240,10 @@ def _expand(name: str, follow_links: bool, on_skip: OnSkip) -> list[str | Failur
 
 
 def _existing(name: str) -> str:
-    """The name as it stands where there is such a file; else with `~` replaced, which no shell does in a list."""
+    """The name as it stands where there is such a file.
+
+    Otherwise `~` is replaced, which no shell does in a list.
+    """
     if name.startswith("~") and not os.path.lexists(name):
         return os.path.expanduser(name)
     return name

@@ -1,4 +1,7 @@
-"""The MTCNN cascade (Zhang et al. 2016, arXiv 1604.02878) over the mtcnn package's networks: images in, faces out."""
+"""The MTCNN cascade over the mtcnn package's networks: images in, faces out.
+
+Zhang et al. 2016, arXiv 1604.02878.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,10 @@ class Candidates:
             yield rows[np.argsort(-self.confidence[rows], kind="stable")]
 
     def of_images(self, numbers: Sequence[int]) -> tuple[Indices, Indices]:
-        """The rows of some of the images, and the numbers that these images have among themselves."""
+        """The rows of some of the images.
+
+        The numbers are those that these images have among themselves.
+        """
         rows = [np.flatnonzero(self.image == number) for number in numbers]
         image = np.repeat(np.arange(len(numbers)), [len(each) for each in rows])
         return np.concatenate([np.empty(0, np.intp), *rows]), image
@@ -186,7 +192,10 @@ class Cascade:
         return self.look_around(sight, rolls) if len(rolls) > 1 else sight
 
     def look_around(self, sight: Sight, rolls: Sequence[float] = ALL_ROLLS) -> Sight:
-        """What is seen at other rolls as well: of two readings of one place, the more certain one."""
+        """A sight that also holds what is seen at other rolls.
+
+        Of two readings of one place the more certain one stays.
+        """
         seen = sight.readings
         upright = _apart(roll_of(seen.landmarks), np.zeros(1, np.float32)) < STRAYED
         certain = seen.take(np.flatnonzero((seen.settled >= CERTAIN) & upright)).found
@@ -243,7 +252,7 @@ class Cascade:
     def confirm(
         self, images: Sequence[Pixels], guesses: Sequence[tuple[Face, ...]]
     ) -> list[tuple[Face, ...]]:
-        """Those faces of each image that are there, most confident first, of such as were guessed from other frames."""
+        """The faces of each image, most confident first, near guesses from other frames."""
         faces: list[tuple[Face, ...]] = [() for _ in images]
         flat = [face for each in guesses for face in each]
         image = np.repeat(np.arange(len(images)), [len(each) for each in guesses])
@@ -290,7 +299,10 @@ class Cascade:
         return confidence, landmarks, box
 
     def _decide(self, images: Sequence[Pixels], squares: Candidates) -> tuple[Candidates, Floats]:
-        """O-Net: those square candidates that are faces, one for each place, with landmarks `(n, 5, 2)`."""
+        """O-Net: the square candidates that are faces, one for each place.
+
+        Landmarks are `(n, 5, 2)`.
+        """
         if not len(squares.image):
             return squares, np.empty((0, 5, 2), np.float32)
         confidence, offsets, points = self._output(images, squares.image, squares.box, squares.roll)
@@ -357,7 +369,10 @@ class Cascade:
         )
 
     def _propose_level(self, level: Pixels, scale: float, least: float) -> Candidates:
-        """P-Net over one level `(n, height, width, 3)` of n images; boxes in pixels of the images."""
+        """P-Net over one level `(n, height, width, 3)` of n images.
+
+        Boxes are in pixels of the images.
+        """
         probability, offsets = self._networks.proposal(level)
         image, row, column = np.nonzero(probability > least)
         window = np.stack([column, row, column, row], axis=1) * STRIDE + (0, 0, CELL, CELL)
@@ -370,7 +385,10 @@ class Cascade:
         )
 
     def _refine(self, images: Sequence[Pixels], candidates: Candidates) -> Candidates:
-        """R-Net: better boxes, squared again, for those square candidates that it takes for faces."""
+        """R-Net: the square candidates that it takes for faces, with better boxes.
+
+        The boxes are made square again.
+        """
         if not len(candidates.image):
             return candidates
         patches = _patches(
@@ -385,7 +403,10 @@ class Cascade:
 
 
 def pyramid(height: int, width: int, min_face: float) -> list[float]:
-    """Scales at which P-Net looks at an image: from the one that shows the smallest face, down to where nothing fits."""
+    """Scales at which P-Net looks at an image.
+
+    They begin where the smallest face fits, and go down until nothing fits.
+    """
     scales = []
     scale = min(CELL / (min_face * LARGEST_FACE), 1.0)
     while int(min(height, width) * scale) >= CELL:
@@ -402,7 +423,10 @@ def squares(box: Floats) -> Floats:
 
 
 def _reduced(image: Pixels, width: int, height: int) -> Pixels:
-    """An image made smaller: halved while it can be, then resampled linearly. As good as averaging, in a tenth of the time."""
+    """An image made smaller: halved while it can be, then resampled linearly.
+
+    As good as averaging, in a tenth of the time.
+    """
     while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
         halves = image.shape[1] // 2, image.shape[0] // 2
         image = cv2.resize(image, halves, interpolation=cv2.INTER_AREA)
@@ -475,7 +499,9 @@ def _centre(box: Floats) -> Floats:
 
 
 def _shifted(box: Floats, offsets: Floats, rolls: Floats) -> Floats:
-    """Boxes with each side moved by its offset, in units of the box's size (which counts both border pixels).
+    """Boxes with each side moved by its offset.
+
+    Offsets are in units of the box's size, which counts both border pixels.
 
     Offsets are those of the boxes turned by their rolls. What comes back is upright, and holds the
     ellipse that the turned box holds.
@@ -493,7 +519,10 @@ def _shifted(box: Floats, offsets: Floats, rolls: Floats) -> Floats:
 
 
 def _landmarks(square: Floats, points: Floats, rolls: Floats) -> Floats:
-    """Landmarks `(n, 5, 2)` in px from O-Net's five x and five y, which are in units of its square input."""
+    """Landmarks `(n, 5, 2)` in px from O-Net's five x and five y.
+
+    The network's are in units of its square input.
+    """
     size = square[:, None, 2:] - square[:, None, :2] + 1
     found = points.reshape(-1, 2, 5).transpose(0, 2, 1) * size + square[:, None, :2] - 1
     return _turned(np.asarray(found, np.float32), _centre(square), rolls)
@@ -521,7 +550,10 @@ def _level(landmarks: Floats) -> Floats:
 
 
 def _spanned(landmarks: Floats) -> Floats:
-    """Squares `(n, 4)` about the faces of landmarks `(n, 5, 2)`, as O-Net likes them: a little tighter than its boxes."""
+    """Squares `(n, 4)` about the faces of landmarks `(n, 5, 2)`, as O-Net likes them.
+
+    They are a little tighter than its boxes.
+    """
     eyes, mouth = landmarks[:, :2].mean(axis=1), landmarks[:, 3:].mean(axis=1)
     upwards = (eyes - mouth) / np.maximum(np.linalg.norm(eyes - mouth, axis=1, keepdims=True), 1e-6)
     spread = np.sqrt(landmarks.var(axis=1).sum(axis=1))[:, None]
@@ -531,7 +563,10 @@ def _spanned(landmarks: Floats) -> Floats:
 
 
 def _best_proposals(box: Floats, level: Indices) -> Indices:
-    """Rows that stay of P-Net's candidates of one image, given best first: within each level, then over all."""
+    """Rows that stay of P-Net's candidates of one image, given best first.
+
+    Overlaps go within each level first, then over all levels.
+    """
     overlap = _overlaps(box, of_smaller=False)
     first = _best((overlap > LEVEL_OVERLAP) & (level[:, None] == level))
     return first[_best(overlap[np.ix_(first, first)] > PROPOSAL_OVERLAP)]
@@ -567,7 +602,10 @@ def _log_odds(confidence: Floats) -> Floats:
 
 
 def _best(clash: npt.NDArray[np.bool_]) -> Indices:
-    """Rows that clash with none before them; as in the mtcnn package, also with none that has gone itself."""
+    """Rows that overlap with no row before them too much.
+
+    As in the mtcnn package, a row that has gone still removes others.
+    """
     return np.flatnonzero(~np.triu(clash, k=1).any(axis=0))
 
 

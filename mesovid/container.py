@@ -112,7 +112,10 @@ NO_MOVING_PICTURE = (
 
 
 def check_file(path: Path) -> bytes:
-    """The beginning of a regular file that can be read and has content. Waits for nothing; InputError for anything else."""
+    """The beginning of a regular file that can be read and has content.
+
+    It waits for nothing. InputError for anything else.
+    """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -136,7 +139,10 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def open_container(path: Path) -> InputContainer:
-    """The container of a video, by FFmpeg. InputError when it is none, or names other files to be read."""
+    """The container of a video, by FFmpeg.
+
+    InputError when it is none, or names other files to be read.
+    """
     if kind := _list_of_files(check_file(path)):
         raise InputError(
             f"{path}: not a video but {kind}, which names other files; give the videos themselves"
@@ -230,12 +236,18 @@ def video_info(
 
 
 def beginning(container: InputContainer) -> float:
-    """The timestamp, in seconds, that players show as 0:00: where the first of picture and sound begins."""
+    """The timestamp, in seconds, that players show as 0:00.
+
+    There the first of picture and sound begins.
+    """
     return (container.start_time or 0) / av.time_base
 
 
 def _end(container: InputContainer, stream: VideoStream) -> float:
-    """The timestamp, in seconds, at which the container says that its video ends; 0 when it does not."""
+    """The timestamp, in seconds, at which the container says that its video ends.
+
+    0 when it does not say.
+    """
     if stream.duration is not None and stream.time_base is not None:
         return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
     if "matroska" in container.format.name:  # counts from 0, wherever the first frame is

@@ -105,7 +105,10 @@ def _values(content: bytes, wanted: int) -> Iterator[bytes]:
 
 
 def _number(content: bytes, at: int, *, marked: bool) -> tuple[int, int]:
-    """A number of variable length, with the mark of its length in a name and without in a size; and where it ends."""
+    """A number of variable length, and where it ends.
+
+    Its first bits tell its length; a name keeps them, a size does not.
+    """
     if at >= len(content) or not content[at]:
         raise ValueError("no number of EBML")
     length = 9 - content[at].bit_length()
@@ -141,7 +144,10 @@ def _aperture(file: BinaryIO, stream: VideoStream) -> Crop:
 
 
 def _around(aperture: tuple[int, ...], width: int, height: int) -> Crop:
-    """The crop that leaves an aperture: width, height, and how far its centre lies off, a fraction each."""
+    """The crop that leaves an aperture.
+
+    Width, height and the offset of its centre are fractions.
+    """
     if not all(aperture[1::2]):
         return NO_CROP
     inner_width, inner_height, right, down = (

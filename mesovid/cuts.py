@@ -29,7 +29,10 @@ class CutDetector:
         self._shape = 0.0  # width over height of the frame before
 
     def is_cut(self, image: Pixels) -> bool:
-        """Whether this frame begins a new shot, as the first frame of all does, and one of another shape."""
+        """Whether this frame begins a new shot.
+
+        The first frame of all does, and so does one of another shape.
+        """
         shape, before = image.shape[1] / image.shape[0], self._shape
         self._shape = shape
         thumbnail = _thumbnail(image)

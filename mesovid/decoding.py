@@ -54,7 +54,10 @@ SKIPPABLE = frozenset(["h264", "mpeg1video", "mpeg2video", "mpeg4"])
 
 
 class Video:
-    """One opened video file. Packets are counted from the beginning of the file, whatever was jumped over."""
+    """One opened video file.
+
+    Packets are counted from the beginning of the file, whatever was jumped over.
+    """
 
     _packets: Iterator[Packet[VideoStream]]
 
@@ -119,7 +122,10 @@ class Video:
         warnings += _shortcomings(self.info, duration, given, len(chosen), self._errors, repaired)
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[Frame]:
-        """The frames with these numbers, in ascending order, but for those that are not there or cannot be decoded."""
+        """The frames with these numbers, in ascending order.
+
+        Frames that are not there or cannot be decoded are left out.
+        """
         timeline = self._read_timeline()
         times, _ = self._times(timeline)
         wanted = sorted({index for index in indices if 0 <= index < len(times)})
@@ -139,7 +145,10 @@ class Video:
             raise InputError(f"{self._path}: {error}") from error
 
     def _pixel_aspect(self) -> Fraction | None:
-        """The width of a pixel over its height, of the picture decoded last: what the container says wins."""
+        """The width of a pixel over its height, of the picture decoded last.
+
+        What the container says wins.
+        """
         return self._container_aspect or self._context.sample_aspect_ratio
 
     def _open(self) -> None:
@@ -201,7 +210,10 @@ class Video:
             return []
 
     def _first_picture(self) -> VideoFrame:
-        """The first picture that can be decoded: it tells the rotation, and that the stream can be decoded at all."""
+        """The first picture that can be decoded.
+
+        It tells the rotation, and that the stream can be decoded at all.
+        """
         picture = self._first_decoded()
         if self._errors and self._threads > 1:
             # a decoder with threads that has failed must not be flushed: VP9's then crashes on its
@@ -219,7 +231,10 @@ class Video:
         )
 
     def _first_decoded(self) -> VideoFrame | None:
-        """The first picture from the beginning of the file on; a decoder with threads gives up at its first error."""
+        """The first picture from the beginning of the file on.
+
+        A decoder with threads gives up at its first error.
+        """
         for packet in self._read():
             self._add(packet)
             pictures = self._decode(packet)
@@ -256,7 +271,10 @@ class Video:
         return self._timeline
 
     def _times(self, timeline: Timeline) -> tuple[Times, float]:
-        """When each frame appears, in seconds from the beginning of the file, and when the last one disappears."""
+        """When each frame appears, in seconds from the beginning of the file.
+
+        The last value says when the last frame disappears.
+        """
         rate = self._stream.guessed_rate or self._stream.average_rate or Fraction(25)
         if timeline.timestamps is None:
             return np.arange(timeline.count) / float(rate), timeline.count / float(rate)
@@ -271,7 +289,10 @@ class Video:
     def _by_time(
         self, timeline: Timeline, timestamps: Integers, chosen: Integers
     ) -> Iterator[tuple[int, VideoFrame]]:
-        """The chosen frames, from the key frame before each; for one that cannot be decoded the next that can."""
+        """The chosen frames, decoded from the key frame before each.
+
+        For one that cannot be decoded the next that can.
+        """
         # groups of pictures: group g starts with key frame g - 1, group 0 comes before the first
         # key frame
         groups = np.searchsorted(timeline.keys, timestamps, side="right")
@@ -296,7 +317,10 @@ class Video:
                 left.append(following)
 
     def _run(self, timeline: Timeline, group: int, wanted: Integers) -> Iterator[VideoFrame]:
-        """For each timestamp in `wanted` the first picture at or after it, decoded from the start of `group` on."""
+        """For each timestamp in `wanted` the first picture at or after it.
+
+        Decoding starts at `group`.
+        """
         while True:
             start = max(group - self._groups_before, 0)
             pictures = self._run_from(timeline, start, wanted)
@@ -380,7 +404,10 @@ class Video:
 
 
 def _first_at(pictures: Iterable[VideoFrame], missing: list[int]) -> Iterator[VideoFrame]:
-    """Those pictures that are the first at or after a missing timestamp (in descending order), which is taken off."""
+    """The pictures that are the first at or after a missing timestamp.
+
+    Such timestamps (in descending order) are removed from the list.
+    """
     for picture in pictures:
         if missing and picture.pts is not None and picture.pts >= missing[-1]:
             while missing and picture.pts >= missing[-1]:

@@ -1,4 +1,7 @@
-"""Decoded pictures as a player shows them: the right way round, with square pixels, progressive, in SDR, in RGB."""
+"""Turns decoded pictures into what a player shows.
+
+They are upright and progressive, with square pixels, in SDR and RGB.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ class Display:
     """
 
     def __init__(self, first: VideoFrame, colours: Colours, crop: Crop = NO_CROP) -> None:
-        """`colours` are those that the container tells, for pictures that say nothing of theirs; `crop` is what it hides."""
+        """Set up from what the container says.
+
+        `colours` serve pictures that say nothing of theirs; `crop` is what the container hides.
+        """
         self._crop = crop
         self._colours = colours
         self._orientation = orientation(first) or AS_STORED
@@ -77,14 +83,20 @@ class Display:
         self.doubt: str | None = None  # why the pictures cannot be relied on
 
     def size(self, picture: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
-        """Width and height of a picture on display; `aspect` is the width of its pixels over their height."""
+        """Width and height of a picture on display.
+
+        `aspect` is the width of its pixels over their height.
+        """
         left, top, right, bottom = self._crop_of(picture)
         width, height = _square(picture.width - left - right, picture.height - top - bottom, aspect)
         transposed, _, _ = orientation(picture) or self._orientation
         return (height, width) if transposed else (width, height)
 
     def image(self, picture: VideoFrame, aspect: Fraction | None) -> Pixels:
-        """The picture upright, (height, width, 3) RGB. InputError when its pixel format is not known here."""
+        """The picture upright, (height, width, 3) RGB.
+
+        InputError when its pixel format is not known here.
+        """
         try:
             image = self._in_sdr(picture)
         except av.FFmpegError as error:
@@ -105,7 +117,10 @@ class Display:
         return image
 
     def _crop_of(self, picture: VideoFrame) -> Crop:
-        """What is hidden of a picture; nothing of one too small for that, in a stream that changes its size."""
+        """What is hidden of a picture.
+
+        Nothing of one that is too small for that, in a stream that changes its size.
+        """
         left, top, right, bottom = self._crop
         fits = left + right < picture.width and top + bottom < picture.height
         return self._crop if fits else NO_CROP
@@ -180,7 +195,10 @@ class Display:
         return np.asarray(array, np.uint8) if pixels == "rgb24" else np.asarray(array, np.uint16)
 
     def _of_ycgco(self, picture: VideoFrame, pixels: str) -> RGB:
-        """What swscale cannot do: luma, green and orange differences, as screen recorders store them."""
+        """A picture in luma, green and orange differences, as screen recorders store it.
+
+        swscale cannot convert it.
+        """
         full = picture.color_range
         planes = self._reformatter.reformat(
             picture, format="yuv444p16le", src_color_range=full, dst_color_range=full, threads=1
@@ -197,7 +215,9 @@ class Display:
 
 
 def orientation(picture: VideoFrame) -> Orientation | None:
-    """The nearest of the eight orientations to what the display matrix of the picture asks for; None when it has none.
+    """The orientation, of eight, nearest to what the display matrix of the picture asks for.
+
+    None when it has no matrix.
 
     The matrix sends a pixel at (x, y) to (a x + c y, b x + d y); one that asks for no turn by
     quarters, as of a camera held askew, gives the nearest that does.
@@ -256,7 +276,10 @@ def _oriented(image: Pixels, wanted: Orientation) -> Pixels:
 
 
 def _square(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
-    """The size at which pixels are square. Rows stay as they are, so that the height of a face means its resolution."""
+    """The size at which pixels are square.
+
+    Rows stay as they are, so that the height of a face means its resolution.
+    """
     if not aspect or not LEAST_ASPECT <= aspect <= MOST_ASPECT or abs(aspect - 1) < NEARLY_SQUARE:
         return width, height
     return max(round(width * aspect), 1), height

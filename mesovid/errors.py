@@ -1,10 +1,16 @@
-"""What can go wrong, in few kinds. Each message says what was wrong, with the value, and what would be right."""
+"""The kinds of errors, few of them.
+
+Each message says what was wrong, with the value, and what would be right.
+"""
 
 from __future__ import annotations
 
 
 class MesovidError(Exception):
-    """Base of every error that mesovid raises on purpose; its text is one line meant for a person."""
+    """Base of every error that mesovid raises on purpose.
+
+    Its text is one line for a person.
+    """
 
     exit_status = 1
 
@@ -14,7 +20,10 @@ class InputError(MesovidError):
 
 
 class OutputError(MesovidError):
-    """A result that could not be written: a full disk, a closed pipe, a folder that went away. It ends the command."""
+    """A result that could not be written; it ends the command.
+
+    The disk is full, a pipe is closed, or a folder has gone.
+    """
 
 
 class ModelError(MesovidError):

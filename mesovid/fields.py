@@ -62,7 +62,7 @@ def _graph(picture: VideoFrame, field: str) -> Graph:
 
 
 def woven(upper: Rows, lower: Rows) -> tuple[Rows, bool]:
-    """The whole picture, and whether its fields differ enough to have been taken at different times."""
+    """The whole picture, and whether its fields differ enough to be of different times."""
     whole = np.empty((len(upper) + len(lower), *upper.shape[1:]), upper.dtype)
     whole[0::2], whole[1::2] = upper, lower
     if len(lower) < 2:
@@ -92,7 +92,7 @@ def _between(rows: Rows) -> npt.NDArray[np.float32]:
 
 
 def _differs(above: Rows, below: Rows, lower: Rows) -> npt.NDArray[np.bool_]:
-    """Where a row of the lower field stands out from its neighbours of the upper one, as teeth of a comb do."""
+    """Where a row of the lower field stands out from its neighbours, as teeth of a comb do."""
     unit = 257.0 if lower.dtype == np.uint16 else 1.0
     high, middle, low = (
         image.astype(np.float32).mean(axis=2) / unit for image in (above, lower, below)

@@ -34,14 +34,19 @@ Kind = Literal["text", "png", "video"]  # what an output holds
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whenever the process dies. OSError when that fails."""
+    """Write a file so that it is there whole or not at all, whenever the process dies.
+
+    OSError when that fails.
+    """
     with whole(path) as partial:
         partial.write_bytes(content)
 
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
-    """A path to write to, whose file takes the place of `path` when the block ends well and vanishes when not.
+    """A path to write to.
+
+    Its file takes the place of `path` when the block ends well, and vanishes when not.
 
     It lies in the same folder and has the same suffix. A link stays a link: the file that it leads
     to is replaced. An existing file's mode is kept. What is no regular file, such as /dev/null or a
@@ -68,7 +73,9 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_together(folder: str | Path, names: Sequence[str]) -> Iterator[Path]:
-    """A work folder whose files `names` move to `folder` in that order when the block ends well; it vanishes in any case.
+    """A work folder whose files `names` move to `folder`, in that order, when the block ends well.
+
+    It vanishes in any case.
 
     For files that mean something only together: the one that names the others comes last.
     """
@@ -120,7 +127,9 @@ def _write_all(file: int, content: bytes) -> None:
 
 
 class Lines:
-    """A text file that grows by whole lines: each `write` is on disk before the next, and one that fails is taken back.
+    """A text file that grows by whole lines.
+
+    Each `write` is on disk before the next. One that fails is taken back.
 
     UTF-8. It begins empty, as any output does. Killed at any moment, the file holds the lines that
     were written.
@@ -137,7 +146,10 @@ class Lines:
         self._size = 0
 
     def write(self, text: str) -> int:
-        """Append text that ends a line. OSError when it does not fit, and then nothing of it is in the file."""
+        """Append text that ends a line.
+
+        OSError when it does not fit; then nothing of it is in the file.
+        """
         content = text.encode(errors="backslashreplace")
         if self._regular:
             self._size = append(self._file, content, self._size)
@@ -175,7 +187,9 @@ def check_output(
     kind: Kind = "text",
     parents: bool = False,
 ) -> None:
-    """Refuse an output that cannot be written, or whose writing would destroy something. Writes nothing.
+    """Refuse an output that cannot be written, or whose writing would destroy something.
+
+    Writes nothing.
 
     SettingsError where it is one of `inputs` or a hard or symbolic link to one; where a file is
     there that holds anything but text (or a PNG, for `kind="png"`; for "video" the caller looks): a
@@ -211,7 +225,7 @@ def check_output(
 
 
 def check_copies(places: Iterable[str | Path], sources: Iterable[str | Path]) -> None:
-    """SettingsError where one of several files to be written is, or is linked to, one that is read."""
+    """Raise SettingsError where a file to be written is, or is linked to, one that is read."""
     for place in places:
         there = _status(place)
         for source in sources if there is not None else ():
@@ -299,7 +313,10 @@ def _is_special(place: Path) -> bool:
 
 
 def _descriptor(place: Path) -> int | None:
-    """The file descriptor that a name such as /dev/stdout stands for: opened anew, a log would be cut to nothing."""
+    """The file descriptor that a name such as /dev/stdout stands for.
+
+    Opened anew, a log would be cut to nothing.
+    """
     match = _DESCRIPTOR.fullmatch(str(place))
     if match is None:
         return None
@@ -307,7 +324,7 @@ def _descriptor(place: Path) -> int | None:
 
 
 def _through(place: Path) -> Iterator[Path]:
-    """For `whole`: a temporary file whose content goes to a device, a pipe or an open descriptor at the end."""
+    """For `whole`: a temporary file that is copied to a device, a pipe or a descriptor."""
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="mesovid-") as folder:

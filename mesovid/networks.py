@@ -1,4 +1,7 @@
-"""Runs networks: a network is a callable on arrays, on ONNX Runtime or, for the detector's originals, on TensorFlow."""
+"""Runs networks: a network is a callable on arrays.
+
+ONNX Runtime runs it, or TensorFlow for the detector's originals.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,9 @@ class DetectorNetworks:
 def load_onnx(
     path: str | Path, settings: RuntimeSettings, content: bytes | None = None
 ) -> OnnxNetwork:
-    """Load a network for ONNX Runtime, on the device and the number of threads that `settings` ask for.
+    """Load a network for ONNX Runtime.
+
+    Device and number of threads are those of `settings`.
 
     `content` takes the place of the file's bytes, say with more outputs. Raises ModelError when the
     file is missing, damaged or no ONNX network, and SettingsError when the device is absent.

@@ -1,4 +1,7 @@
-"""OpenCV, imported in one place: quiet on stderr, and with an error that helps when the system lacks its libraries."""
+"""OpenCV, imported in one place.
+
+It is quiet on stderr, and the error helps when the system lacks its libraries.
+"""
 
 from __future__ import annotations
 

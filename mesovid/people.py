@@ -13,7 +13,9 @@ PATIENCE = 4  # sampled frames of one shot that a person may be out of sight
 
 
 class PeopleLinker:
-    """Gives each face of a video, frame by frame in order of time, the id of its person (0, 1, ... in order of appearance).
+    """Gives each face of a video the id of its person, frame by frame in order of time.
+
+    Ids are 0, 1, ... in order of appearance.
 
     A face goes on with the nearest person of the last frames, within gates relative to its size;
     whoever is not matched is somebody new. After a cut everybody is new: without recognising faces
@@ -38,7 +40,10 @@ class PeopleLinker:
         return ids
 
     def _resize(self, size: tuple[int, ...]) -> None:
-        """Put boxes in pixels of frames of another size, where a stream changes it in the midst of a shot."""
+        """Put boxes in pixels of frames of another size.
+
+        A stream may change its size in the midst of a shot.
+        """
         height, width = size
         if self._people and (height, width) != self._size:
             down, across = height / self._size[0], width / self._size[1]

@@ -1,4 +1,6 @@
-"""Many jobs in several processes: a job that crashes, hangs or eats memory costs itself and nothing else.
+"""Runs many jobs in several processes.
+
+A job that crashes, hangs or eats memory costs itself and nothing else.
 
 Each worker process has one job at a time, so that it is known whose fault a death was. Workers are
 started afresh (`spawn`: networks are not fork-safe), keep what they have loaded from job to job,
@@ -45,7 +47,10 @@ class Limits:
 
 
 class NothingYet:
-    """Comes from an iterator of jobs that has none now and may have some later; it is asked again after a while."""
+    """Stands for no job, now: an iterator gives it when it may have some later.
+
+    It is asked again after a while.
+    """
 
 
 NOTHING_YET = NothingYet()
@@ -64,7 +69,9 @@ def run(
     workers: int,
     limits: Limits | None = None,
 ) -> Iterator[tuple[Job, Result | Crash]]:
-    """Each job with its result, in the order in which they end; with `workers` 0 in this process, one by one.
+    """Each job with its result, in the order in which they end.
+
+    With `workers` 0 they run in this process, one by one.
 
     `work` and the jobs are sent to the processes by pickle; jobs are taken from their iterator as
     workers become free. An exception that `work` raises is raised here and ends the run. A job
@@ -302,7 +309,10 @@ def outcome_of(
 
 
 def bounded(mebibytes: int | None) -> None:
-    """Let this process's allocations fail beyond this: of the heap and of private mappings, which decoders and arrays take."""
+    """Let this process's allocations fail beyond this.
+
+    It counts the heap and private mappings, which decoders and arrays take.
+    """
     if mebibytes is not None and sys.platform == "linux":
         import resource
 

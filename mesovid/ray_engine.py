@@ -1,4 +1,4 @@
-"""The contract of `mesovid.pool.run` on a Ray cluster: many machines in place of many processes of one.
+"""The contract of `mesovid.pool.run` on a Ray cluster: many machines in place of processes of one.
 
 Ray's actors hold the networks; jobs go to them one by one, and results come back to this process,
 which alone writes. Needs `pip install mesovid[ray]` here, and mesovid on every machine of the
@@ -35,7 +35,9 @@ def run(
     address: str | None = None,
     gpu: bool = False,
 ) -> Iterator[tuple[Job, Result | Crash]]:
-    """Each job with its result, as they end, from `workers` actors; 0 takes as many as the cluster has processors.
+    """Each job with its result, as they end, from `workers` actors.
+
+    0 takes as many as the cluster has processors.
 
     `address` is that of a running cluster (`auto` finds one that this machine belongs to); without
     it Ray starts here. A job whose actor dies, with its machine or by its own fault, is given to
@@ -69,7 +71,10 @@ def _started(address: str | None) -> Any:
 
 
 def _check(address: str | None) -> None:
-    """Raise SettingsError when nobody listens at HOST:PORT: Ray itself ends the whole process then."""
+    """Raise SettingsError when nobody listens at HOST:PORT.
+
+    Ray itself ends the whole process then.
+    """
     host, colon, port = (address or "").rpartition(":")
     if not colon or "/" in host:
         return

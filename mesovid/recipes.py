@@ -1,4 +1,6 @@
-"""Recipes: several mesovid commands in one TOML file, with settings that the command line can change.
+"""Recipes: several mesovid commands in one TOML file.
+
+The command line can change their settings.
 
 description = "Train Meso-4 on your own collection."
 
@@ -55,7 +57,10 @@ def shipped() -> list[Recipe]:
 
 
 def find(name: str) -> Recipe:
-    """The shipped recipe of that name, or the one in that file. InputError when there is none or it is malformed."""
+    """The shipped recipe of that name, or the one in that file.
+
+    InputError when there is none or it is malformed.
+    """
     path = assets.pipelines() / f"{name}.toml"
     if path.is_file():
         return _parse(path)
@@ -66,7 +71,9 @@ def find(name: str) -> Recipe:
 
 
 def fill(recipe: Recipe, given: Mapping[str, str | list[str]]) -> Recipe:
-    """Put settings into the steps. `given` wins over the recipe: names of settings, or `command.option` for one option.
+    """Put settings into the steps.
+
+    `given` wins over the recipe: it has names of settings, or `command.option` for one option.
 
     SettingsError for a name that the recipe does not have, for a setting with several values, and
     for one that must be given and is not.
@@ -100,7 +107,10 @@ def fill(recipe: Recipe, given: Mapping[str, str | list[str]]) -> Recipe:
 
 
 def arguments_of(step: Step, flags: Mapping[str, str | None]) -> list[str]:
-    """The step as command line words. `flags` maps each switch (an option without value) to its opposite, or None."""
+    """The step as command line words.
+
+    `flags` maps each switch (an option without value) to its opposite, or None.
+    """
     words: list[str] = []
     for name, value in step.options.items():
         if name in flags:
@@ -179,7 +189,10 @@ def _refuse_unknown(path: Path, content: Mapping[str, Any], known: set[str]) -> 
 
 
 def parse_assignments(pairs: Sequence[str]) -> dict[str, str | list[str]]:
-    """`name=value` pairs as a dictionary; a name that comes again has a list. SettingsError for a pair without `=`."""
+    """`name=value` pairs as a dictionary.
+
+    A name that comes again has a list. SettingsError for a pair without `=`.
+    """
     if wrong := [pair for pair in pairs if "=" not in pair]:
         raise SettingsError(f"{wrong[0]!r} is not of the form name=value")
     found: dict[str, list[str]] = {}

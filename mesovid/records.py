@@ -1,4 +1,7 @@
-"""The value objects that pass between stages. Frozen; numpy inside; no behaviour beyond derived facts."""
+"""The value objects that pass between stages.
+
+They are frozen, hold numpy, and do nothing but derive facts.
+"""
 
 from __future__ import annotations
 
@@ -220,7 +223,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """How the logit of one face came about. `shares` and `bias` add up to it, and so do `cells` and `constant`."""
+    """How the logit of one face came about.
+
+    `shares` and `bias` add up to it, and so do `cells` and `constant`.
+    """
 
     logit: float  # of P(fake), before calibration
     shares: tuple[

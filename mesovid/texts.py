@@ -1,4 +1,7 @@
-"""Reads text that others wrote: lists of files and tables, from any system, in whatever encoding."""
+"""Reads text that others wrote, such as lists of files and tables.
+
+It may come from any system, in any encoding.
+"""
 
 from __future__ import annotations
 

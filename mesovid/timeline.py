@@ -1,4 +1,7 @@
-"""When the frames of a video are shown, and which of them to look at. Pure: knows times, no files and no pixels."""
+"""When the frames of a video are shown, and which of them to look at.
+
+Pure: it knows times, no files and no pixels.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ HOLE_STEPS = 10  # ...where they are as many times the usual step
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What the packets of a video stream say without being decoded. Timestamps in ticks of the stream's time base."""
+    """What the packets of a video stream say without being decoded.
+
+    Timestamps are in ticks of the stream's time base.
+    """
 
     count: int  # frames on display
     timestamps: Integers | None  # (count,) ascending; None when some are missing or come twice
@@ -76,7 +82,9 @@ class TimelineBuilder:
 
 
 def choose(times: Times, duration: float, keys: Integers, settings: SampleSettings) -> Integers:
-    """Which frames to look at: ascending indices into `times`, each once; none when no frame lies in the asked part.
+    """Which frames to look at: ascending indices into `times`, each once.
+
+    None when no frame lies in the asked part.
 
     A key frame takes the place of an evenly spaced frame when these lie `LONG_GAP` or more apart
     and it is `NEAR_BY`: it is decoded alone, any other only after all frames since the key frame
@@ -110,7 +118,10 @@ def _first_of_each_interval(times: Times, fps: float) -> npt.NDArray[np.intp]:
 
 
 def _on_display(times: Times, start: float, end: float, keys: Integers, count: int) -> Integers:
-    """Indices of `count` frames, each on display in the middle of one of `count` equal parts of [start, end)."""
+    """Indices of `count` frames, for `count` equal parts of [start, end).
+
+    Each is on display in the middle of its part.
+    """
     available = len(times)
     count = min(count, available)
     if not count:
@@ -130,7 +141,9 @@ def _on_display(times: Times, start: float, end: float, keys: Integers, count: i
 
 
 def _without_holes(times: Times, start: float, end: float) -> tuple[Times, float, float]:
-    """Times, start and end on a clock that stands still where a recording has a hole, and before its first frame.
+    """Times, start and end on a clock that stops where nothing is shown.
+
+    Nothing is shown in a hole of a recording, and before its first frame.
 
     Parts with a pause between them then get the frames that their own length asks for. Without a
     hole all stays as it is.

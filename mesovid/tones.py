@@ -1,4 +1,4 @@
-"""Maps the tones and colours of HDR and wide-gamut pictures to those of an SDR display, as players do.
+"""Maps the tones and colours of HDR and wide-gamut pictures to an SDR display's, as players do.
 
 Light is counted in units of SDR white, 203 cd/m2 in an HDR picture (ITU-R BT.2408). An SDR display
 is one of BT.1886, with the primaries of BT.709. Transfer characteristics and primaries go by their
@@ -120,7 +120,9 @@ def wanted(transfer: int, primaries: int) -> bool:
 
 
 def tone_gain(peak: float) -> Floats:
-    """By what to multiply a pixel's light, over `STEPS` equal steps of the square root of its strongest colour over `peak`.
+    """The factors of a pixel's light, over `STEPS` equal steps.
+
+    Steps are of the square root of its strongest colour over `peak`.
 
     The EETF of ITU-R BT.2390: in PQ, tones are left alone up to a knee, and from there bent such
     that `peak` becomes white.
@@ -140,7 +142,10 @@ def tone_gain(peak: float) -> Floats:
 
 
 def _to_xyz(primaries: int) -> Doubles:
-    """The matrix from linear RGB to CIE XYZ, white as D65: another white is adapted to it by Bradford's transform."""
+    """The matrix from linear RGB to CIE XYZ, white as D65.
+
+    Another white is adapted to it by Bradford's transform.
+    """
     *corners, white = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in PRIMARIES[primaries])
     colours = np.stack(corners, axis=1)
     matrix = colours * np.linalg.solve(colours, white)

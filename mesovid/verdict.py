@@ -90,7 +90,10 @@ def doubted(verdict: Verdict, doubt: str) -> Verdict:
 
 
 def doubt_of(verdict: Verdict) -> str | None:
-    """Why the frames of a video that was judged cannot be relied on, as `doubted` had it; None where they can."""
+    """Why the frames of a video cannot be relied on, as `doubted` put it.
+
+    None where they can.
+    """
     return (
         verdict.reason.removesuffix(MEANS_LITTLE) if verdict.reason.endswith(MEANS_LITTLE) else None
     )
@@ -165,7 +168,10 @@ def _spoke(members: Sequence[float], rule: Rule) -> str:
 
 
 def _dissent(members: Sequence[float], rule: Rule) -> str | None:
-    """Of a panel, the first model that does not agree that somebody is faked, in words; None where all do."""
+    """The first model of a panel that does not agree that somebody is faked, in words.
+
+    None where all do.
+    """
     for voice, value in zip(rule.members, members, strict=False):  # a face of no panel has none
         if voice.assents_from is not None and value < voice.assents_from:
             return (
@@ -274,7 +280,10 @@ def label_of(probability: float, rule: Rule) -> tuple[Label, str]:
 
 
 def aggregate(values: Sequence[float], name: str) -> float:
-    """One number for a person's frame scores, within their range. `name` is a key of AGGREGATES; `values` is not empty."""
+    """One number for a person's frame scores, within their range.
+
+    `name` is a key of AGGREGATES; `values` is not empty.
+    """
     array = np.asarray(values, dtype=np.float64)
     # summation may round past the largest value
     return float(np.clip(AGGREGATES[name](array), array.min(), array.max()))
@@ -309,7 +318,10 @@ def _people(scores: Sequence[FaceScore], rule: Rule) -> tuple[Person, ...]:
 
 
 def _segments(scores: Sequence[FaceScore], rule: Rule) -> tuple[Segment, ...]:
-    """Runs of at least MIN_RUN successive samples of one person at or above the threshold, worst first."""
+    """Runs of MIN_RUN and more successive samples of one person at or above the threshold.
+
+    The worst comes first.
+    """
     segments = []
     for id_, faces in _by_person(scores):
         for suspicious, run in groupby(

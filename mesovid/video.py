@@ -1,4 +1,7 @@
-"""The frames of videos and pictures, with true timestamps. Everything after it sees RGB as a player shows it."""
+"""The frames of videos and pictures, with true timestamps.
+
+Everything after it sees RGB as a player shows it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def sample(path: str | Path, settings: SampleSettings) -> Sampling:
-    """The frames of a video or picture that `settings` asks for, in order of time. InputError when it cannot be read.
+    """The frames of a video or picture that `settings` asks for, in order of time.
+
+    InputError when it cannot be read.
 
     `settings.frames` lie evenly in time: each is the one on display in the middle of its share of
     the video; when there are fewer, each comes once. A picture is a video of one frame.
@@ -41,7 +46,9 @@ def sample(path: str | Path, settings: SampleSettings) -> Sampling:
 def frames_at(
     path: str | Path, indices: Sequence[int], stream: int | None = None
 ) -> Iterator[Frame]:
-    """The frames of a video with these numbers, as `sample` counts them, but for those that are not there; 0 is a picture's.
+    """The frames of a video with these numbers, as `sample` counts them.
+
+    Those that are not there are left out. A picture's frame is 0.
 
     Ascending, each once; no more is decoded than they need. InputError when the file cannot be
     read.
@@ -52,7 +59,9 @@ def frames_at(
 
 
 class Sampling:
-    """An iterable over sampled frames. `info` is there from the start, `warnings` once the iteration has ended.
+    """An iterable over sampled frames.
+
+    `info` is there from the start, `warnings` once the iteration has ended.
 
     Iterating may happen in another thread than `close`, which waits for the frame in hand and ends
     the iteration.
@@ -106,7 +115,10 @@ class Sampling:
 
 
 def prefetch(items: Iterable[Item], ahead: int) -> Iterator[Item]:
-    """The same items, made in a thread up to `ahead` of their use. Its exceptions arrive here; closing this stops it."""
+    """The same items, made in a thread up to `ahead` of their use.
+
+    Its exceptions arrive here. Closing this stops it.
+    """
     ready: queue.SimpleQueue[tuple[Item] | BaseException | None] = queue.SimpleQueue()
     room = threading.Semaphore(max(ahead, 1))
     stopped = threading.Event()

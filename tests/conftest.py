@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The research data beside the checkout; skips where it is absent (MESOVID_DATA names another place)."""
+    """The research data beside the checkout.
+
+    Tests skip where it is absent (MESOVID_DATA names another place).
+    """
     folder = Path(os.environ.get("MESOVID_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no research data at {folder}")

@@ -1,4 +1,7 @@
-"""Annotated clips: what is drawn where, that they play as the original does, and that they are there whole or not at all."""
+"""Annotated clips: what is drawn where, and that they play as the original does.
+
+They are there whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,10 @@ def movie(
 
 
 def found(path: Path, size: tuple[int, int] = (320, 240), *people: list[float]) -> Scan:
-    """A scan of a second of video in which each frame in five was looked at, as if each person's face stood still."""
+    """A scan of a second of video in which each frame in five was looked at.
+
+    Each person's face stands still.
+    """
     made = scan(str(path), *(people or ([0.9] * 5,)), frames=5)
     times = {index * 15: 0.2 * index for index in range(5)}
     return replace(

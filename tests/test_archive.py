@@ -1,4 +1,7 @@
-"""Results that a run goes on with: what is done is known, what is torn is cut off, and nothing comes twice."""
+"""Results that a run goes on with.
+
+What is done is known, what is torn is cut off, and nothing comes twice.
+"""
 
 from __future__ import annotations
 

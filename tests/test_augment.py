@@ -1,4 +1,7 @@
-"""Augmentation varies a face within its bounds, follows from its seed, and each kind can be switched off."""
+"""Augmentation varies a face within its bounds and follows from its seed.
+
+Each kind can be switched off.
+"""
 
 from __future__ import annotations
 

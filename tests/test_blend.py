@@ -1,4 +1,7 @@
-"""Blended faces differ from their real ones inside a soft mask of the face, and follow from their seed."""
+"""Blended faces differ from their real ones inside a soft mask of the face.
+
+They follow from their seed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages as a browser shows them: wide and on a phone, by keyboard, without a script, without a network."""
+"""Pages as a browser shows them: wide and on a phone, by keyboard, without script or network."""
 
 from __future__ import annotations
 

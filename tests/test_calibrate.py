@@ -103,7 +103,10 @@ def test_the_rule_is_said_in_words_and_numbers() -> None:
 
 
 def test_varied_faces_calibrate_and_plain_ones_set_the_threshold() -> None:
-    """Faces that are harder to tell apart when varied make probabilities less sure; who is called fake stays as it was."""
+    """Faces that are harder to tell apart when varied make probabilities less sure.
+
+    Who is called fake stays as it was.
+    """
     plain, varied = videos(400, scale=2.0, seed=3), videos(400, scale=0.7, seed=3)
     as_they_are, decided = decide(plain, RULE), decide(plain, RULE, None, varied)
     assert decided.calibration == fit(varied, RULE.calibration)
@@ -120,7 +123,7 @@ def test_varied_faces_calibrate_and_plain_ones_set_the_threshold() -> None:
 
 
 def test_a_small_dataset_keeps_its_own_false_alarms() -> None:
-    """1,000 quiet reals of one set do not hide that half of the 40 of another would be called fake."""
+    """1,000 quiet reals of one set do not hide that half of another's 40 would be called fake."""
     rng = np.random.default_rng(0)
     reals = np.concatenate([rng.uniform(0.05, 0.3, 1000), rng.uniform(0.3, 0.9, 40)])
     fakes = rng.uniform(0.6, 0.95, 200)

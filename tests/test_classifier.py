@@ -1,4 +1,7 @@
-"""Models load by name, path and folder, or not at all: never with other weights than their card names."""
+"""Models load by name, path and folder, or not at all.
+
+Never with other weights than their card names.
+"""
 
 from __future__ import annotations
 

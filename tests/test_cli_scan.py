@@ -1,4 +1,4 @@
-"""`mesovid scan` as people use it: inputs, outputs, exit statuses, and every kind of broken input."""
+"""`mesovid scan` as people use it: inputs, outputs, exit statuses, all kinds of broken inputs."""
 
 from __future__ import annotations
 

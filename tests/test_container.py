@@ -47,7 +47,10 @@ def clip(
     codec: str = "mpeg4",
     format: str | None = None,
 ) -> Path:
-    """Streams of these widths and heights at 25 frames a second; each has a grey of its own: 60, 120, 180..."""
+    """Streams of these widths and heights at 25 frames a second.
+
+    Each has a grey of its own: 60, 120, 180...
+    """
     with av.open(str(path), "w", format=format) as output:
         made = []
         for index, (width, height) in enumerate(streams):
@@ -423,7 +426,10 @@ def four_greys(path: Path, codec: str) -> bytes:
 
 
 def mkv_with_crop(path: Path, first: tuple[bytes, int], second: tuple[bytes, int]) -> Path:
-    """Two sides take the places of the unit of the size on display and of the element behind the track's pictures."""
+    """Two sides take the places of two names.
+
+    They are the unit of the size on display and the element behind the track's pictures.
+    """
     content = bytearray(four_greys(path, "ffv1"))
     unit, behind = b"\x54\xb2\x81\x04", b"\x55\xee\x81\x00"
     at = content.index(unit + behind)

@@ -1,4 +1,7 @@
-"""The manifest goes there and back; checks find every planted fault; merging keeps where things came from."""
+"""The manifest goes there and back, and checks find every planted fault.
+
+Merging keeps where things came from.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Damaged copies of real small videos, and that `mesovid extract` would read them as what they are."""
+"""Damaged copies of real small videos.
+
+`mesovid extract` reads them as what they are.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,10 @@ def encode(
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A clip of one stream. Where the pictures change their size, so does the stream (MPEG-TS, WebM)."""
+    """A clip of one stream.
+
+    Where the pictures change their size, so does the stream (MPEG-TS, WebM).
+    """
     quiet = {"libx264": {"qp": "0"}, "libx265": {"x265-params": "log-level=none:lossless=1"}}
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=25, options=quiet.get(codec, {}) | (options or {}))
@@ -255,7 +258,10 @@ def test_pixels_come_out_square(
 
 
 def with_pasp(path: Path, across: int, down: int) -> Path:
-    """A copy of an mp4 with another pixel aspect in its container; the stream goes on to say its own."""
+    """A copy of an mp4 with another pixel aspect in its container.
+
+    The stream goes on to say its own.
+    """
     content = bytearray(path.read_bytes())
     start = content.index(b"pasp") + 4
     content[start : start + 8] = across.to_bytes(4, "big") + down.to_bytes(4, "big")
@@ -320,7 +326,7 @@ def test_each_picture_has_its_own_pixel_aspect(tmp_path: Path) -> None:
 
 
 def of_matrix(path: Path, planes: np.ndarray, matrix: int, value_range: int) -> Path:
-    """A clip of one picture, of which the Y', Cb and Cr are given as they are (height, width, 3)."""
+    """A clip of one picture, whose Y', Cb and Cr are given as they are (height, width, 3)."""
     with av.open(str(path), "w") as output:
         options = {"x264-params": "qp=0:log-level=none"}
         stream = output.add_stream("libx264", rate=25, options=options)

@@ -1,4 +1,7 @@
-"""Evaluation from crops on disk to figures, tables, plots and the page, with a detector that looks at brightness."""
+"""Evaluation from crops on disk to figures, tables, plots and the page.
+
+The detector looks at brightness.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page of `mesovid serve` in a real browser: a clip dropped, judged, looked into, by mouse and by keyboard."""
+"""The page of `mesovid serve` in a real browser: a clip dropped, judged, looked into.
+
+By mouse and by keyboard.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +150,10 @@ class Screen:
         self.page.wait_for_selector(awaited)
 
     def until(self, expression: str) -> None:
-        """Wait until this is true of the page; asked from outside, because its policy forbids eval."""
+        """Wait until this is true of the page.
+
+        It is asked from outside, because the page's policy forbids eval.
+        """
         for _ in range(400):
             if self.page.evaluate(expression):
                 return

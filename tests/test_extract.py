@@ -1,4 +1,7 @@
-"""Extraction from tiny clips in the official structures: right files, resumed exactly, honest about what failed."""
+"""Extraction from tiny clips in the official structures.
+
+The right files are made, runs resume exactly, and failures are said.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ def run(*args: object, workers: int = 0) -> Result:
 
 
 def extracted(*args: object) -> Dataset:
-    """The dataset that the command makes without complaint; the last two arguments are `-o` and its folder."""
+    """The dataset that the command makes without complaint.
+
+    The last two arguments are `-o` and its folder.
+    """
     result = run(*args)
     assert result.exit_code == 0, (result.output, result.exception)
     return read_dataset(Path(str(args[-1])))

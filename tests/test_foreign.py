@@ -1,4 +1,7 @@
-"""Detectors that were exported to ONNX elsewhere: taken as they are, or refused in one line that says what would do."""
+"""Detectors that were exported to ONNX elsewhere.
+
+They are taken as they are, or refused in one line that says what would do.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Keras file whose graph computes otherwise than the network is refused, not imported in silence."""
+"""A Keras file whose graph computes otherwise than the network is refused."""
 
 from __future__ import annotations
 

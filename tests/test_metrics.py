@@ -1,4 +1,7 @@
-"""The figures agree with scikit-learn, also on resamples, and the intervals hold what they promise."""
+"""The figures agree with scikit-learn, also on resamples.
+
+The intervals hold what they promise.
+"""
 
 from __future__ import annotations
 
@@ -361,7 +364,10 @@ def _width(estimate: metrics.Estimate) -> float:
 def test_a_video_gets_the_probability_and_the_label_that_a_scan_gives_it(
     people: list[list[float]], min_faces: int
 ) -> None:
-    """As `verdict.judge` has it: the most suspicious person with enough faces, or all faces as one."""
+    """The verdict as `verdict.judge` has it.
+
+    It is the most suspicious person with enough faces, or all faces as one.
+    """
     points = np.array([[10, 20], [30, 20], [20, 30], [12, 40], [28, 40]], np.float32)
     face = Face((0, 0, 120, 120), 0.99, points)
     rows = [(person, value) for person, values in enumerate(people) for value in values]

@@ -1,4 +1,7 @@
-"""Pages of results: what they say, that nothing in them runs, and that they are there whole or not at all."""
+"""Pages of results: what they say, and that nothing in them runs.
+
+They are there whole or not at all.
+"""
 
 from __future__ import annotations
 

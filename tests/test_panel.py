@@ -1,4 +1,7 @@
-"""A panel: several models under one name, each heard on a common scale, the most alarmed one deciding."""
+"""A panel: several models under one name, each heard on a common scale.
+
+The most alarmed one decides.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pictures of any kind: whole, upright, in sRGB, whatever their names; animations with all frames."""
+"""Pictures of any kind: whole, upright, in sRGB, whatever their names.
+
+Animations have all their frames.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How commands end as processes: on full disks, closed streams and signals; on terminals of other encodings."""
+"""How commands end as processes: on full disks, closed streams and signals.
+
+Also on terminals of other encodings.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ MESOVID = f"{sys.executable} -m mesovid"
 def shell(
     command: str, folder: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
-    """A line of bash in which `mesovid` is this checkout's; the status is that of the first part of a pipe."""
+    """A line of bash in which `mesovid` is this checkout's.
+
+    The status is that of the first part of a pipe.
+    """
     script = f'mesovid() {{ {MESOVID} "$@"; }}; {command}; exit ${{PIPESTATUS[0]}}'
     variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     return subprocess.run(

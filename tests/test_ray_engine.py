@@ -1,4 +1,7 @@
-"""Scanning on a Ray cluster gives what scanning here gives, also when a machine dies or a job takes its actor down."""
+"""Scanning on a Ray cluster gives what scanning here gives.
+
+So it does when a machine dies or a job takes its actor down.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reports of hand-made scans, compared with golden files. MESOVID_GOLDEN=write makes them anew: then read the difference."""
+"""Reports of hand-made scans, compared with golden files.
+
+MESOVID_GOLDEN=write makes them anew: then read the difference.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def face(left: float) -> Face:
 
 
 def scan(path: str, *people: list[float], frames: int = 6, warnings: tuple[str, ...] = ()) -> Scan:
-    """A clip of half a second a frame, in which each of `people` shows in each frame with the given scores."""
+    """A clip of half a second a frame.
+
+    Each of `people` shows in each frame with the given scores.
+    """
     scores = [
         FaceScore(index * 15, index / 2, face(100.0 * person), person, value)
         for person, values in enumerate(people)

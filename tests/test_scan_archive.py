@@ -1,4 +1,7 @@
-"""Scanning many inputs into one file: crashes, hangs, kills and restarts, and every input exactly one line."""
+"""Scanning many inputs into one file: crashes, hangs, kills and restarts.
+
+Every input gets exactly one line.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The API over a real app: scans as jobs, faces, verdicts, models, and every refusal as a problem."""
+"""The API over a real app: scans as jobs, faces, verdicts and models.
+
+Every refusal is a problem (RFC 9457).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Splits part nothing that is linked, keep official ones, and give every label and method its share."""
+"""Splits part nothing that is linked and keep official ones.
+
+Every label and method gets its fraction.
+"""
 
 from __future__ import annotations
 

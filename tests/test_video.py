@@ -199,7 +199,10 @@ def test_pixels_and_times_are_those_of_opencv(long_gops: Path) -> None:
 
 
 def test_a_long_video_is_sampled_by_jumps(tmp_path: Path) -> None:
-    """600 s at one frame a second, samples 60 s apart: key frames stand in, and indices stay right."""
+    """600 s at one frame a second, samples 60 s apart.
+
+    Key frames stand in, and indices stay right.
+    """
     pictures = [np.full((32, 32, 3), 40 + index // 3, np.uint8) for index in range(600)]
     path = encode(tmp_path / "long.mp4", pictures, fps=1, params="keyint=9:min-keyint=9:scenecut=0")
     frames, warnings = frames_of(path, SampleSettings(frames=10))

@@ -1,4 +1,7 @@
-"""Small collections in the layouts that deepfake sets have, for the tests of layouts and extraction."""
+"""Small collections in the layouts that deepfake sets have.
+
+For the tests of layouts and extraction.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,10 @@ def main(folder: Path) -> None:
 
 
 def proposal_network(weights: list[Array]) -> onnx.ModelProto:
-    """P-Net: images of any size -> face probability `(n, rows, columns)`, box offsets `(n, 4, rows, columns)`."""
+    """P-Net: images of any size -> face probability and box offsets.
+
+    They are `(n, rows, columns)` and `(n, 4, rows, columns)`.
+    """
     graph = Graph()
     x = graph.images()
     x = pooled_first_block(graph, x, weights)
@@ -76,7 +79,9 @@ def proposal_network(weights: list[Array]) -> onnx.ModelProto:
 
 
 def pooled_first_block(graph: Graph, x: str, weights: list[Array]) -> str:
-    """P-Net's first convolution, PReLU and 2x2 max pooling, pooled before the PReLU: a quarter of the work at full size.
+    """P-Net's first convolution, PReLU and 2x2 max pooling.
+
+    Pooled before the PReLU: a quarter of the work at full size.
 
     With m the pooled x and n the pooled -x, the pooled PReLU of slope a is m + (1 - a) relu(-m) for
     a >= 0, and for a < 0, where it is not monotone, max(m, -a n) = m + relu(-a n - m). So the
@@ -117,7 +122,10 @@ def refinement_network(weights: list[Array]) -> onnx.ModelProto:
 
 
 def output_network(weights: list[Array]) -> onnx.ModelProto:
-    """O-Net: patches of 48 px -> face probability `(n,)`, box offsets `(n, 4)`, landmarks `(n, 10)` (five x, five y)."""
+    """O-Net: patches of 48 px -> face probability, box offsets and landmarks.
+
+    They are `(n,)`, `(n, 4)` and `(n, 10)`: five x, five y.
+    """
     graph = Graph()
     x = graph.images()
     x = graph.convolution(x, *without_scaling(weights[0], weights[1]), slope=weights[2])
@@ -138,7 +146,10 @@ def output_network(weights: list[Array]) -> onnx.ModelProto:
 
 
 class Graph:
-    """An ONNX graph under construction; every method adds nodes and gives the name of their output."""
+    """An ONNX graph under construction.
+
+    Every method adds nodes and gives the name of their output.
+    """
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -169,7 +180,10 @@ class Graph:
         slope: Array | None = None,
         output: str | None = None,
     ) -> str:
-        """Valid convolution, weights `(height, width, in, out)`, then a PReLU if `slope` is given."""
+        """Valid convolution, weights `(height, width, in, out)`.
+
+        A PReLU follows if `slope` is given.
+        """
         kernel = self.constant(weights.transpose(3, 2, 0, 1))
         x = self.add("Conv", x, kernel, self.constant(bias), output=output)
         return x if slope is None else self.prelu(x, slope.reshape(-1))
@@ -192,7 +206,10 @@ class Graph:
         return self.add("Conv", x, self.constant(weights.T[..., None, None]))
 
     def pool(self, x: str, side: int, padded: bool = True) -> str:
-        """Max pooling with a stride of 2; `padded` is TensorFlow's `same`, which pads below and right where needed."""
+        """Max pooling with a stride of 2.
+
+        `padded` is TensorFlow's `same`, which pads below and right where needed.
+        """
         return self.add(
             "MaxPool", x, kernel_shape=[side, side], strides=[2, 2], ceil_mode=int(padded)
         )
@@ -259,13 +276,16 @@ def two_way(weights: Array, bias: Array) -> tuple[Array, Array]:
 
 
 def channels_first(weights: Array, side: int) -> Array:
-    """Dense weights for (channel, height, width) in place of (width, height, channel) input order."""
+    """Dense weights for inputs in (channel, height, width), from (width, height, channel)."""
     units = weights.shape[1]
     return weights.reshape(side, side, -1, units).transpose(2, 1, 0, 3).reshape(-1, units)
 
 
 def largest_difference(name: str, path: Path) -> float:
-    """Largest absolute difference of the exported network's outputs from the original's, on random pictures."""
+    """Largest absolute difference of the exported network's outputs from the original's.
+
+    Over random pictures.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

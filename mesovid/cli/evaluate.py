@@ -183,7 +183,7 @@ def _write_file(path: Path, content: bytes) -> None:
 
 
 def _check_outputs(words: tuple[str, ...], *paths: str | None) -> None:
-    """Refuse, before the work, outputs that cannot be written or lie over the dataset or a model."""
+    """Refuse outputs that cannot be written or lie over the dataset or a model."""
     from mesovid.models.card import SUFFIXES, find_card
 
     inputs = [find_card(model).with_suffix(suffix) for model in words[:-1] for suffix in SUFFIXES]

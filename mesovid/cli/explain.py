@@ -73,7 +73,10 @@ def command(inputs: tuple[str, ...], output: str, crops: bool, **settings: Any) 
 
 
 def _scan(inputs: list[Any], found: Gathering, settings: dict[str, Any]) -> list[str]:
-    """Find and judge the faces of videos and pictures; gives what could not be looked at, and why."""
+    """Find and judge the faces of videos and pictures.
+
+    Gives the inputs that could not be looked at, each with the reason.
+    """
     from mesovid.batch import scan_all
     from mesovid.records import Failure
     from mesovid.scanner import Scanner

@@ -38,7 +38,10 @@ def list_models() -> None:
     "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 def show(name: str, format_: str) -> None:
-    """Print the card of a model: what it is, what it was trained on, how good it is and where it fails."""
+    """Print the card of a model.
+
+    It says what the model is, what it was trained on, how good it is and where it fails.
+    """
     from mesovid.models.card import read_card
 
     card = read_card(name)
@@ -228,7 +231,10 @@ def publish(
     licence: str | None,
     limits: str | None,
 ) -> None:
-    """Copy a trained model to a folder, with the figures of `mesovid evaluate --scoreboard` in its card."""
+    """Copy a trained model to a folder.
+
+    The figures of `mesovid evaluate --scoreboard` go into its card.
+    """
     from mesovid.models.publish import publish
 
     card = publish(
@@ -297,7 +303,9 @@ def publish(
 def panel(
     datasets: tuple[str, ...], folder: str, name: str, finds: tuple[str, ...], **given: Any
 ) -> None:
-    """Put several models under one name, with a rule learned on faces that none of them was trained on.
+    """Put several models under one name.
+
+    Their rule is learned on faces that none of them was trained on.
 
     DATASET is a folder made by `mesovid extract`; its dev and test splits are left alone. Only a
     card is written: the models stay where they are, and the card holds on to these very weights.

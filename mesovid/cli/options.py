@@ -1,4 +1,7 @@
-"""Turns settings into click options and back, so that each default and range is written once, in `mesovid.settings`."""
+"""Turns settings into click options and back.
+
+Each default and range is written once, in `mesovid.settings`.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def settings_options(
 
 
 def class_options(function: Callable[..., Any]) -> Any:
-    """A decorator that gives a command what can be said of class folders and tables, as the keyword argument `options`."""
+    """Give a command the options of class folders and tables, as its keyword argument `options`."""
 
     @click.option(
         "--label",
@@ -91,7 +94,10 @@ def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: st
 
 
 def geometry_of(texts: tuple[str, ...], size: int | None = None) -> Geometry:
-    """The default model's geometry, or a named one, with single values changed. UsageError for nonsense."""
+    """The default model's geometry, or a named one, with single values changed.
+
+    UsageError for a name or value that is none.
+    """
     named = [text for text in texts if "=" not in text or Path(text).exists()]
     values = known_geometry(named[-1] if named else ScanSettings().model).to_dict()
     for text in texts:
@@ -135,7 +141,10 @@ def _value(text: str) -> Any:
 
 
 def refuse_inside(output: str, sources: Sequence[str]) -> None:
-    """UsageError where a folder to be written lies inside of one that is read: run again, its files would be read, too."""
+    """Raise UsageError where a folder to be written lies inside one that is read.
+
+    A second run would read the files of the first.
+    """
     for source in sources:
         if Path(output).resolve().is_relative_to(Path(source).resolve()):
             raise click.UsageError(

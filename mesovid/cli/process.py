@@ -1,4 +1,7 @@
-"""What a process owes its shell: standard streams that can be relied on, and one line and an exit status for any ending."""
+"""Keeps what a process owes its shell.
+
+Standard streams can be relied on, and any ending has one line and an exit status.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ class Stop(KeyboardInterrupt):
 
 
 class Ended(SystemExit):
-    """The end of the command, with its exit status and a line for stderr; none for an ending that needs no words."""
+    """The end of the command: its exit status and a line for stderr.
+
+    The line is None for an ending that needs no words.
+    """
 
     def __init__(self, status: int, message: str | None = None) -> None:
         super().__init__(status)
@@ -163,7 +169,9 @@ def _nobody_reads() -> bool:
 
 
 def _placeholder(number: int) -> object:
-    """A stream on the descriptor of one that was closed, lest the next file that is opened becomes it.
+    """A stream on the descriptor of one that was closed.
+
+    The next file that is opened would take that descriptor.
 
     Reading and writing fail as on a closed one; what is said on stderr is lost.
     """

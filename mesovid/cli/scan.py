@@ -316,7 +316,9 @@ def _format_of(output: str | None) -> str:
 
 
 class _Results:
-    """Writes results as they come, with progress on stderr when that is a terminal, and counts them.
+    """Writes results as they come, counts them, and shows progress.
+
+    Progress goes to stderr when that is a terminal.
 
     To be used with `with`, at whose end the document is complete: an array of JSON is closed,
     however few results it has.
@@ -377,7 +379,10 @@ class _Results:
             self._stack.__exit__(kind, error, trace)
 
     def go_on(self, paths: Sequence[str | Failure], archive: Archive) -> list[str | Failure]:
-        """Write to an archive from here on. Gives the inputs that it does not hold yet, and counts those that it does."""
+        """Write to an archive from here on.
+
+        Gives the inputs that it does not hold yet, and counts those that it holds.
+        """
         self._stack.enter_context(reported(self._output or "the results"))
         self._stack.enter_context(archive)
         self._write = archive.add
@@ -433,7 +438,10 @@ class _Results:
 
 @contextmanager
 def _opened(output: str | None, format_: str) -> Iterator[Any]:
-    """Where the result goes. JSON is nothing before its end, so it is written whole; the others grow by whole lines."""
+    """Where the result goes.
+
+    JSON is nothing before its end, so it is written whole. The others grow by whole lines.
+    """
     if output is None:
         yield sys.stdout
         return

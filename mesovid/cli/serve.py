@@ -111,7 +111,10 @@ def _token(file: str | None, none: bool) -> str | None:
 
 
 def _bound(host: str, port: int | None) -> Any:
-    """A listening socket; where no port was asked for and the usual one is taken, the next free one."""
+    """A listening socket.
+
+    The next free port is taken where none was asked for and the usual one is taken.
+    """
     import socket
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -130,7 +130,10 @@ def plan_of(sources: Iterable[Source], settings: Mapping[str, Any]) -> dict[str,
 
 
 def write_results(root: Path, results: Iterable[Result]) -> None:
-    """Write `videos.jsonl`, sorted by video, in one step; the crops themselves are the manifest's."""
+    """Write `videos.jsonl`, sorted by video, in one step.
+
+    The crops themselves stand in the manifest.
+    """
     lines = []
     for result in sorted(results, key=lambda result: result.video):
         values = _to_json(result) | {"crops": len(result.crops)}

@@ -99,7 +99,7 @@ def _listing(heading: str, entries: Sequence[Problem]) -> list[str]:
 
 
 def _band(dataset: Dataset, title: str, crops: list[CropEntry], columns: int, rows: int) -> Pixels:
-    """The title and up to `columns` x `rows` faces, from different videos where there are enough."""
+    """The title and up to `columns` x `rows` faces, from as many videos as there are."""
     wanted = columns * rows
     at = np.linspace(0, len(crops) - 1, min(wanted, len(crops))).round().astype(int)
     ordered = sorted(crops, key=lambda crop: (crop.video, crop.frame, crop.person))

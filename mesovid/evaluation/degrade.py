@@ -48,7 +48,10 @@ class _Kind:
 
 
 def parse(text: str) -> tuple[Degradation, ...]:
-    """`h264:35,blur:1` as degradations. Raises SettingsError for an unknown kind or an amount out of range."""
+    """`h264:35,blur:1` as degradations.
+
+    SettingsError for an unknown kind or an amount out of range.
+    """
     found = []
     for item in filter(None, (part.strip() for part in text.split(","))):
         kind, _, amount = item.partition(":")
@@ -73,7 +76,9 @@ def parse(text: str) -> tuple[Degradation, ...]:
 def degrade(
     crops: Sequence[Pixels], degradation: Degradation, native: Sequence[float | None]
 ) -> list[Pixels]:
-    """Damage the crops of one person in order of time, uint8 RGB (s, s, 3), and give them back at their size.
+    """Damage the crops of one person in order of time, and give them back at their size.
+
+    Crops are uint8 RGB (s, s, 3).
 
     `native` is each crop's side in its video, px; None leaves a crop at the size it has. Raises
     SettingsError when h264 is asked for and PyAV is not installed.
@@ -88,7 +93,10 @@ def degrade(
 
 
 def _carried(crop: Pixels, small: Pixels, damaged: Pixels) -> Pixels:
-    """The crop with what the damage changed. Simply enlarging the damaged picture would blur it, and that is no damage of its kind."""
+    """The crop with what the damage changed.
+
+    An enlarged picture would be blurred, and that is no damage of its kind.
+    """
     change = _resized(damaged, small.shape[0]).astype(np.float32) - small
     side = crop.shape[0]
     if side != small.shape[0]:

@@ -1,4 +1,7 @@
-"""Copies of a collection's videos, damaged: what a detector withstands is measured on files, as it would meet them."""
+"""Makes damaged copies of a collection's videos.
+
+What a detector withstands is measured on files, as it would meet them.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def degrade_videos(
     workers: int,
     on_copy: Callable[[Copy], None] = lambda _: None,
 ) -> tuple[Copy, ...]:
-    """Write a damaged copy of each video, and a `manifest.csv` by which `mesovid extract` reads them.
+    """Write a damaged copy of each video, and a `manifest.csv` that `mesovid extract` reads.
 
     Damages are done in the order given; H.264, which is how the copies are written, can only be the
     last. Copies keep their keys, so that scores can be compared video by video. Those that are
@@ -86,7 +89,10 @@ def degrade_videos(
 
 
 def degrade_video(source: Path, target: Path, degradations: Sequence[Degradation]) -> None:
-    """Write a damaged copy as H.264 in MP4, without sound, whole or not at all. InputError when the video cannot be read."""
+    """Write a damaged copy as H.264 in MP4, without sound, whole or not at all.
+
+    InputError when the video cannot be read.
+    """
     av = import_av()
     target.parent.mkdir(parents=True, exist_ok=True)
     options = {"crf": f"{NEARLY_LOSSLESS}", "preset": "ultrafast", "threads": "1"}
@@ -114,7 +120,10 @@ def degrade_video(source: Path, target: Path, degradations: Sequence[Degradation
 
 
 def _damaged(frame: Frame, degradations: Sequence[Degradation]) -> np.ndarray:
-    """A frame with even sides, as the codec wants them, damaged but for what the codec itself does."""
+    """A frame with even sides, as the codec wants them.
+
+    It has all the damage but the codec's own.
+    """
     image = _even(frame.image)
     for each in degradations:
         if each.kind != "h264":
@@ -128,7 +137,10 @@ def _even(image: Pixels) -> Pixels:
 
 
 def _fitted(image: Pixels, width: int, height: int) -> Pixels:
-    """One of another size, where a stream changes it, as large as fits on black: a copy has one size."""
+    """A frame of another size, as large as fits on black.
+
+    A stream may change its size; its copy has one size.
+    """
     if image.shape[:2] == (height, width):
         return image
     zoom = min(width / image.shape[1], height / image.shape[0])
@@ -171,7 +183,10 @@ def _place(folder: Path, source: Source) -> Path:
 
 
 def _mark(folder: Path, damage: str) -> None:
-    """Note in the folder what is done to its videos. DatasetError when something else was done to them, or none of it is ours."""
+    """Note in the folder what is done to its videos.
+
+    DatasetError when something else was done to them, or when they are not ours.
+    """
     mark = folder / MARK
     if mark.is_file():
         found = json.loads(mark.read_text(encoding="utf-8")).get("damage")

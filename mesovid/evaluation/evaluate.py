@@ -1,4 +1,7 @@
-"""Measures models on a dataset: scores its crops on ONNX Runtime, then turns scores into figures. No TensorFlow."""
+"""Measures models on a dataset, without TensorFlow.
+
+ONNX Runtime scores its crops, and the scores are turned into figures.
+"""
 
 from __future__ import annotations
 
@@ -178,7 +181,10 @@ def evaluate(
 
 
 def check_geometry(dataset: Dataset, classifier: Classifier) -> None:
-    """Raise DatasetError when a dataset's crops were cut otherwise than the model wants; unknown geometry passes."""
+    """Raise DatasetError when a dataset's crops were cut otherwise than the model wants.
+
+    Unknown geometry passes.
+    """
     if dataset.geometry is None:
         return
     if differences := geometry_differences(dataset.geometry, classifier):
@@ -199,7 +205,10 @@ def geometry_differences(found: Geometry, classifier: Classifier) -> str:
 
 
 def choose_splits(dataset: Dataset, asked: str | None) -> tuple[str | None, ...]:
-    """The splits to measure on. Raises DatasetError for one that is not there, and when only `train` could be taken."""
+    """The splits to measure on.
+
+    DatasetError for one that is not there, and when only `train` could be taken.
+    """
     there = dataset.splits
     names = ", ".join(str(split) for split in there if split is not None) or "none"
     if asked == "all":
@@ -240,7 +249,10 @@ def score(
     settings: EvaluateSettings,
     progress: Progress = lambda _: None,
 ) -> Scored:
-    """P(fake) of every readable crop by every model, clean and damaged. Crops of one person must lie together."""
+    """P(fake) of every readable crop by every model, clean and damaged.
+
+    Crops of one person must lie together.
+    """
     good: list[CropEntry] = []
     excluded: list[Excluded] = []
     parts: list[list[list[Floats]]] = [
@@ -279,7 +291,10 @@ def score(
 def classify(
     classifier: Classifier, images: Sequence[Pixels], flip: bool, batch_size: int
 ) -> Floats:
-    """P(fake) (n,) of crops, resized where they are not of the model's size; with `flip` the mean with their mirror images."""
+    """P(fake) (n,) of crops, which are resized to the model's size.
+
+    With `flip` it is the mean with their mirror images.
+    """
     size = classifier.card.geometry.size
     found = []
     for start in range(0, len(images), batch_size):
@@ -316,7 +331,10 @@ def fit(image: Pixels, size: int) -> Pixels:
 
 
 def _groups(crops: Sequence[CropEntry]) -> list[str]:
-    """For each crop the set of videos that is tied to its own by an original, a group or a person."""
+    """The set of related videos of each crop.
+
+    Videos are related by an original, a group or a person.
+    """
     one_each = {crop.video: crop for crop in crops}
     names = {crop.video: tied[0].video for tied in linked_sets(one_each.values()) for crop in tied}
     return [names[crop.video] for crop in crops]
@@ -376,7 +394,10 @@ def _versions(
 
 
 def native_side(crop: CropEntry, geometry: Geometry | None) -> float | None:
-    """How many px of its video a crop's side covers; None where its landmarks or geometry are unknown."""
+    """How many px of its video a crop's side covers.
+
+    None where its landmarks or geometry are unknown.
+    """
     if geometry is None or crop.landmarks is None:
         return None
     matrix = transform(np.asarray(crop.landmarks, dtype=np.float32), geometry)
@@ -500,7 +521,10 @@ def _calls(videos: Scores, threshold: float, band: tuple[float, float] | None) -
 def _mistakes(
     crops: Sequence[CropEntry], scores: Scores, videos: Scores, threshold: float, most: int
 ) -> tuple[Mistake, ...]:
-    """Videos on the wrong side of the threshold, farthest first, each by its crop that misled most."""
+    """Videos on the wrong side of the threshold, farthest first.
+
+    Each is shown by its crop that misled most.
+    """
     wrong = np.flatnonzero((videos.probability >= threshold) != videos.fake)
     farthest = wrong[np.argsort(-np.abs(videos.probability[wrong] - threshold), kind="stable")][
         :most

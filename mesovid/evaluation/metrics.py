@@ -1,4 +1,4 @@
-"""How good scores are: the field's figures, their uncertainty, and the difference between two models.
+"""How good scores are: the field's figures, their uncertainty, and how two models differ.
 
 numpy and scikit-learn only. Fake is the positive class and every probability is P(fake). Point
 values come from scikit-learn; a bootstrap needs them a thousand times over, so the same figures
@@ -62,7 +62,10 @@ class Scores:
         group: Sequence[str | None] | Names | None = None,
         original: Sequence[str | None] | Names | None = None,
     ) -> Self:
-        """Fill in what is not given: each row a video of its own, one person, one method, groups equal to videos.
+        """Fill in what is not given.
+
+        Each row is then a video of its own, with one person, one method and a group equal to the
+        video.
 
         Raises ValueError when lengths differ or a probability is not a finite number in [0, 1].
         """
@@ -110,7 +113,9 @@ class Scores:
         return dataclasses.replace(self, probability=np.asarray(probability, dtype=np.float64))
 
     def per_video(self, min_faces: int = MIN_FACES) -> Self:
-        """One row a video: the mean over a person's faces, and the most suspicious person, as `verdict.judge` has it.
+        """One row a video, as `verdict.judge` has it.
+
+        A person's score is the mean over their faces; the video takes the most suspicious person.
 
         People seen in fewer than `min_faces` faces have no say: a stray detection must not judge a
         video. Where nobody was seen in as many, all faces are judged as one. Rows follow the order
@@ -196,14 +201,19 @@ def video_auc(
 
 
 def equal_error(fake: Flags, probability: Floats) -> tuple[float, float]:
-    """Equal error rate and its threshold: where |fnr - fpr| is least over the scores, the mean of both rates."""
+    """Equal error rate and its threshold.
+
+    There |fnr - fpr| is least over the scores; the rate is the mean of both.
+    """
     fpr, tpr, thresholds = sk.roc_curve(fake, probability, drop_intermediate=False)
     at = int(np.argmin(np.abs(1 - tpr - fpr)))
     return float((1 - tpr[at] + fpr[at]) / 2), float(min(thresholds[at], 1.0))
 
 
 def calibration_error(fake: Flags, probability: Floats) -> float:
-    """Expected calibration error: the mean over `reliability`'s bins of |share of fakes - mean P(fake)|, by their weight.
+    """Expected calibration error: the mean of |fraction of fakes - mean P(fake)| over bins.
+
+    Bins are those of `reliability` and count by their weight.
 
     With few rows it is biased upwards. Of one class alone it would only be a mean score, so
     `measure` leaves it unknown there.
@@ -213,7 +223,9 @@ def calibration_error(fake: Flags, probability: Floats) -> float:
 
 
 def reliability(fake: Flags, probability: Floats) -> tuple[Floats, Floats, Floats]:
-    """For each bin that holds rows: the share of fakes, the mean P(fake), and its weight, which add up to one.
+    """The fraction of fakes, the mean P(fake) and the weight of each bin that holds rows.
+
+    Weights add up to one.
 
     `CALIBRATION_BINS` bins of equal width over P(fake) (not over the confidence of the called class
     as in Guo et al. 2017): they see a detector that is too sure of fakes and too unsure of reals.
@@ -290,7 +302,9 @@ def compare(
     seed: int = 0,
     cluster: Cluster = "video",
 ) -> tuple[Difference, ...]:
-    """How much better `scores` are than `other` on the same rows; a figure that is unknown is left out.
+    """How much better `scores` are than `other` on the same rows.
+
+    A figure that is unknown is left out.
 
     Both see the same resamples, so that what makes a set easy or hard for both cancels out.
     """
@@ -323,7 +337,9 @@ class Pairs:
 def paired(
     scores: Scores, *, resamples: int = 1000, seed: int = 0, cluster: Cluster = "video"
 ) -> Pairs | None:
-    """The share of fakes above their own originals, ties counting half; None where no fake's original was scored.
+    """The fraction of fakes above their own originals, ties counting half.
+
+    None where no fake's original was scored.
 
     `scores` has one row a video. Fakes of one original (or of one group) are resampled together.
     """
@@ -355,7 +371,9 @@ def share(hits: int, count: int) -> Estimate:
 def rate(
     hits: npt.ArrayLike, cluster: Sequence[str] | Names, *, resamples: int = 1000, seed: int = 0
 ) -> Estimate:
-    """The share of cases that hit, where those of one cluster, a person say, may hang together; None of none.
+    """The fraction of cases that hit, with an interval; None of no cases.
+
+    Cases of one cluster, such as a person, may depend on each other.
 
     Wilson's interval at the number of cases that the bootstrap over clusters speaks for: never more
     than there are.
@@ -378,7 +396,9 @@ def resample(
     seed: int = 0,
     cluster: Cluster = "video",
 ) -> Floats:
-    """Every figure of `FIGURES` on each bootstrap resample: (resamples, figures), NaN where it is unknown.
+    """Every figure of `FIGURES` on each bootstrap resample: (resamples, figures).
+
+    It is NaN where it is unknown.
 
     Whole clusters are drawn with replacement, those with reals, with fakes and with both apart, so
     that no resample loses a class. The same seed draws the same rows for every model.
@@ -495,7 +515,10 @@ def _gaps(fake: Flags, p: Floats, weights: Floats) -> Floats:
 
 
 def _balanced(fake: Flags, weights: Floats) -> Floats:
-    """The weights (b, n) with those of fakes and those of reals adding up to one half in each row; of one class to one."""
+    """The weights (b, n), scaled so that each class adds up to one half in each row.
+
+    Rows with one class add up to one.
+    """
     fakes, reals = weights[:, fake].sum(axis=1), weights[:, ~fake].sum(axis=1)
     classes = (fakes > 0).astype(np.float64) + (reals > 0)
     with np.errstate(divide="ignore"):
@@ -520,7 +543,7 @@ class _Cases:
     real_clusters: int
 
     def of(self, name: str) -> tuple[float, float]:
-        """For a figure: cases if all rows were independent, and if those of one cluster were equal."""
+        """A figure's cases if all rows were independent, and if those of a cluster were equal."""
         fakes, reals = float(self.fakes), float(self.reals)
         match name:
             case "auc":
@@ -546,7 +569,9 @@ def _cases(scores: Scores, threshold: float, cluster: Cluster) -> _Cases:
 
 
 def _auc_cases(fakes: float, reals: float) -> float:
-    """How many tosses of a coin an AUC near 0 or 1 is worth: its variance there is A (1 - A) over this.
+    """How many tosses of a coin an AUC near 0 or 1 is worth.
+
+    The variance of an AUC A there is A (1 - A) over this number.
 
     Hanley and McNeil's variance with the sample sizes evened out, Newcombe 2006 (doi
     10.1002/sim.2324), method 5.
@@ -571,7 +596,9 @@ def _estimate(name: str, value: float | None, draws: Floats, cases: _Cases) -> E
 
 
 def _bounded(value: float, draws: Floats, rows: float, clusters: float) -> tuple[float, float]:
-    """Interval of a share-like figure: Wilson's, at the number of cases that the bootstrap's variance speaks for.
+    """Wilson's interval of a fraction.
+
+    The number of cases is what the bootstrap's variance speaks for.
 
     Plain percentiles fail where a good detector lives: at an AUC of 0.98 over 24 videos they held
     the truth 61 times of 100, and at a figure of exactly 0 or 1 they claim certainty

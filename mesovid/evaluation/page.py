@@ -1,4 +1,7 @@
-"""An evaluation as one HTML page that needs nothing else: no network, no script, pictures inside."""
+"""An evaluation as one HTML page with its pictures inside.
+
+It needs no network and no script.
+"""
 
 from __future__ import annotations
 

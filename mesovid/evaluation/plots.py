@@ -24,7 +24,10 @@ _TILE, _LABEL = 144, 34  # px, of the sheet of faces
 
 
 def plots(evaluation: Evaluation) -> dict[str, bytes]:
-    """PNG pictures by name: `roc`, `precision_recall`, `reliability`, `scores`, `robustness`; those that cannot be are left out."""
+    """PNG pictures by name; those that cannot be drawn are left out.
+
+    Names: `roc`, `precision_recall`, `reliability`, `scores`, `robustness`.
+    """
     measured = evaluation.models[0].videos
     found = {"scores": _drawn(_scores, evaluation.models, len(evaluation.models))}
     if measured.reals and measured.fakes:
@@ -73,7 +76,10 @@ def _drawn(
     models: Sequence[ModelEvaluation],
     panels: int = 0,
 ) -> bytes:
-    """A figure as PNG: one small square plot, or with `panels` a row of them over a page's width; then `draw` gets an array."""
+    """A figure as PNG: one small square plot.
+
+    With `panels` it is a row of plots over a page's width, and `draw` gets an array.
+    """
     with _calm():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -85,7 +85,10 @@ def find_faces(
 def _by_folders(
     root: Path, files: Sequence[str], options: Options, problems: list[Problem], used: set[str]
 ) -> list[tuple[Path, str | None]]:
-    """The pictures of a folder with the labels of their class folders or, where it holds none, with its own."""
+    """The pictures of a folder with their labels.
+
+    Labels are those of its class folders or, where it holds none, its own.
+    """
     places = {file: tuple(file.split("/")[:-1]) for file in files}
     classes = Classes.of(root, places.values(), options.labels)
     folders = {file: classes.at(place) for file, place in places.items()}
@@ -104,7 +107,10 @@ def _by_folders(
 def predict(
     faces: Iterable[tuple[Path, str | None]], classifier: Classifier, batch_size: int = 64
 ) -> Iterator[Prediction]:
-    """Judge each face by itself, in order. A file that cannot be read gives a Prediction with its error."""
+    """Judge each face by itself, in order.
+
+    A file that cannot be read gives a Prediction with its error.
+    """
     card = classifier.card
     rule = Rule(card.threshold, card.uncertain)
     with ThreadPoolExecutor() as pool:
@@ -129,7 +135,10 @@ def predict(
 
 
 def report(predictions: Sequence[Prediction], threshold: float) -> str | None:
-    """scikit-learn's classification report at `threshold`; None unless folders named both real and fake faces."""
+    """scikit-learn's classification report at `threshold`.
+
+    None unless folders named both real and fake faces.
+    """
     known = [p for p in predictions if p.truth is not None and p.fake_probability is not None]
     truth = [p.truth for p in known]
     if len(set(truth)) < 2:

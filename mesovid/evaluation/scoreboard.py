@@ -1,4 +1,6 @@
-"""A scoreboard: one Markdown file of several models on several sets, grown by one evaluation after the other.
+"""A scoreboard: one Markdown file of several models on several sets.
+
+Each evaluation adds to it.
 
 Beside `FILE.md` lies `FILE.json` with the figures; the Markdown is written anew from it each time.
 Measuring a model on a set again replaces what was there, so that a benchmark can be run as often as
@@ -41,7 +43,10 @@ Entry = dict[str, Any]  # a set's title, and one model of `results.to_json` on i
 
 
 def add(file: Path, title: str, evaluation: Evaluation) -> None:
-    """Put an evaluation on the scoreboard under the name of its set. InputError when the figures beside it are damaged."""
+    """Put an evaluation on the scoreboard under the name of its set.
+
+    InputError when the figures beside it are damaged.
+    """
     data = file.with_suffix(".json")
     entries = _read(data)
     for new in _entries(title, evaluation):

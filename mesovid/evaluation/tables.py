@@ -1,4 +1,7 @@
-"""An evaluation as tables, and a table as text, Markdown or HTML: what is shown is decided once for all formats."""
+"""An evaluation as tables, and a table as text, Markdown or HTML.
+
+What is shown is decided once for all formats.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Gathers what reports show beside a scan, from models and clips, and writes pages and annotated clips."""
+"""Gathers what reports show beside a scan, and writes pages and annotated clips."""

@@ -1,4 +1,7 @@
-"""Writes a copy of a scanned clip with boxes, people and running scores drawn into it, for any player and browser."""
+"""Writes a copy of a scanned clip with boxes, people and running scores drawn into it.
+
+Any player and browser shows it.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,10 @@ class Written:
 
 
 def check_target(path: str | Path, inputs: Iterable[str | Path]) -> None:
-    """Refuse a name that cannot be an annotated clip, or whose writing would destroy something else. Writes nothing."""
+    """Refuse a name that cannot be an annotated clip, or whose writing would destroy something.
+
+    Writes nothing.
+    """
     place, name = Path(path), shown(str(path))
     if place.suffix.lower() not in SUFFIXES:
         raise SettingsError(f"the annotated clip {name} must end in {', '.join(SUFFIXES)}")
@@ -234,7 +240,10 @@ class _Copy:
         return Written(NAMES[self.codec], self.why, self.sound, self._count)
 
     def _packets(self, streams: list[Any]) -> Iterator[Packet[Any]]:
-        """All packets, past damage; the last ones are empty and ask for the pictures still held back."""
+        """All packets, past damage.
+
+        The last ones are empty and ask for the pictures still held back.
+        """
         for _ in range(100):
             try:
                 yield from self._source.demux(*streams)
@@ -365,7 +374,10 @@ class _Copy:
         return rate if rate and 0 < rate <= 1000 else Fraction(25)
 
     def _tick(self) -> Fraction:
-        """Seconds of a tick; a time base that is finer than any frame needs makes files that some players refuse."""
+        """Seconds of a tick.
+
+        Some players refuse files whose time base is finer than any frame needs.
+        """
         base = self._stream.time_base
         return (
             base

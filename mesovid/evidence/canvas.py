@@ -1,4 +1,7 @@
-"""Draws on pictures as codecs hold them, Y'CbCr 4:2:0, in place: a conversion to RGB and back would cost more than the encoding."""
+"""Draws on pictures as codecs hold them, Y'CbCr 4:2:0, in place.
+
+A conversion to RGB and back would cost more than the encoding.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 class Canvas:
-    """The planes of one picture in 4:2:0, which is changed. Places are in px of the picture; what lies outside is cut off."""
+    """The planes of one picture in 4:2:0, which is changed.
+
+    Places are in px of the picture. What lies outside is cut off.
+    """
 
     def __init__(self, picture: VideoFrame) -> None:
         self.width, self.height = picture.width, picture.height
@@ -58,7 +64,10 @@ class Canvas:
     def _fill(
         self, x0: int, x1: int, y0: int, y1: int, colour: Colour, dash: int, lies: bool
     ) -> None:
-        """A filled rectangle; with `dash` only half of it, in pieces of that length along its longer side."""
+        """A filled rectangle.
+
+        With `dash` only half of it, in pieces of that length along its longer side.
+        """
         for number, (plane, value) in enumerate(zip(self._planes, stored(colour), strict=True)):
             part = 1 if number == 0 else 2
             height, width = plane.shape
@@ -80,7 +89,10 @@ def _dashes(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
 
 @lru_cache(256)
 def stored(colour: Colour) -> tuple[int, int, int]:
-    """Y', Cb and Cr of a colour, in the narrow range of BT.601; BT.709's differ by little of what a line shows."""
+    """Y', Cb and Cr of a colour, in the narrow range of BT.601.
+
+    BT.709's differ too little to show in a line.
+    """
     pixel = np.full((2, 2, 3), colour, np.uint8)
     planes = cv2.cvtColor(pixel, cv2.COLOR_RGB2YUV_I420)
     y, u, v = int(planes[0, 0]), int(planes[2, 0]), int(planes[2, 1])
@@ -117,7 +129,10 @@ def score_bar(
     zones: tuple[Colour, Colour],
     size: tuple[int, int],
 ) -> tuple[Plane, Plane, Plane]:
-    """A strip of `size` (width, height): words, and the line from real to fake with a mark at the score."""
+    """A strip of `size` (width, height).
+
+    It holds words, and the line from real to fake with a mark at the score.
+    """
     width, height = size
     image = np.zeros((height, width, 3), np.uint8)
     scale, thickness = height / 40, max(1, round(height / 26))

@@ -1,4 +1,4 @@
-"""Where the people of a scanned clip are at any moment, and what their faces have scored until then. Pure."""
+"""Where the people of a scanned clip are at any moment, and their scores until then. Pure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ class Course:
         self._colours = _coloured(self._tracks, colours)
 
     def at(self, time: float, near: float) -> list[Sight]:
-        """The faces in view at `time`; a frame up to `near` seconds away counts as one that was looked at."""
+        """The faces in view at `time`.
+
+        A frame up to `near` seconds away counts as one that was looked at.
+        """
         found = []
         for id_, track in self._tracks.items():
             if (seen := track.at(time, near)) is not None:
@@ -64,7 +67,10 @@ class Course:
         return found
 
     def verdict(self, time: float) -> tuple[int, float] | None:
-        """Who of those that have a say is the most suspicious until now, and their mean P(fake); None when nobody was seen."""
+        """Who is the most suspicious until now, and their mean P(fake).
+
+        Only people with a say count. None when nobody was seen.
+        """
         seen = [
             (self._tracks[id_].running(time), -id_)
             for id_ in self._heard

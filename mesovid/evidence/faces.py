@@ -1,4 +1,7 @@
-"""The faces that a page shows: the most and the least suspicious of each person, kept during a scan or cut out anew later."""
+"""The faces that a page shows: the most and the least suspicious of each person.
+
+They are kept during a scan or cut out later.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,10 @@ class CutFace:
 
 
 class FaceKeeper:
-    """Sees the faces of a scan go by (`on_crops`) and keeps those worth showing, however long the clip is."""
+    """Sees the faces of a scan go by (`on_crops`) and keeps those worth showing.
+
+    Memory does not grow with the clip.
+    """
 
     def __init__(self, smallest_face: float | None = None) -> None:
         self._smallest_face = (
@@ -99,7 +105,7 @@ class _Kept(Generic[Item]):
                 heapq.heappushpop(heap, entry)
 
     def rank(self, smallest_face: float) -> tuple[bool, bool, float]:
-        """Who is more worth showing: those seen more than a few times, those large enough, the more suspicious."""
+        """Who is more worth showing: seen often, then large enough, then more suspicious."""
         count = self._count
         return count > LEAST, self._sides / count >= smallest_face, self._total / count
 
@@ -115,7 +121,9 @@ def _ranked(
 
 
 def cut_anew(scan: Scan, geometry: Geometry, smallest_face: float | None = None) -> list[CutFace]:
-    """The faces of a recorded scan that are worth showing, from the clip, of which only their frames are decoded.
+    """The faces of a recorded scan that are worth showing, read from the clip.
+
+    Only their frames are decoded.
 
     InputError when the clip is not there, cannot be read or is another one by now.
     """
@@ -147,7 +155,10 @@ def cut_anew(scan: Scan, geometry: Geometry, smallest_face: float | None = None)
 def show(
     faces: Sequence[CutFace], split: Splitter | None = None
 ) -> dict[int, tuple[ShownFace, ...]]:
-    """Pictures of faces by person; with `split`, what speaks for fake and for real over them, all on one scale."""
+    """Pictures of faces by person.
+
+    With `split`, what speaks for fake and for real lies over them, all on one scale.
+    """
     cells = [split(face.pixels) for face in faces] if split is not None else [None] * len(faces)
     largest = max(
         (float(np.abs(values).max()) for values in cells if values is not None), default=0.0

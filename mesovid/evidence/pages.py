@@ -39,7 +39,9 @@ Result = Scan | Failure
 
 
 class Pages:
-    """Writes a page a result to a place: to a file of that name for a single result, else to a folder beside it.
+    """Writes a page for each result.
+
+    A single result goes to a file of that name; several go to a folder beside it.
 
     `place` is a page (`x.html`; for several results it becomes the index, with the pages in
     `x-pages/`) or a folder, which gets `index.html` and `pages/`. `models` are those whose cards
@@ -150,7 +152,10 @@ class _Models:
         return found[0].geometry if found else Geometry()
 
     def splitter(self, scan: Scan) -> Callable[[Pixels], npt.NDArray[np.float64] | None] | None:
-        """What splits the logit of a face into cells; None where the model is not there or does not split."""
+        """What splits the logit of a face into cells.
+
+        None where the model is not there or does not split.
+        """
         sha256 = scan.model.sha256
         if sha256 not in self._explainers:
             self._explainers[sha256] = self._explainer(sha256)

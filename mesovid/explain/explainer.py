@@ -282,7 +282,10 @@ def _dead(least: npt.NDArray[np.float32], most: npt.NDArray[np.float32]) -> tupl
 
 
 def _one_network(model: str | Path) -> Path:
-    """The card of the model itself; of a panel, that of the one model whose score is the panel's."""
+    """The card of the model itself.
+
+    Of a panel, that of the one model whose score is the panel's.
+    """
     path = find_card(model)
     card = card_at(path)
     if not card.members:

@@ -476,5 +476,8 @@ def _data(picture: bytes) -> str:
 
 
 def _text(text: str) -> str:
-    """A text from outside: nothing in it is markup, and what cannot be seen is shown by its code."""
+    """A text from outside.
+
+    Nothing in it is markup, and what cannot be seen is shown by its code.
+    """
     return html.escape(shown(text))

@@ -33,7 +33,10 @@ BUILDERS = {
 def build(
     architecture: str, settings: NetworkSettings | None = None, *, size: int = FACE_SIZE
 ) -> keras.Model:
-    """The untrained graph of an architecture. An unknown name or an impossible size is a ModelError."""
+    """The untrained graph of an architecture.
+
+    ModelError for an unknown name or an impossible size.
+    """
     check_architecture(architecture)
     import_tensorflow()
     module, function = BUILDERS[architecture].split(":")

@@ -1,4 +1,6 @@
-"""A model's card: what it is, how its crops are cut, how its scores are to be read, and where a model lies.
+"""A model's card, and where a model lies.
+
+The card says what the model is, how its crops are cut and how its scores are read.
 
 A model is three files of one stem: `<name>.json` (the card), `<name>.onnx` (what runs) and
 `<name>.keras` (what can be trained on, and runs with `runtime="tensorflow"`).
@@ -89,13 +91,13 @@ class Member:
     shift: float = 0.0
 
     def __call__(self, fake_probability: npt.ArrayLike) -> Probabilities:
-        """What the member's calibrated P(fake) says on the panel's common scale, of the same shape."""
+        """The member's calibrated P(fake) on the panel's common scale, of the same shape."""
         return sigmoid(self.scale * logit(fake_probability) + self.shift)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """What a model is, where its weights come from, how good it is, and how its scores are to be read."""
+    """What a model is, where its weights come from, how good it is, and how its scores are read."""
 
     name: str
     summary: str = ""  # one line
@@ -150,7 +152,10 @@ class ModelCard:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_dict`. Raises ModelError for what is no card, or one of a newer mesovid."""
+        """Rebuild from `to_dict`.
+
+        ModelError for what is no card, or one of a newer mesovid.
+        """
         if values.get("kind") != KIND:
             raise ModelError("not the card of a mesovid model")
         if values.get("schema") != SCHEMA:
@@ -220,7 +225,9 @@ class ModelCard:
 
 @contextlib.contextmanager
 def model_files(folder: Path, name: str, suffixes: Sequence[str] = SUFFIXES) -> Iterator[Path]:
-    """A work folder for a model's files, which move to `folder` at the end, the card last; on failure it vanishes.
+    """A work folder for a model's files, which move to `folder` at the end, the card last.
+
+    On failure it vanishes.
 
     A card without its weights would be a broken model. ModelError when they cannot be written.
     """
@@ -251,7 +258,10 @@ def read_card(model: str | Path) -> ModelCard:
 
 
 def find_card(model: str | Path) -> Path:
-    """Where the card of a model lies that is given by name, by a path to one of its files, or by its folder."""
+    """Where the card of a model lies.
+
+    The model is given by name, by a path to one of its files, or by its folder.
+    """
     shipped = _shipped()
     if str(model) in shipped:
         return shipped[str(model)]

@@ -1,4 +1,6 @@
-"""A trained detector: its card, and its network on crops of faces, or a panel of several. Loaded by name, by path, or from a training run's folder.
+"""A trained detector: its card and its network on crops of faces, or a panel of several.
+
+It is loaded by name, by path, or from a training run's folder.
 
 Without weights that match their card nothing runs.
 """
@@ -58,7 +60,10 @@ class Classifier:
         return self.card.calibration(self.raw(pixels))
 
     def with_members(self, pixels: Pixels) -> tuple[Probabilities, Probabilities]:
-        """P(fake) `(n,)`, and what each model of a panel says, `(n, members)`; of a single model nothing, `(n, 0)`."""
+        """P(fake) `(n,)`, and what each model of a panel says, `(n, members)`.
+
+        A single model says nothing there: `(n, 0)`.
+        """
         return self(pixels), np.zeros((len(pixels), 0))
 
     def check(self, pixels: Pixels) -> None:
@@ -86,7 +91,9 @@ class Classifier:
 
 
 class Panel(Classifier):
-    """Judges crops of faces by several models, which must all cut them alike, and hears the most alarmed one.
+    """Judges crops of faces by several models and hears the most alarmed one.
+
+    All must cut their crops alike.
 
     A network that looks for the seam of a swapped face cannot see a face that was generated as a
     whole, and one that knows generated faces cannot see a seam: their traces are largely disjoint
@@ -111,7 +118,7 @@ class Panel(Classifier):
         return self.together(self.apart(pixels))
 
     def apart(self, pixels: Pixels) -> Probabilities:
-        """What each member says of each face, on the panel's common scale: P(fake) `(n, members)`."""
+        """Each member's P(fake) of each face on the panel's common scale, `(n, members)`."""
         columns = [
             member(judge(pixels))
             for member, judge in zip(self.card.members, self._judges, strict=True)
@@ -132,13 +139,15 @@ class Panel(Classifier):
 
 
 def panel_digest(members: Sequence[Member]) -> str:
-    """A sha256 of all that decides a panel's scores: the members' weights, and how they are read."""
+    """A sha256 of what decides a panel's scores: its members' weights and calibrations."""
     text = json.dumps([asdict(member) for member in members], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_model(model: str | Path, settings: RuntimeSettings | None = None) -> Classifier:
-    """Load a shipped model by its name, any model by a path to one of its files, or the model of a run's folder.
+    """Load a model.
+
+    `name` is a shipped model's name, a path to one of a model's files, or a run's folder.
 
     Raises ModelError when it is unknown, damaged, or its weights are not those that its card names.
     """
@@ -212,7 +221,10 @@ def _onnx_network(path: Path, card: ModelCard, settings: RuntimeSettings) -> Net
 
 
 def _output(network: OnnxNetwork, few: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The first output for some faces; those that are missing for a network that takes a fixed number are filled up."""
+    """The first output for some faces.
+
+    Faces are added for a network that takes a fixed number.
+    """
     missing = (network.fixed_batch or len(few)) - len(few)
     if missing:
         return network(np.concatenate([few, np.repeat(few[-1:], missing, axis=0)]))[0][: len(few)]
@@ -224,7 +236,10 @@ def _preparation(card: ModelCard, dtype: npt.DTypeLike) -> Prepare:
 
 
 def _keras_network(path: Path, card: ModelCard) -> Network:
-    """The graph rebuilt by its architecture's name, with the file's arrays: nothing in the file is run."""
+    """The graph rebuilt by its architecture's name, with the file's arrays.
+
+    Nothing in the file is run.
+    """
     model = build(card.architecture, card.network, size=card.geometry.size)
     load_weights(model, path)
 

@@ -103,7 +103,10 @@ def import_model(
 
 
 def save_keras(model: keras.Model, card: ModelCard, path: Path) -> keras.Model:
-    """Save, and give, a fresh float32 graph with the model's weights: no optimizer, no half precision, no layers of training."""
+    """Save and give a fresh float32 graph with the model's weights.
+
+    It has no optimizer, no half precision and no layers of training.
+    """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

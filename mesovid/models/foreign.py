@@ -53,7 +53,9 @@ def import_onnx(
     deviation: Channels = (1.0, 1.0, 1.0),
     layout: Layout | None = None,
 ) -> ModelCard:
-    """Copy a detector's .onnx file to `folder` and write its card; it then scans, is evaluated and calibrated like any other.
+    """Copy a detector's .onnx file to `folder` and write its card.
+
+    It is then scanned with, evaluated and calibrated as any other model.
 
     `output` is the class whose number the network gives; of two, which the second one is. `scores`,
     `layout` and the geometry's size are read off the graph where it says them; what it says wins
@@ -185,7 +187,7 @@ def _input(graph: GraphProto, file: Path) -> onnx.ValueInfoProto:
 def _shape(
     taken: onnx.ValueInfoProto, asked: Layout | None, size: int, file: Path
 ) -> tuple[Layout, int]:
-    """The layout and the side of the pictures that a network takes, as far as its graph says them."""
+    """The layout and the side of a network's pictures, as far as its graph says them."""
     dims = [dim.dim_value or None for dim in taken.type.tensor_type.shape.dim]  # None: any
     shown = "x".join("any" if dim is None else str(dim) for dim in dims)
     if len(dims) != 4:

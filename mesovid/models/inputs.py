@@ -50,7 +50,9 @@ def preparation(
 
 
 def probability_of(output: npt.NDArray[Any], scores: Scores) -> npt.NDArray[np.float64]:
-    """P `(n,)` of the class that a network tells, from its output `(n,)`, `(n, 1)` or, of two classes, `(n, 2)`.
+    """P `(n,)` of the class that a network tells.
+
+    Its output is `(n,)`, `(n, 1)` or, of two classes, `(n, 2)`.
 
     Of two classes it is the second one's. ValueError when the output has another shape, or is no
     probability where it should be.

@@ -102,7 +102,10 @@ def _has(path: Path, kind: str) -> str:
 def _compare(
     kind: str, theirs: Sequence[dict[str, Any]], ours: Sequence[dict[str, Any]], path: Path
 ) -> None:
-    """ModelError where the layers of one class differ in number or settings. A file may leave the scaling to its reader."""
+    """Raise ModelError where the layers of one class differ in number or settings.
+
+    A file may leave the scaling to its reader.
+    """
     if kind not in SETTINGS or (kind == "Rescaling" and not theirs):
         return
     if len(theirs) != len(ours):
@@ -135,7 +138,10 @@ def _same(their: Any, our: Any, pool: Any) -> bool:
 
 
 def _activations(layers: Sequence[Layer]) -> Counter[str]:
-    """How often each activation that is not linear comes, as layers of their own and inside of others."""
+    """How often each activation that is not linear comes.
+
+    It may be a layer of its own or lie inside another.
+    """
     found: Counter[str] = Counter()
     for kind, settings in layers:
         if kind == "ReLU":
@@ -161,7 +167,10 @@ def _activations(layers: Sequence[Layer]) -> Counter[str]:
 
 
 def _value(number: Any) -> Any:
-    """Keras 2 writes some numbers as {"class_name": "__numpy__", "config": {"value": 0.1}} or {"value": 0.1}."""
+    """A number as Keras wrote it.
+
+    Keras 2 writes {"class_name": "__numpy__", "config": {"value": 0.1}} or {"value": 0.1} for some.
+    """
     while isinstance(number, dict):
         number = number.get("config", number.get("value", 0))
     return number
@@ -172,7 +181,10 @@ def _counted(counts: Counter[str]) -> str:
 
 
 def _described(path: Path) -> tuple[list[Layer] | None, list[str]]:
-    """The layers that a file describes, None when it holds weights alone, and the names of its layers."""
+    """The layers that a file describes, and their names.
+
+    The layers are None when the file holds weights alone.
+    """
     import h5py
 
     try:
@@ -191,7 +203,10 @@ def _described(path: Path) -> tuple[list[Layer] | None, list[str]]:
 
 
 def _layers(config: Any) -> list[Layer]:
-    """The layers of a network's configuration: an object with a list, or in Keras 1 the list of a Sequential itself."""
+    """The layers of a network's configuration.
+
+    It is an object with a list or, in Keras 1, the list of a Sequential itself.
+    """
     listed = config if isinstance(config, list) else config["layers"]
     return [
         (OLD_NAMES.get(each["class_name"], each["class_name"]), dict(each["config"]))

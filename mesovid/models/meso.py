@@ -1,4 +1,4 @@
-"""The networks of Afchar et al. 2018 (arXiv 1809.00888): Meso-4 and MesoInception-4, as Keras graphs."""
+"""Meso-4 and MesoInception-4 as Keras graphs (Afchar et al. 2018, arXiv 1809.00888)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ SHRINKAGE = 32  # the four poolings halve, halve, halve and quarter a side
 
 
 def meso4(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
-    """Meso-4: 27,977 trainable of 28,073 parameters at 256 px. The second convolution is 5x5; with 3x3 they do not add up."""
+    """Meso-4: 27,977 trainable of 28,073 parameters at 256 px.
+
+    The second convolution is 5x5; with 3x3 they do not add up.
+    """
     inputs, x = _input(size)
     x = _block(x, 8, 3, 2, settings)
     x = _block(x, 8, 5, 2, settings)
@@ -22,7 +25,10 @@ def meso4(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
 
 
 def mesoinception4(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
-    """MesoInception-4: Meso-4 whose first two convolutions are inception modules of dilated convolutions."""
+    """MesoInception-4: Meso-4 with inception modules for its first two convolutions.
+
+    Their convolutions are dilated.
+    """
     inputs, x = _input(size)
     x = _inception_block(x, (1, 4, 4, 2), settings)
     x = _inception_block(x, (2, 4, 4, 2), settings)

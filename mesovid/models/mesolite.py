@@ -1,4 +1,4 @@
-"""MesoLite: the first stages of EfficientNet-Lite0, read out for local traces of tampering, as a Keras graph.
+"""MesoLite as a Keras graph: EfficientNet-Lite0's first stages, read for local traces.
 
 EfficientNet-Lite0 is EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946) without
 squeeze-and-excitation and with ReLU6 for swish. What tells a fake is fine and local, so the trunk
@@ -33,7 +33,9 @@ PART_SIDES = 3 / 16
 
 
 def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
-    """MesoLite: some 0.7 million parameters. ReLU6 throughout, whatever the settings' activation; the pretrained weights know no other.
+    """MesoLite: some 0.7 million parameters.
+
+    ReLU6 throughout, whatever the settings' activation: the pretrained weights know no other.
 
     Without batch normalisation the convolutions carry a bias instead.
     """
@@ -80,7 +82,10 @@ def _block(
     settings: NetworkSettings,
     name: str,
 ) -> keras.KerasTensor:
-    """An inverted residual: widen, filter each channel, narrow; added to its input where the shapes agree."""
+    """An inverted residual: widen, filter each channel, narrow.
+
+    It is added to its input where the shapes agree.
+    """
     channels = int(x.shape[-1])
     y = x
     if expansion > 1:

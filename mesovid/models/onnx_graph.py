@@ -33,7 +33,10 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Op:
-    """One step of a graph. Tensors are named; maps are channels first. Arrays and attributes depend on the kind."""
+    """One step of a graph.
+
+    Tensors are named, and maps are channels first. Arrays and attributes depend on the kind.
+    """
 
     # an ONNX operator; or `affine` (scale, shift a channel), `identity`, `flatten`, `swish`
     kind: str
@@ -44,7 +47,9 @@ class Op:
 
 
 def convert(model: keras.Model) -> onnx.ModelProto:
-    """The ONNX graph of a Keras model from crops `(n, size, size, 3)` to `(n, 1)`; its input is uint8.
+    """The ONNX graph of a Keras model from crops `(n, size, size, 3)` to `(n, 1)`.
+
+    Its input is uint8.
 
     Raises ModelError for a layer that is not known here.
     """
@@ -179,7 +184,10 @@ def _conv(layer: Any, inputs: tuple[str, ...], kernel: Array, bias: Array, *, gr
 
 
 def _pads(layer: Any, window: list[int]) -> list[int]:
-    """Rows and columns added at the beginnings, then at the ends; `same` as TensorFlow has it: the odd one at the end."""
+    """Rows and columns added at the beginnings, then at the ends.
+
+    `same` is TensorFlow's: an odd one goes to the end.
+    """
     if layer.padding == "valid":
         return [0, 0, 0, 0]
     total = [
@@ -283,7 +291,10 @@ def _cropping(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
 
 
 def _resizing(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
-    """Bilinear between pixel centres, as TensorFlow has it; the batch is free, so sizes are given as scales."""
+    """Bilinear between pixel centres, as TensorFlow has it.
+
+    The batch is free, so sizes are given as scales.
+    """
     plain = not (layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or layer.antialias)
     if layer.interpolation != "bilinear" or not plain:
         raise ModelError(
@@ -297,7 +308,7 @@ def _resizing(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
 
 
 def _scale(before: int, after: int) -> float:
-    """A float32 by which `before` becomes `after` when the product is rounded down, as ONNX does."""
+    """A float32 by which `before` becomes `after`; ONNX rounds the product down."""
     scale = np.float32(after / before)
     return float(
         scale
@@ -448,7 +459,10 @@ def _without_identity(ops: list[Op], index: int) -> list[Op] | None:
 
 
 def _folded(first: Op, second: Op) -> list[Op] | None:
-    """What takes the place of two ops in a row, at the place of the second; None when no rule fits."""
+    """What takes the place of two ops in a row, at the place of the second.
+
+    None when no rule fits.
+    """
     kinds = (first.kind, second.kind)
     if kinds == ("Conv", "affine"):
         return [_conv_then_affine(first, second)]
@@ -460,7 +474,10 @@ def _folded(first: Op, second: Op) -> list[Op] | None:
 
 
 def _takes_scale(affine: Op, conv: Op) -> bool:
-    """Whether a convolution can scale its input itself: without a shift, what it pads stays zero."""
+    """Whether a convolution can scale its input itself.
+
+    Without a shift, what it pads stays zero.
+    """
     whole = conv.kind == "Conv" and conv.attributes["group"] == 1
     return affine.kind == "affine" and whole and not affine.arrays["shift"].any()
 
@@ -480,7 +497,10 @@ def _conv_then_affine(conv: Op, affine: Op) -> Op:
 
 
 def numbered(ops: list[Op]) -> list[Op]:
-    """The same ops with tensors named by their place: Keras counts layers over a whole process, and files should not tell."""
+    """The same ops with tensors named by their place.
+
+    Keras counts layers over a whole process; equal networks must give equal files.
+    """
     names = {op.output: f"{place}_{op.kind}" for place, op in enumerate(ops)}
     names |= {INPUT: INPUT, OUTPUT: OUTPUT, "": ""}  # an input that is left out stays so
     return [
@@ -544,7 +564,10 @@ def _nodes(op: Op) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
 
 
 def _affine_nodes(op: Op) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """BatchNormalization with mean 0 and variance 1: one pass over the pixels, where Mul and Add would be two."""
+    """BatchNormalization with mean 0 and variance 1.
+
+    It is one pass over the pixels, where Mul and Add would be two.
+    """
     channels = len(op.arrays["scale"])
     arrays = op.arrays | {
         "mean": np.zeros(channels, np.float32),

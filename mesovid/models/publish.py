@@ -1,4 +1,7 @@
-"""Makes a model of its own out of a run: the run's model with the figures that were measured on other data in its card."""
+"""Makes a model of its own out of a run.
+
+Its card holds the figures that were measured on other data.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ def publish(
     licence: str | None = None,
     limits: str | None = None,
 ) -> ModelCard:
-    """Copy a model to `folder` and fill in its card: figures from a scoreboard's .json, and words where given.
+    """Copy a model to `folder` and fill in its card.
+
+    Figures come from a scoreboard's .json; words are taken where given.
 
     Figures of the same set and metric are replaced, others kept. Raises ModelError when the
     scoreboard does not hold this very model, told by the sha256 of its weights, or cannot be read.
@@ -66,7 +71,10 @@ def _figures(scoreboard: Path, card: ModelCard) -> tuple[Figure, ...]:
 
 
 def _of(entry: Mapping[str, Any]) -> list[Figure]:
-    """What a card tells of one set: how well it ranks, overall and by method, and what it says at its threshold."""
+    """What a card tells of one set.
+
+    How well it ranks, overall and by method, and what it says at its threshold.
+    """
     counted = (
         f"{entry['videos']['reals']} real and {entry['videos']['fakes']} fake videos or pictures"
     )

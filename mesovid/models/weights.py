@@ -32,7 +32,10 @@ READS = "an .h5, .hdf5 or .keras file of a known architecture"
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Fill `model` with the arrays of `path`. A missing, damaged or foreign file is a ModelError, and changes nothing."""
+    """Fill `model` with the arrays of `path`.
+
+    ModelError for a missing, damaged or foreign file, and then nothing has changed.
+    """
     layers = [layer for layer in model.layers if layer.weights]
     groups = read_layers(path)
     wanted = [[tuple(weight.shape) for weight in layer.weights] for layer in layers]
@@ -113,7 +116,10 @@ def _layers_of_keras3(file: h5py.File, classes: list[str] | None) -> list[Arrays
 
 
 def _array(group: h5py.Group, name: str) -> npt.NDArray[Any]:
-    """A dataset's numbers. Data that lies in other files is refused: a weight file must not read what it likes."""
+    """A dataset's numbers.
+
+    Data that lies in other files is refused: a weight file must not read what it likes.
+    """
     dataset = _member(group, name)
     if dataset is None or dataset.external or dataset.is_virtual or dataset.dtype.kind not in "fiu":
         raise ModelError(
@@ -123,7 +129,10 @@ def _array(group: h5py.Group, name: str) -> npt.NDArray[Any]:
 
 
 def _member(group: h5py.Group, name: str) -> Any:
-    """A group or dataset by its path; None when there is none. Links into other files are refused."""
+    """A group or dataset by its path; None when there is none.
+
+    Links into other files are refused.
+    """
     import h5py
 
     for part in name.split("/"):
@@ -139,7 +148,7 @@ def _member(group: h5py.Group, name: str) -> Any:
 
 
 def _snake_case(name: str) -> str:
-    """The rule by which Keras 3 names the groups of a file after classes: Conv2D -> conv2d, ReLU -> re_lu."""
+    """The name of a class's groups in a Keras 3 file: Conv2D -> conv2d, ReLU -> re_lu."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 

@@ -1,4 +1,7 @@
-"""Drawings of a page, as SVG that keeps the size of its text at any width: places are percentages."""
+"""Drawings of a page, as SVG whose text keeps its size at any width.
+
+Places are percentages.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ MOST_TICKS = 6
 
 
 def scale(probability: float | None, threshold: float, band: Band) -> str:
-    """The line from real to fake with the model's undecided band, and where this clip lies on it."""
+    """The line from real to fake with the model's undecided band and this clip's place."""
     low, high = band or (threshold, threshold)
     where = f"this clip at {probability:.2f}" if probability is not None else "no score"
     said = (
@@ -82,7 +85,10 @@ def lane(
     band: Band,
     label: str,
 ) -> str:
-    """One person's scores over the time from 0 to `end` seconds, with the undecided band and suspicious segments."""
+    """One person's scores over the time from 0 to `end` seconds.
+
+    The undecided band and suspicious segments lie behind them.
+    """
     end = max(end, 1e-3)
     low, high = band or (threshold, threshold)
     parts = [
@@ -183,7 +189,10 @@ def _value(score: FaceScore) -> float:
 
 
 def _dot(score: FaceScore, end: float, threshold: float, low: float) -> str:
-    """A circle below the band, an empty one within, a diamond from the threshold on: to be told apart without colour."""
+    """A circle below the band, an empty one within, a diamond from the threshold on.
+
+    They can be told apart without colour.
+    """
     x, y = _percent(score.time / end), _y(score.fake_probability)
     title = f"<title>{clock(score.time)}, P(fake) {score.fake_probability:.2f}</title>"
     if score.fake_probability >= threshold:

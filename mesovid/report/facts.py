@@ -1,4 +1,7 @@
-"""What a page shows beside a scan: of the model, of the clip, and pictures. Made beforehand, so that a page knows no model."""
+"""What a page shows beside a scan: of the model, of the clip, and pictures.
+
+It is made beforehand, so that a page knows no model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page over many videos: a table that can be sorted, each row linked to the page of its video."""
+"""The page over many videos: a table that can be sorted.
+
+Each row is linked to the page of its video.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,10 @@ def row(result: Scan | Failure, page: str) -> Row:
 
 
 def index_page(rows: Iterable[Row], models: Sequence[tuple[str, Evidence]]) -> str:
-    """The whole page. `models` are the names of the models that judged, each with what its card says."""
+    """The whole page.
+
+    `models` are the names of the models that judged, each with what its card says.
+    """
     ordered = sorted(rows, key=lambda row: (row.rank, -(row.fake_probability or 0), row.path))
     kinds = ("fake", "uncertain", "real", "no verdict", "failed")
     counts = {kind: sum(_kind(row) == kind for row in ordered) for kind in kinds}

@@ -146,7 +146,9 @@ _DEFS = (
 
 
 def document(title: str, body: str, script: str = "") -> str:
-    """A page that needs nothing else and in which nothing but `script` runs, whatever the names in `body` hold.
+    """A page that needs nothing else.
+
+    Nothing in it runs but `script`, whatever the names in `body` hold.
 
     `body` is HTML, `title` plain text.
     """
@@ -170,12 +172,18 @@ def document(title: str, body: str, script: str = "") -> str:
 
 
 def escaped(text: str) -> str:
-    """Plain text as HTML, for content and for attributes in double quotes; controls and what is no text shown as escapes."""
+    """Plain text as HTML, for content and for attributes in double quotes.
+
+    Controls and what is no text are shown as escapes.
+    """
     return html.escape(shown(text))
 
 
 def name(text: str) -> str:
-    """The name of a file as HTML, in whichever direction its letters run, without touching what stands around it."""
+    """The name of a file as HTML.
+
+    Its letters may run in either direction without touching what stands around it.
+    """
     return f'<bdi class="name">{escaped(text)}</bdi>'
 
 

@@ -1,4 +1,7 @@
-"""One video's report as a page: the verdict with its error rates, what it cannot tell, the evidence, and how it was made."""
+"""One video's report as a page.
+
+It shows the verdict with its error rates, its limits, the evidence, and how it was made.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,10 @@ def failure_page(failure: Failure, evidence: Evidence) -> str:
 
 
 def undecided(scan: Scan, model: ModelFacts | None) -> tuple[float, float] | None:
-    """The band in which this scan decides nothing: the model's, unless the user gave a threshold of their own."""
+    """The band in which this scan decides nothing.
+
+    It is the model's, unless the user gave a threshold.
+    """
     own = scan.settings.get("threshold") is not None
     same = model is not None and abs(model.threshold - scan.model.threshold) < 1e-9
     return model.band if model is not None and same and not own else None
@@ -152,7 +158,10 @@ def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | N
 
 
 def error_sentences(model: ModelFacts, label: Label | None) -> list[str]:
-    """How often this answer was wrong where the truth was known, in counts: one sentence a set of videos."""
+    """How often this answer was wrong where the truth was known, in counts.
+
+    One sentence a set of videos.
+    """
     found = []
     for rates in model.rates:
         if rates.damaged:
@@ -185,14 +194,17 @@ def error_sentences(model: ModelFacts, label: Label | None) -> list[str]:
 
 
 def taken_for_real(rates: ErrorRates) -> Rate | None:
-    """Fakes that are neither called fake nor left undecided; without an interval, which the two others do not give."""
+    """Fakes that are neither called fake nor left undecided.
+
+    No interval: the two other numbers do not give one.
+    """
     if rates.fake_called_fake is None or rates.fake_uncertain is None:
         return None
     return Rate(max(1 - rates.fake_called_fake.value - rates.fake_uncertain.value, 0.0))
 
 
 def _counted(rate: Rate, number: int | None, what: str) -> str:
-    """A share as a count: of the videos that were measured, or of 100 where their number is not known."""
+    """A fraction as a count of the measured videos, or of 100 where their number is unknown."""
     of = number or 100
     text = f"{round(rate.value * of)} of {of} {what}"
     if rate.low is not None and rate.high is not None:

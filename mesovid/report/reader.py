@@ -1,4 +1,7 @@
-"""Reads back what `mesovid scan --format json` and `jsonl` wrote, so that reports can be made without a model."""
+"""Reads back what `mesovid scan --format json` and `jsonl` wrote.
+
+Reports can then be made without a model.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ LONGEST_QUOTE = 60  # characters of a file that is not what it should be
 
 
 def from_json(value: Any) -> Result:
-    """The result that `to_json` wrote: `to_json(from_json(value)) == value`. InputError for anything else."""
+    """The result that `to_json` wrote: `to_json(from_json(value)) == value`.
+
+    InputError for anything else.
+    """
     if not isinstance(value, Mapping):
         raise InputError(f"not the result of a scan but {_quoted(value)}")
     if value.get("schema") != SCHEMA:
@@ -82,7 +88,10 @@ def read_results(path: str | Path) -> Iterator[Result]:
 
 
 def _values(line: bytes, rest: Any, path: str | Path, number: int) -> Sequence[Any]:
-    """The JSON values of a line; where the first one is not whole, as in an indented file, of all that follows too."""
+    """The JSON values of a line.
+
+    Where the first one is not whole, as in an indented file, all that follows is read too.
+    """
     try:
         value = json.loads(decode(line))
     except ValueError as error:

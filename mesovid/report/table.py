@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as they are shown. The first `names` columns are words and stand left, the others are figures and stand right."""
+    """Cells as they are shown.
+
+    The first `names` columns are words and stand left; the others are figures and stand right.
+    """
 
     title: str
     header: tuple[str, ...]

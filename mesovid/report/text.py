@@ -20,7 +20,10 @@ MOST_LISTED = 5  # people or segments
 
 
 def scan_text(scan: Scan, *, color: bool, detail: bool, blocks: bool = True) -> str:
-    """Some lines that lead with the verdict; `detail` adds the time that each stage took, `blocks` draws the bar solid."""
+    """Some lines that lead with the verdict.
+
+    `detail` adds the time that each stage took; `blocks` draws the bar solid.
+    """
     bar = BLOCKS if blocks else PLAIN
     lines = [_header(scan, color), _verdict(scan, color, bar), f"  {shown(scan.verdict.reason)}"]
     lines += [f"  Note: {shown(warning)}" for warning in scan.warnings]

@@ -179,7 +179,9 @@ WRITERS: dict[str, type[Writer]] = {
 
 
 def to_json(result: Result) -> dict[str, Any]:
-    """The object of `scan --format json`: the same keys for a scan and for a failure, null where nothing is known.
+    """The object of `scan --format json`.
+
+    A scan and a failure have the same keys; null where nothing is known.
 
     A path that is not text has the key `path_bytes`, too (see `mesovid.names`).
     """

@@ -1,4 +1,6 @@
-"""The REST API and the page of `mesovid serve`: scans as jobs, their faces and verdicts, models and what is inside of them.
+"""The REST API and the page of `mesovid serve`.
+
+Scans are jobs; their faces and verdicts, models and what is inside them can be read.
 
 `create_app` composes it. Everything below `/api/v1` needs the token; errors are problem+json
 (`mesovid.serve.problems`).
@@ -34,7 +36,10 @@ def create_app(
     models: dict[str, Path] | None = None,
     threads: int = 0,
 ) -> FastAPI:
-    """The whole server as an ASGI app. Its worker process starts with the first scan and ends with the app."""
+    """The whole server as an ASGI app.
+
+    Its worker process starts with the first scan and ends with the app.
+    """
     state = State(
         settings=settings,
         access=access,
@@ -121,7 +126,10 @@ def _about(state: State, app: FastAPI) -> APIRouter:
 
     @router.get(PREFIX, tags=["server"])
     def about() -> dict[str, Any]:
-        """Version, limits, kinds of files and the default model: what a client asks before it sends anything."""
+        """Version, limits, kinds of files and the default model.
+
+        A client asks for them before it sends anything.
+        """
         settings = state.settings
         return {
             "version": __version__,

@@ -1,4 +1,7 @@
-"""The API described: its OpenAPI schema, and a plain page of it that needs no network and no script."""
+"""The API described: its OpenAPI schema, and a plain page of it.
+
+The page needs no network and no script.
+"""
 
 from __future__ import annotations
 

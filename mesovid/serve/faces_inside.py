@@ -73,7 +73,10 @@ def routes(state: State) -> APIRouter:
             Query(alias="format", description="auto: JSON, or .npz of many numbers."),
         ] = "auto",
     ) -> Response:
-        """The score of one face, sent as a picture that is cut as the model wants it; and the maps of some layers."""
+        """The score of one face and the maps of some layers.
+
+        The face is sent as a picture that is cut as the model wants it.
+        """
         pixels = await _posted_face(request)
         asked = _Asked(model, _names(layers), _stages(stages), split, format_ == "safetensors")
         return await asyncio.to_thread(_predicted, state, pixels, asked)
@@ -101,7 +104,7 @@ def routes(state: State) -> APIRouter:
     def firing(
         id_: Name, model: Annotated[str, Query(max_length=100)] = ScanSettings().model
     ) -> dict[str, Any]:
-        """How often each filter fires on the faces of a scan, and which gave one and the same number everywhere."""
+        """How often each filter fires on a scan's faces, and which gave one number everywhere."""
         job = state.jobs.get(id_)
         count = len(job.scan.scores) if job.scan else 0
         if not count:
@@ -245,7 +248,7 @@ def _predicted(state: State, pixels: Pixels, asked: _Asked) -> Response:
 
 
 def _safetensors(arrays: Mapping[str, npt.NDArray[np.float32]], about: object) -> bytes:
-    """The safetensors format: the length of a JSON head, the head, then the numbers as they lie in memory."""
+    """The safetensors format: the length of a JSON head, the head, then the numbers as they lie."""
     head: dict[str, Any] = {"__metadata__": {"prediction": json.dumps(about)}}
     parts, end = [], 0
     for name, array in arrays.items():

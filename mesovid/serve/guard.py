@@ -1,4 +1,6 @@
-"""Lets in whom the server is for: its own page and whoever holds its token, on its own host name. Everything else is refused.
+"""Lets in the server's own page and whoever holds its token, on its own host name.
+
+Everything else is refused.
 
 Against other web pages in the user's browser (cross-site requests, DNS rebinding) and against other
 users of the machine.

@@ -1,4 +1,7 @@
-"""The scans of a server: queued, running, done, failed or cancelled; each with a folder of its own, erased with it."""
+"""The scans of a server: queued, running, done, failed or cancelled.
+
+Each has a folder of its own, which is erased with it.
+"""
 
 from __future__ import annotations
 
@@ -249,7 +252,10 @@ def _fresh_folder() -> Path:
 
 
 def _hold(path: Path) -> int | None:
-    """Lock a file for as long as this process lives; None when another one holds it, or where there are no locks."""
+    """Lock a file for as long as this process lives.
+
+    None when another one holds it, or where there are no locks.
+    """
     if sys.platform == "win32":
         return None
     import fcntl

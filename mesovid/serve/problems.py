@@ -1,4 +1,7 @@
-"""What can go wrong over HTTP: one table of kinds, answered as application/problem+json (RFC 9457)."""
+"""What can go wrong over HTTP: one table of kinds.
+
+Answers are application/problem+json (RFC 9457).
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ _log = logging.getLogger(__name__)
 
 
 class ProblemError(Exception):
-    """A foreseen refusal. `kind` is a key of KINDS; `more` are further members of its JSON object."""
+    """A foreseen refusal.
+
+    `kind` is a key of KINDS; `more` are further members of its JSON object.
+    """
 
     def __init__(
         self, kind: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any

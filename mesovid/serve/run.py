@@ -30,7 +30,10 @@ def serve(
     settings: ServeSettings,
     on_ready: Callable[[], None],
 ) -> None:
-    """Serve on a bound socket; `on_ready` is called once it listens. Raises ModelError for a folder without a model."""
+    """Serve on a bound socket; `on_ready` is called once it listens.
+
+    ModelError for a folder without a model.
+    """
     app = create_app(settings, access(host, token, origins), models=found_models(folders))
     config = uvicorn.Config(
         app,
@@ -62,7 +65,10 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def found_models(folders: Sequence[str]) -> dict[str, Path]:
-    """The models in some folders by name: each a model's own folder, or one with several. ModelError for none."""
+    """The models in some folders by name.
+
+    A folder holds one model or several. ModelError for none.
+    """
     found: dict[str, Path] = {}
     taken = {card.name for card in available()}
     for folder in folders:

@@ -1,4 +1,7 @@
-"""Routes of the samples that come with mesovid: a public-domain portrait, as a picture and as a clip, to try things on."""
+"""Routes of the samples that come with mesovid.
+
+A public-domain portrait, as a picture and as a clip, to try things on.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ def routes() -> APIRouter:
 
     @router.get("/samples")
     def all_samples() -> list[dict[str, Any]]:
-        """What comes with mesovid to try it on: videos and pictures, and whether their faces are real."""
+        """The videos and pictures that come with mesovid, and whether their faces are real."""
         return [
             asdict(sample) | {"size": (ROOT / sample.file).stat().st_size} for sample in SAMPLES
         ]

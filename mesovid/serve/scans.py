@@ -48,7 +48,10 @@ def routes(state: State) -> APIRouter:
             str, Query(max_length=1000, description="The file's name; its suffix says what it is.")
         ],
     ) -> dict[str, Any]:
-        """Send a video or picture as the body; a scan of it is queued. Its result is at the address in Location."""
+        """Send a video or picture as the body; a scan of it is queued.
+
+        Its result is at the address in Location.
+        """
         options = options_of(settings, state.runtime)
         options = dataclasses.replace(
             options,
@@ -75,7 +78,10 @@ def routes(state: State) -> APIRouter:
 
     @router.get("/scans/{id_}")
     def one(id_: Name) -> dict[str, Any]:
-        """A scan's state; its `result`, which is that of `mesovid scan --format json`, once it is done."""
+        """A scan's state and, once it is done, its `result`.
+
+        The result is that of `mesovid scan --format json`.
+        """
         return _described(state, jobs.get(id_))
 
     @router.delete("/scans/{id_}", status_code=204)
@@ -88,7 +94,10 @@ def routes(state: State) -> APIRouter:
     async def events(
         request: Request, id_: Name, after: Annotated[int, Query(ge=0, le=10**9)] = 0
     ) -> StreamingResponse:
-        """Server-sent events: queued, running, face, then done, failed or cancelled. `Last-Event-ID` goes on."""
+        """Server-sent events: queued, running, face, then done, failed or cancelled.
+
+        `Last-Event-ID` goes on.
+        """
         job = jobs.get(id_)
         last = request.headers.get("last-event-id", "")
         start = int(last) if last.isdecimal() and len(last) < 10 else after

@@ -1,4 +1,7 @@
-"""The settings of a scan as query parameters, made of the same fields as the command line's options."""
+"""The settings of a scan as query parameters.
+
+They are made of the same fields as the command line's options.
+"""
 
 from __future__ import annotations
 

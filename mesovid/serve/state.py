@@ -55,7 +55,10 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def card_path(state: State, name: str) -> Path:
-    """Where the card of a model of this server lies: names alone, never a path that a request makes up."""
+    """Where the card of a model of this server lies.
+
+    Only names are looked up, never a path that a request makes up.
+    """
     shipped = [card.name for card in available()]
     if name in state.models:
         return state.models[name]

@@ -1,4 +1,6 @@
-"""Serves the page: its files as they lie in the package, by a list made at the start, with the right kinds.
+"""Serves the page: its files as they lie in the package.
+
+They are listed at the start, each with its content type.
 
 No path is ever made of what a request says: what is not in the list is not there.
 """

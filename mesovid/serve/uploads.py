@@ -1,4 +1,7 @@
-"""Takes the bytes of an upload to disk: bounded, alone in a folder of its own, under a name that is not the user's."""
+"""Takes the bytes of an upload to disk.
+
+They are bounded, and lie in a folder of their own under a name that is not the user's.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ class Upload:
 
 
 def shown_name(name: str) -> str:
-    """The last part of a file's name, without what could move a cursor or turn the reading direction round."""
+    """The last part of a file's name.
+
+    What could move a cursor or turn the reading direction is taken out.
+    """
     last = PurePosixPath(PureWindowsPath(name).name).name
     safe = "".join(
         c
@@ -55,7 +61,10 @@ def check_kind(name: str) -> str:
 async def receive(
     body: AsyncIterator[bytes], name: str, folder: Path, limit: int, declared: int | None
 ) -> Upload:
-    """Write a body to `folder`, which must be new. ProblemError when it is empty, too large, cut short, or the disk is full."""
+    """Write a body to `folder`, which must be new.
+
+    ProblemError when it is empty, too large or cut short, or when the disk is full.
+    """
     suffix = check_kind(name)
     if declared is not None and declared > limit:
         raise _too_large(limit)

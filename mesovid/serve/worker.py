@@ -1,4 +1,6 @@
-"""The scanning process of a server: one scan at a time, its progress and its faces as files in the scan's own folder.
+"""The scanning process of a server: one scan at a time.
+
+Progress and faces are files in the scan's own folder.
 
 A decoder that crashes takes this process along and not the server. What it finds goes to
 `events.jsonl`, a line each; the server reads along. A file `cancel` in the folder ends the scan at
@@ -48,7 +50,10 @@ _scanners: dict[tuple[Any, ...], Scanner] = {}  # of this process: the last few
 
 
 def work(job: Job) -> Scan | Failure:
-    """Scan one upload. Its result speaks of the user's name for the file, never of where it lies."""
+    """Scan one upload.
+
+    Its result speaks of the user's name for the file, never of where it lies.
+    """
     notes = _Notes(job)
     try:
         scan = _scanner(job.options).scan(job.path, notes.crops, notes.frame)

@@ -44,7 +44,10 @@ Table = npt.NDArray[np.uint8]  # (256, 3): what each value of each channel becom
 
 
 def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Pixels:
-    """A random variant of a crop `(size, size, 3)`; equal settings and generator states give equal variants."""
+    """A random variant of a crop `(size, size, 3)`.
+
+    Equal settings and generator states give equal variants.
+    """
     draw = rng.random
     # every choice is drawn whether it is used or not: switching one augmentation leaves the others
     # as they were
@@ -112,7 +115,9 @@ def sharpen(crop: Pixels, amount: float, sigma: float = 1.5) -> Pixels:
 
 
 def denoise(crop: Pixels, draws: npt.NDArray[np.float64]) -> Pixels:
-    """Detail smoothed away and edges kept, by a bilateral filter (Tomasi and Manduchi 1998), then sharpened.
+    """A crop with detail smoothed away and edges kept, then sharpened.
+
+    The filter is bilateral (Tomasi and Manduchi 1998).
 
     So look faces after noise reduction in phones and television, and under beauty filters. `draws`
     (4,) in 0 ... 1 say at what size, how smooth, how wide the halo and how sharp.
@@ -149,7 +154,9 @@ def jpeg(crop: Pixels, quality: int) -> Pixels:
 
 
 def like_h264(crop: Pixels, qp: float) -> Pixels:
-    """What a video coder of the H.264 kind leaves of a crop at a quantisation parameter, without its prediction.
+    """What a video coder of the H.264 kind leaves of a crop.
+
+    It quantises by a parameter and predicts nothing.
 
     Colour at half the resolution, an 8x8 transform, the flat quantisation of the standard (a step
     that doubles every 6 QP) with the rounding of encoders, which drops weak detail, and smoothed
@@ -186,7 +193,7 @@ def _quantise(plane: npt.NDArray[np.uint8], step: float) -> npt.NDArray[np.uint8
 
 
 def _deblock(plane: npt.NDArray[np.uint8], step: float) -> npt.NDArray[np.uint8]:
-    """Smooth the two pixels at each block edge where their difference is what quantisation can make."""
+    """Smooth the two pixels at each block edge whose difference quantisation can make."""
     wide = plane.astype(np.int16)
     for axis in (0, 1):
         lines = np.moveaxis(wide, axis, 0)
@@ -246,7 +253,10 @@ def _saturate(crop: Pixels, factor: float) -> Pixels:
 
 
 def _lit(crop: Pixels, seed: int) -> Pixels:
-    """Brighter and darker by a smooth random field; what is too bright is cut off, as on a sensor."""
+    """Brighter and darker by a smooth random field.
+
+    What is too bright is cut off, as on a sensor.
+    """
     size, rng = crop.shape[0], np.random.default_rng(seed)
     field = rng.normal(0, rng.uniform(*LIGHT), (LIGHTS, LIGHTS)).astype(np.float32)
     gain = cv2.resize(np.exp(field), (size, size), interpolation=cv2.INTER_CUBIC)

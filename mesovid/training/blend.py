@@ -71,7 +71,10 @@ class Blended:
 
 
 def self_blend(crop: Pixels, landmarks: Points, rng: np.random.Generator) -> Blended:
-    """Blend a face onto itself. `landmarks` (5, 2) in px of the crop; where they are NaN, a frontal face is assumed."""
+    """Blend a face onto itself.
+
+    `landmarks` (5, 2) are px of the crop. Where they are NaN, a frontal face is assumed.
+    """
     mask = blend_mask(crop.shape[0], landmarks, rng)
     source, target = _altered(crop, rng), crop
     if rng.random() < 0.5:
@@ -90,7 +93,10 @@ def swap_blend(
     donor_landmarks: Points,
     rng: np.random.Generator,
 ) -> Blended:
-    """Blend a part of the donor's face onto another's, in place and in its colours. All landmarks must be known."""
+    """Blend a part of the donor's face onto another's, in place and in its colours.
+
+    All landmarks must be known.
+    """
     mask = blend_mask(crop.shape[0], landmarks, rng, WHOLE)
     source = _warped(_altered(donor, rng), _affine(donor_landmarks, landmarks).T)
     source = _recoloured(source, crop, mask, rng.uniform(*RECOLOURED))
@@ -104,7 +110,10 @@ def partial_fake(
     original_landmarks: Points,
     rng: np.random.Generator,
 ) -> Blended:
-    """Lay a part of a fake face on the frame that it was made from. Where landmarks are NaN, both crops are taken to lie alike."""
+    """Lay a part of a fake face on the frame that it was made from.
+
+    Where landmarks are NaN, both crops are taken to lie alike.
+    """
     mask = blend_mask(fake.shape[0], landmarks, rng, WHOLE)
     if np.isfinite(landmarks).all() and np.isfinite(original_landmarks).all():
         original = _warped(original, _affine(original_landmarks, landmarks).T)
@@ -151,7 +160,10 @@ def usual_landmarks(size: int) -> Points:
 
 
 def sheet(crops: Sequence[Pixels], made: Sequence[Blended], side: int = 160) -> Pixels:
-    """Samples side by side, a row each: real, source, mask, fake, and four times their difference around grey."""
+    """Samples side by side, a row each.
+
+    A row is real, source, mask, fake, and four times their difference around grey.
+    """
     rows = []
     for crop, blended in zip(crops, made, strict=True):
         mask = cv2.cvtColor((blended.mask * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
@@ -182,14 +194,20 @@ def _warped(crop: Pixels, move: npt.NDArray[np.floating[Any]]) -> Pixels:
 
 
 def _affine(points: Points, onto: Points) -> Points:
-    """The affine map (3, 2) that takes points (n, 2) nearest to others; from the template it follows turned heads in part."""
+    """The affine map (3, 2) that takes points (n, 2) nearest to others.
+
+    From the template it follows turned heads in part.
+    """
     known = np.column_stack([points, np.ones(len(points))])
     matrix, *_ = np.linalg.lstsq(known, onto, rcond=None)
     return np.asarray(matrix, np.float32)
 
 
 def _recoloured(crop: Pixels, like: Pixels, mask: Mask, share: float) -> Pixels:
-    """The crop with mean and deviation of each Lab channel under the mask nearer to those of another (Reinhard et al. 2001)."""
+    """The crop with each Lab channel under the mask nearer to that of another crop.
+
+    Mean and deviation are moved (Reinhard et al. 2001).
+    """
     lab, wanted = (
         cv2.cvtColor(each, cv2.COLOR_RGB2LAB).astype(np.float32) for each in (crop, like)
     )

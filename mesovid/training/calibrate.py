@@ -1,4 +1,7 @@
-"""From scores on validation videos to probabilities that hold, and to a threshold and an uncertain band with a stated rule."""
+"""Makes probabilities that hold from scores on validation videos.
+
+Threshold and uncertain band follow from a stated rule.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,9 @@ def decide(
     dataset: Names | None = None,
     varied: Scores | None = None,
 ) -> Decision:
-    """Fit a calibration to the raw scores of validation crops, and choose threshold and band on their videos.
+    """Fit a calibration to the raw scores of validation crops.
+
+    Threshold and band are chosen on their videos.
 
     `varied`, if given, are the scores of the same crops varied as in training, and take their place
     in the calibration: what validates is of the people and cameras that were learned from, and a

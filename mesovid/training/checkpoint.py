@@ -39,7 +39,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything a run needs to go on as if it had never stopped; random numbers follow from seed and epoch."""
+    """Everything a run needs to go on as if it had never stopped.
+
+    Random numbers follow from seed and epoch.
+    """
 
     history: tuple[Epoch, ...]
     best: int  # epoch that is kept as the model; 0: none yet

@@ -11,7 +11,10 @@ from mesovid.training.checkpoint import Epoch
 
 
 def draw(history: Sequence[Epoch], best: int, path: Path) -> None:
-    """Loss, accuracy and AUC, and the learning rate over the epochs; the kept epoch is marked. Writes a PNG."""
+    """Draw loss, accuracy, AUC and learning rate over the epochs, as a PNG.
+
+    The kept epoch is marked.
+    """
     from matplotlib import rc_context
 
     with rc_context(PLOT):

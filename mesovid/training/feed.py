@@ -1,4 +1,7 @@
-"""Batches for the network: crops are read, blended and varied by several threads of tf.data while it trains on the last ones."""
+"""Makes batches for the network.
+
+Threads of tf.data read, blend and vary crops while it trains on the last ones.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ VALIDATION_SEED = 1_000_003
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A model whose scores are taught beside the labels (distillation: Hinton et al. 2015, arXiv 1503.02531).
+    """A model whose scores are taught beside the labels.
+
+    Distillation: Hinton et al. 2015, arXiv 1503.02531.
 
     It sees each face as the pupil does, varied and blended (Beyer et al. 2022, arXiv 2106.05237).
     """
@@ -50,7 +55,10 @@ class Feed:
     teacher: Teacher | None = None
 
     def train(self, plan: Sequence[Batch]) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """Tensors (crops uint8 (b, s, s, 3), labels, targets and weights float32 (b,)) of each batch of a plan."""
+        """Tensors of each batch of a plan: crops, labels, targets and weights.
+
+        Crops are uint8 (b, s, s, 3), the others float32 (b,).
+        """
 
         def make(number: int) -> tuple[Pixels, Floats, Floats, Floats]:
             batch = plan[number]
@@ -60,7 +68,10 @@ class Feed:
         return self._in_parallel(make, len(plan), (tf.uint8, tf.float32, tf.float32, tf.float32))
 
     def once(self, batch_size: int, *, varied: bool = False) -> Iterator[tuple[Any]]:
-        """Tensors (crops,) of all samples in order, as they are or varied; blended and varied ones always come out alike."""
+        """Tensors (crops,) of all samples in order, as they are or varied.
+
+        Blended and varied ones come out alike each time.
+        """
 
         def make(number: int) -> tuple[Pixels]:
             rows = range(number * batch_size, min((number + 1) * batch_size, len(self.samples)))
@@ -69,7 +80,10 @@ class Feed:
         return self._in_parallel(make, -(-len(self.samples) // batch_size), (tf.uint8,))
 
     def batch(self, batch: Batch) -> Pixels:
-        """The crops of one planned batch. Members of a pair vary alike, so that only the manipulation tells them apart."""
+        """The crops of one planned batch.
+
+        Members of a pair vary alike, so that only the manipulation tells them apart.
+        """
         half, made = len(batch.rows) // 2, batch.made
         crops = np.empty((len(batch.rows), self.size, self.size, 3), np.uint8)
         for place, row in enumerate(batch.rows):
@@ -113,7 +127,10 @@ class Feed:
     def _in_parallel(
         self, make: Callable[[int], tuple[Any, ...]], count: int, types: tuple[Any, ...]
     ) -> Iterator[Any]:
-        """Results of make(0), make(1)...; an error inside comes out as itself, not as TensorFlow's account of it."""
+        """Results of make(0), make(1)...
+
+        An error inside comes out as itself, not as TensorFlow's account of it.
+        """
         cv2.setNumThreads(1)  # the parallelism is that of whole batches
         raised: list[MesovidError] = []
         # TensorFlow never lets go of a function that it was given: emptied at the end, it keeps no

@@ -1,4 +1,6 @@
-"""A training run: from datasets to a model with a card, epoch by epoch, so that it can be killed and go on.
+"""A training run: from datasets to a model with a card, epoch by epoch.
+
+It can be killed and go on.
 
 After each epoch the whole state is on disk. What is random follows from the seed and the number of
 the epoch alone, so that an epoch that was cut off is done again as it would have been.
@@ -131,7 +133,10 @@ class _Run:
         self._restore()
 
     def fit(self) -> None:
-        """Epoch after epoch, to the end or until nothing gets better. With 0 epochs the start is kept as it is."""
+        """Train epoch after epoch, to the end or until nothing gets better.
+
+        With 0 epochs the start is kept as it is.
+        """
         if not self._job.train.epochs:
             with writing(self._job.folder):
                 self._save_models(better=True)
@@ -146,7 +151,9 @@ class _Run:
             )
 
     def finish(self, datasets: Sequence[Dataset], plan: Plan, doubts: Sequence[str]) -> ModelCard:
-        """The best epoch, or the last, becomes the model: calibrated, with threshold and band, exported, described.
+        """Make the best epoch, or the last, the model.
+
+        It is calibrated, gets threshold and band, and is exported and described.
 
         `doubts` are sentences for the card about what its figures are worth.
         """
@@ -295,7 +302,10 @@ class _Run:
         self._reporter.say(f"going on after epoch {state.epoch} of {self._job.train.epochs}")
 
     def _draw_samples(self) -> None:
-        """What the network gets to see, as PNG: the first batches of training, and how their blended and partial fakes were made."""
+        """Draw what the network gets to see, as PNG.
+
+        That is the first batches, and how their blended and partial fakes were made.
+        """
         plan = self._sampler.epoch(0)
         shown: list[Pixels] = []
         for batch in plan[: -(-SHEET_ROWS * SHEET_COLUMNS // self._job.train.batch_size)]:
@@ -341,7 +351,10 @@ def _feed(samples: Samples, job: Job, size: int, memory: float) -> Feed:
 
 
 def _initial_model(job: Job, geometry: Geometry) -> keras.Model:
-    """A fresh network, or one with the mean weights of the models to start from (Wortsman et al. 2022, arXiv 2203.05482)."""
+    """A fresh network, or one with the mean weights of the models to start from.
+
+    Wortsman et al. 2022, arXiv 2203.05482.
+    """
     model = build(job.train.architecture, job.network, size=geometry.size)
     if job.starts:
         weights = [_starting_weights(model, start, job) for start in job.starts]
@@ -382,7 +395,10 @@ def _geometry(starts: Sequence[str]) -> Geometry | None:
 
 
 def _teacher(job: Job, geometry: Geometry) -> Teacher | None:
-    """The model that teaches, on one thread: batches are made side by side. TrainingError when it cuts faces differently."""
+    """The model that teaches, on one thread: batches are made side by side.
+
+    TrainingError when it cuts faces differently.
+    """
     if job.teacher is None:
         return None
     model = load_model(job.teacher, RuntimeSettings(threads=1))
@@ -420,7 +436,9 @@ def _account(halves: Halves) -> str:
 
 
 def _monitored(line: Epoch, settings: TrainSettings) -> tuple[float, float]:
-    """What is to be as large as possible; among equals, as few validation videos often are, the AUC over single faces.
+    """What is to be as large as possible.
+
+    Few validation videos often give equal values; then the AUC over faces decides.
 
     Not their loss: it is calibrated afterwards, and got worse for epochs in which the order of
     scores still became better.

@@ -104,7 +104,7 @@ def describe(
 
 
 def known_already(job: Job, halves: Halves) -> list[str]:
-    """What is to be said of starts, and of a teacher, that did not hold back the very videos that validate this run."""
+    """What to say of starts and teachers that may have learned from this run's validation."""
     mine, notes = _held_back(halves), []
     for model in dict.fromkeys((*job.starts, *([job.teacher] if job.teacher else []))):
         card = read_card(model)
@@ -126,7 +126,10 @@ def _named(model: str) -> dict[str, str]:
 
 
 def _held_back(halves: Halves) -> dict[str, str]:
-    """For each dataset, a sha256 of which real videos validate: runs with equal ones learned from none of each other's."""
+    """For each dataset, a sha256 of which real videos validate.
+
+    Runs with equal ones learned from none of each other's.
+    """
     reals = halves.valid.select(~halves.valid.fake)
     return {
         str(name): hashlib.sha256(
@@ -137,7 +140,10 @@ def _held_back(halves: Halves) -> dict[str, str]:
 
 
 def _smallest_face(datasets: Sequence[Dataset]) -> float | None:
-    """The size in px that 99 of 100 faces have that were learned from; of the dataset with the smallest ones."""
+    """The size in px that 99 of 100 training faces have.
+
+    It is that of the dataset with the smallest faces.
+    """
     smallest = []
     for dataset in datasets:
         learned = (crop.box for crop in dataset.crops if crop.split in ("train", None))

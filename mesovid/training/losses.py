@@ -12,7 +12,7 @@ Tensor = Any  # TensorFlow has no types to check
 
 
 def loss_of(settings: TrainSettings, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """The loss of a batch: a weighted mean over its faces, and over its pairs where they are ranked.
+    """The loss of a batch: a weighted mean over its faces, and over its ranked pairs.
 
     All tensors are float32 (b,); targets are P(fake), 0 and 1 unless a teacher had a say in them.
     In paired batches the i-th face of the first half is the fake of the i-th of the second.

@@ -1,4 +1,7 @@
-"""Makes a panel: models under one name, with a rule that is learned on faces none of them was trained on."""
+"""Makes a panel: models under one name.
+
+Its rule is learned on faces that none of them was trained on.
+"""
 
 from __future__ import annotations
 
@@ -190,7 +193,10 @@ def _read(dataset: Dataset, crop: CropEntry, judge: Classifier) -> npt.NDArray[n
 
 
 def _levels(heard: Heard, threshold: float, share: float, asked: Sequence[str]) -> dict[str, float]:
-    """From which score on each model that is asked agrees: the lowest, equal for all, that keeps the false alarms of every source."""
+    """The score from which each asked model agrees.
+
+    It is the lowest, equal for all, that keeps the false alarms of every source.
+    """
     groups = _groups(heard, share)
     for step in range(round(1 / STEP) + 1):
         level = round(step * STEP, 2)
@@ -221,7 +227,10 @@ def _groups(heard: Heard, share: float) -> dict[str, Flags]:
 
 
 def _lowest(heard: Heard, share: float) -> float:
-    """Below it lie at most so many of the fake videos of each dataset; the lowest over datasets, rounded down."""
+    """The score below which at most so many of the fake videos of each dataset lie.
+
+    The lowest over datasets, rounded down.
+    """
     homes = sorted({name for each in heard.sources for name in each if "/" not in name})
     lows = []
     for home in homes:

@@ -1,4 +1,7 @@
-"""The folder of a training run: what it was asked, how far it came, what it made. Every file in it is whole or not there."""
+"""The folder of a training run: what it was asked, how far it came, what it made.
+
+Every file in it is whole or not there.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +149,10 @@ def _version(package: str) -> str | None:
 
 
 def _revision() -> str | None:
-    """The git commit of the code, marked when it has been changed since; None outside of a checkout."""
+    """The git commit of the code, marked when it has been changed since.
+
+    None outside of a checkout.
+    """
     here = Path(__file__).resolve().parent
     try:
         found = subprocess.run(

@@ -1,4 +1,7 @@
-"""Which crops make up each batch of an epoch. A pure function of seed and epoch, so that a run can stop and go on."""
+"""Which crops make up each batch of an epoch.
+
+A pure function of seed and epoch, so that a run can stop and go on.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,7 @@ class Sampler:
         ]
 
     def _donors(self, epoch: int, fakes: Integers, blend: Flags) -> Integers:
-        """Whose face each fake shows: its own, or now and then, where it is blended, another person's."""
+        """Whose face each fake shows: its own or, in some blends, another person's."""
         donors = fakes.copy()
         if self._donor is not None:
             rng = np.random.default_rng([self._settings.seed, epoch, 2])
@@ -97,7 +100,10 @@ class Sampler:
         return donors
 
     def _undersides(self, epoch: int, fakes: Integers, reals: Integers) -> Integers:
-        """What shows beside a part of each fake: nothing but itself, or now and then its pair, where that shows its original."""
+        """What shows beside a part of each fake.
+
+        Nothing but itself, or now and then its pair, where that shows its original.
+        """
         if not self._settings.partial:
             return fakes
         rng = np.random.default_rng([self._settings.seed, epoch, 3])
@@ -146,7 +152,10 @@ class Sampler:
         ]
 
     def _draw(self, label: str, count: int, rng: np.random.Generator) -> Integers:
-        """Rows of one label: strata by their weights, and within each every crop before one comes twice."""
+        """Rows of one label: strata by their weights.
+
+        Within each every crop comes once before one comes twice.
+        """
         if not count:
             return np.empty(0, np.int64)
         strata = self._strata[label]
@@ -166,7 +175,10 @@ class _Stratum:
 
 
 def _strata(samples: Samples, weights: Mapping[str, float]) -> dict[str, list[_Stratum]]:
-    """The fakes by dataset and method, the reals by dataset; each as likely as its weights' product says."""
+    """The fakes by dataset and method, the reals by dataset.
+
+    Each is as likely as its weights' product says.
+    """
     strata: dict[str, list[_Stratum]] = {REAL: [], "fake": []}
     kinds = sorted(set(zip(samples.dataset, samples.method, samples.fake, strict=True)))
     known = {str(name) for dataset, method, _ in kinds for name in (dataset, method) if name} | {
@@ -193,7 +205,10 @@ def _cycled(rows: Integers, count: int, rng: np.random.Generator) -> Integers:
 
 
 class _Partners:
-    """Finds a real crop to each fake: of its own original, nearest in time; any real one where that is unknown."""
+    """Finds a real crop to each fake: of its own original, nearest in time.
+
+    Any real one where that is unknown.
+    """
 
     def __init__(self, samples: Samples) -> None:
         self._reals = np.flatnonzero(~samples.fake)
@@ -211,7 +226,10 @@ class _Partners:
 
 
 def _originals(samples: Samples) -> dict[int, int]:
-    """Row of a fake -> row of the crop of its original that is nearest in time, the same person's if there is one."""
+    """Row of a fake -> row of the crop of its original nearest in time.
+
+    The same person's if there is one.
+    """
     by_video: dict[str, list[int]] = {}
     for row in np.flatnonzero(~samples.fake):
         by_video.setdefault(str(samples.video[row]), []).append(int(row))
@@ -231,7 +249,10 @@ def _originals(samples: Samples) -> dict[int, int]:
 
 
 class _Donors:
-    """Finds another person whose face fits onto one: of some drawn at random, the one with the nearest landmarks."""
+    """Finds another person whose face fits onto one.
+
+    Of some drawn at random, it is the one with the nearest landmarks.
+    """
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples

@@ -1,4 +1,7 @@
-"""What a training run learns from and is judged on: the crops of one or several datasets, as columns."""
+"""What a training run learns from and is judged on.
+
+The crops of one or several datasets, as columns.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ Landmarks = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """n crops, one array a column. Keys of videos and groups carry their dataset's name: they are unique over all."""
+    """n crops, one array a column.
+
+    Keys of videos and groups carry their dataset's name: they are unique over all.
+    """
 
     path: Names  # (n,)
     fake: Flags  # (n,)
@@ -122,7 +128,10 @@ def self_blended(reals: Samples) -> Samples:
 
 
 class CropReader:
-    """Reads crops as RGB uint8 of one size, and keeps as many decoded as fit into `memory` bytes. Safe for threads."""
+    """Reads crops as RGB uint8 of one size.
+
+    It keeps as many decoded as fit into `memory` bytes, and is safe for threads.
+    """
 
     def __init__(self, paths: Names, size: int, memory: float) -> None:
         self._paths = paths
@@ -221,7 +230,9 @@ def _parts(dataset: Dataset, settings: TrainSettings) -> tuple[list[CropEntry], 
 def _carved(
     crops: Sequence[CropEntry], settings: TrainSettings
 ) -> tuple[list[CropEntry], list[CropEntry]]:
-    """Sets aside `valid_share` of the sets of crops that share no video, group or person, by the seed.
+    """Sets aside `valid_share` of the sets of related crops, by the seed.
+
+    Crops of different sets share no video, group or person.
 
     A detector knows the people it learned from: what validates it, and sets its threshold, must not
     show them. Where everybody is tied to everybody, people are let go, and only originals and

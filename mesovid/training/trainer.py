@@ -1,4 +1,7 @@
-"""The network in training: one step at a time, its state in and out. Knows TensorFlow, and nothing of files or datasets."""
+"""The network in training: one step at a time, its state in and out.
+
+It knows TensorFlow, and nothing of files or datasets.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,10 @@ class Trainer:
     def step(
         self, crops: Any, labels: Any, targets: Any, weights: Any, rate: float
     ) -> tuple[Any, Any]:
-        """Learn the targets of one batch; gives its loss and how many faces were right by their labels, as tensors."""
+        """Learn the targets of one batch.
+
+        Gives its loss and how many faces were right by their labels, as tensors.
+        """
         self._optimizer.learning_rate = rate
         result: tuple[Any, Any] = self._step(crops, labels, targets, weights)
         return result
@@ -124,7 +130,10 @@ class Trainer:
         return loss, tf.reduce_sum(tf.cast((logits > 0) == (labels > 0.5), tf.int32))
 
     def _follow(self) -> None:
-        """Move the average towards the weights; faster in the first steps, when the weights are still far off."""
+        """Move the average towards the weights.
+
+        It moves faster in the first steps, when the weights are still far off.
+        """
         count = tf.cast(self._optimizer.iterations, tf.float32)
         keep = tf.minimum(self._settings.ema, (1 + count) / (10 + count))
         for mean, weight in zip(self._average, self.model.weights, strict=True):

@@ -1,4 +1,4 @@
-"""Scans a thousand videos while the run is killed again and again, and compares with an undisturbed run.
+"""Kills a scan of a thousand videos again and again, and compares it with an undisturbed run.
 
     python tests/fuzz/kill_archive.py FOLDER [--videos 1000] [--kills 10] [--seed 1]
 

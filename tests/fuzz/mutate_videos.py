@@ -1,4 +1,6 @@
-"""Reads thousands of damaged videos in one process: each must end in frames or in one clear line, never in a signal.
+"""Reads thousands of damaged videos in one process.
+
+Each must end in frames or in one clear line, never in a signal.
 
     python tests/fuzz/mutate_videos.py --count 2000 --seed 1
 

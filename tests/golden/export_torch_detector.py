@@ -1,4 +1,6 @@
-"""Makes torch-detector.onnx and its scores: a detector as others export it, for the tests of `mesovid models import`.
+"""Makes torch-detector.onnx and its scores for the tests of `mesovid models import`.
+
+It is a detector as others export it.
 
     pip install torch onnx onnxscript && python tests/golden/export_torch_detector.py tests/golden
 
@@ -62,7 +64,10 @@ def main(folder: Path) -> None:
 
 
 def _forget_places(path: Path) -> None:
-    """The exporter notes for each operator the lines of code that it comes from, with the paths of this machine."""
+    """Remove the places in code that the exporter notes for each operator.
+
+    They hold paths of this machine.
+    """
     import onnx
 
     exported = onnx.load(path)
