@@ -22,4 +22,10 @@ python3 -m venv "$venv"
 "$venv/bin/ruff" check .
 "$venv/bin/mypy"
 NO_MKDOCS_2_WARNING=1 "$venv/bin/mkdocs" build --quiet --strict --site-dir "$venv/site"
+if command -v npm >/dev/null &&
+    npm ci --silent --ignore-scripts --no-audit --no-fund --fetch-retries 0 --fetch-timeout 20000; then
+    npm run --silent check
+else
+    echo "The page's JavaScript is not checked: npm or its registry is not to be had here."
+fi
 "$venv/bin/python" -m pytest -n 2 --cov --cov-report=term

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -86,6 +87,44 @@ def test_no_import_cycles() -> None:
         if part(module) != "cli"
     }
     TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+# the page's own modules, the lowest first: pages know no other page, and only main.js knows them
+PAGE_LAYERS = (
+    ("source", "address", "dom"),
+    ("words", "damage", "pictures", "source_server"),
+    ("heat", "timeline"),
+    ("layers",),
+    ("start", "scan", "face", "models", "compare", "tour"),
+    ("main",),
+)
+PAGE_RANK = {name: rank for rank, names in enumerate(PAGE_LAYERS) for name in names}
+PAGE = PACKAGE / "serve" / "page" / "js"
+
+
+def page_imports(text: str) -> set[str]:
+    """The modules that a module of the page names, whether at once, when it needs them or as types."""
+    at_once = re.findall(
+        r"""^\s*(?:import\b|export\s*[*{])[^;"'`()=]*["']([^"']+)["']""", text, re.M
+    )
+    found = at_once + re.findall(r"""\bimport\(\s*["'`]([^"'`]+)["'`]""", text)
+    assert all(re.fullmatch(r"\./\w+\.js", name) for name in found), found
+    return {Path(name).stem for name in found}
+
+
+@pytest.mark.parametrize("path", sorted(PAGE.glob("*.js")), ids=lambda path: path.stem)
+def test_imports_of_the_page_point_downwards(path: Path) -> None:
+    assert path.stem in PAGE_RANK, f"{path.name} has no layer yet"
+    found = page_imports(path.read_text(encoding="utf-8"))
+    assert all((PAGE / f"{name}.js").is_file() for name in found)
+    assert not {name for name in found if PAGE_RANK[name] >= PAGE_RANK[path.stem]}
+
+
+def test_every_kind_of_import_of_the_page_is_seen() -> None:
+    text = """import { a } from "./a.js";\nimport {\n  b,\n} from './b.js';\nimport "./c.js";
+    const later = () => import("./d.js"); /** @type {import("./e.js").E} */
+    export * from "./f.js"; const said = ["learned from ", "here"];"""
+    assert page_imports(text) == set("abcdef")
 
 
 def test_help_imports_nothing_heavy() -> None:

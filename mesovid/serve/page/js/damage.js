@@ -4,12 +4,16 @@
 export const NONE = { dx: 0, dy: 0, shrink: 1, blur: 0, light: 1, jpeg: 100, covers: [] };
 // of an aligned face; [left, top, right, bottom] as shares of its side
 export const PARTS = {
-  eyes: [0.1, 3 / 16, 0.9, 7 / 16], nose: [0.32, 7 / 16, 0.68, 10 / 16], mouth: [0.18, 10 / 16, 0.82, 15 / 16],
+  eyes: [0.1, 3 / 16, 0.9, 7 / 16],
+  nose: [0.32, 7 / 16, 0.68, 10 / 16],
+  mouth: [0.18, 10 / 16, 0.82, 15 / 16],
 };
 
 /** Whether anything is changed. */
 export function touched(what) {
-  return Object.keys(NONE).some((key) => (key === "covers" ? what.covers.length > 0 : Number(what[key]) !== NONE[key]));
+  return Object.keys(NONE).some((key) =>
+    key === "covers" ? what.covers.length > 0 : Number(what[key]) !== NONE[key],
+  );
 }
 
 /** A canvas with the changed face. @param {ImageBitmap | HTMLCanvasElement} face */
@@ -17,7 +21,9 @@ export function damaged(face, what) {
   const side = face.width;
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+  const context = /** @type {CanvasRenderingContext2D} */ (
+    canvas.getContext("2d", { willReadFrequently: true })
+  );
   context.drawImage(face, 0, 0);
   if (what.dx || what.dy) shift(context, side, what.dx, what.dy);
   if (what.shrink > 1) shrink(context, canvas, side, what.shrink);
@@ -25,7 +31,9 @@ export function damaged(face, what) {
   if (what.blur > 0 || what.light !== 1) {
     const image = context.getImageData(0, 0, side, side);
     if (what.blur > 0) blur(image.data, side, what.blur);
-    if (what.light !== 1) for (let i = 0; i < image.data.length; i += 4) for (let c = 0; c < 3; c += 1) image.data[i + c] *= what.light;
+    if (what.light !== 1)
+      for (let i = 0; i < image.data.length; i += 4)
+        for (let c = 0; c < 3; c += 1) image.data[i + c] *= what.light;
     context.putImageData(image, 0, 0);
   }
   if (covered) {
@@ -61,7 +69,10 @@ export function honest() {
 function shift(context, side, dx, dy) {
   const from = context.getImageData(0, 0, side, side);
   const to = context.createImageData(side, side);
-  const mirrored = (place) => { const k = ((place % (2 * side)) + 2 * side) % (2 * side); return k < side ? k : 2 * side - 1 - k; };
+  const mirrored = (place) => {
+    const k = ((place % (2 * side)) + 2 * side) % (2 * side);
+    return k < side ? k : 2 * side - 1 - k;
+  };
   for (let y = 0; y < side; y += 1) {
     for (let x = 0; x < side; x += 1) {
       const source = 4 * (mirrored(y - dy) * side + mirrored(x - dx));
@@ -75,27 +86,38 @@ function shrink(context, canvas, side, factor) {
   const small = document.createElement("canvas");
   small.width = small.height = Math.max(1, Math.round(side / factor));
   const made = /** @type {CanvasRenderingContext2D} */ (small.getContext("2d"));
-  for (const each of [made, context]) { each.imageSmoothingEnabled = true; each.imageSmoothingQuality = "high"; }
+  for (const each of [made, context]) {
+    each.imageSmoothingEnabled = true;
+    each.imageSmoothingQuality = "high";
+  }
   made.drawImage(canvas, 0, 0, small.width, small.width);
   context.drawImage(small, 0, 0, side, side);
 }
 
 function blur(data, side, sigma) {
   const reach = Math.ceil(3 * sigma);
-  const weights = Array.from({ length: 2 * reach + 1 }, (_, i) => Math.exp(-((i - reach) ** 2) / (2 * sigma * sigma)));
+  const weights = Array.from({ length: 2 * reach + 1 }, (_, i) =>
+    Math.exp(-((i - reach) ** 2) / (2 * sigma * sigma)),
+  );
   const sum = weights.reduce((a, b) => a + b);
   const mirrored = (k) => (k < 0 ? -k : k >= side ? 2 * side - 2 - k : k);
   const middle = new Float32Array(side * side * 3);
-  for (let y = 0; y < side; y += 1) for (let x = 0; x < side; x += 1) for (let c = 0; c < 3; c += 1) {
-    let total = 0;
-    for (let k = -reach; k <= reach; k += 1) total += weights[k + reach] * data[4 * (y * side + mirrored(x + k)) + c];
-    middle[3 * (y * side + x) + c] = total / sum;
-  }
-  for (let y = 0; y < side; y += 1) for (let x = 0; x < side; x += 1) for (let c = 0; c < 3; c += 1) {
-    let total = 0;
-    for (let k = -reach; k <= reach; k += 1) total += weights[k + reach] * middle[3 * (mirrored(y + k) * side + x) + c];
-    data[4 * (y * side + x) + c] = Math.round(total / sum);
-  }
+  for (let y = 0; y < side; y += 1)
+    for (let x = 0; x < side; x += 1)
+      for (let c = 0; c < 3; c += 1) {
+        let total = 0;
+        for (let k = -reach; k <= reach; k += 1)
+          total += weights[k + reach] * data[4 * (y * side + mirrored(x + k)) + c];
+        middle[3 * (y * side + x) + c] = total / sum;
+      }
+  for (let y = 0; y < side; y += 1)
+    for (let x = 0; x < side; x += 1)
+      for (let c = 0; c < 3; c += 1) {
+        let total = 0;
+        for (let k = -reach; k <= reach; k += 1)
+          total += weights[k + reach] * middle[3 * (mirrored(y + k) * side + x) + c];
+        data[4 * (y * side + x) + c] = Math.round(total / sum);
+      }
 }
 
 function mean(data) {

@@ -17,7 +17,8 @@ function filled(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (key === "css") for (const [name, each] of Object.entries(value)) node.style.setProperty(name, each);
+    else if (key === "css")
+      for (const [name, each] of Object.entries(value)) node.style.setProperty(name, each);
     else if (key in PROPERTIES) node[key] = value;
     else node.setAttribute(key, value === true ? "" : String(value));
   }
@@ -55,16 +56,42 @@ export function card(title, ...children) {
  * @param {string} caption @param {any[]} head @param {any[][]} rows @param {boolean[]} [numeric] */
 export function table(caption, head, rows, numeric = []) {
   const kind = (column) => (numeric[column] ? { class: "n" } : {});
-  return el("div", { class: "wide", role: "region", tabindex: "0", "aria-label": caption },
-    el("table", { class: "full" }, el("caption", {}, caption),
-      el("thead", {}, el("tr", {}, head.map((cell, i) => el("th", { scope: "col", ...kind(i) }, cell)))),
-      el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, i) =>
-        i ? el("td", kind(i), cell) : el("th", { scope: "row" }, cell)))))));
+  return el(
+    "div",
+    { class: "wide", role: "region", tabindex: "0", "aria-label": caption },
+    el(
+      "table",
+      { class: "full" },
+      el("caption", {}, caption),
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          head.map((cell, i) => el("th", { scope: "col", ...kind(i) }, cell)),
+        ),
+      ),
+      el(
+        "tbody",
+        {},
+        rows.map((row) =>
+          el(
+            "tr",
+            {},
+            row.map((cell, i) => (i ? el("td", kind(i), cell) : el("th", { scope: "row" }, cell))),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 let waiting = 0;
 /** Say something to a screen reader, at most once a second; the last word counts. */
 export function say(text) {
   clearTimeout(waiting);
-  waiting = window.setTimeout(() => { /** @type {any} */ (document.getElementById("live")).textContent = text; }, 700);
+  waiting = window.setTimeout(() => {
+    /** @type {any} */ (document.getElementById("live")).textContent = text;
+  }, 700);
 }

@@ -3,8 +3,20 @@
 import { el } from "./dom.js";
 import { short, signed } from "./words.js";
 
-const SIGNED = [[-1, 10, 50, 110], [-0.5, 40, 108, 170], [0, 150, 150, 150], [0.5, 236, 168, 60], [1, 255, 230, 100]];
-const RISING = [[0, 0, 34, 78], [0.25, 64, 75, 108], [0.5, 124, 123, 120], [0.75, 187, 173, 108], [1, 254, 232, 56]];
+const SIGNED = [
+  [-1, 10, 50, 110],
+  [-0.5, 40, 108, 170],
+  [0, 150, 150, 150],
+  [0.5, 236, 168, 60],
+  [1, 255, 230, 100],
+];
+const RISING = [
+  [0, 0, 34, 78],
+  [0.25, 64, 75, 108],
+  [0.5, 124, 123, 120],
+  [0.75, 187, 173, 108],
+  [1, 254, 232, 56],
+];
 const STRONGEST = 0.85; // how much of the face the strongest cell hides
 
 function table(anchors, from) {
@@ -15,7 +27,8 @@ function table(anchors, from) {
     while (k < anchors.length - 1 && value > anchors[k][0]) k += 1;
     const [a, b] = [anchors[k - 1], anchors[k]];
     const share = (value - a[0]) / (b[0] - a[0]);
-    for (let c = 0; c < 3; c += 1) made[3 * i + c] = Math.round(a[c + 1] + share * (b[c + 1] - a[c + 1]));
+    for (let c = 0; c < 3; c += 1)
+      made[3 * i + c] = Math.round(a[c + 1] + share * (b[c + 1] - a[c + 1]));
   }
   return made;
 }
@@ -25,14 +38,21 @@ const TABLES = { signed: table(SIGNED, -1), rising: table(RISING, 0) };
 export function range(values) {
   let low = 0;
   let high = 0;
-  for (const value of values) { if (value < low) low = value; if (value > high) high = value; }
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
   const end = Math.max(high, -low);
   return low < 0 ? { kind: "signed", low: -end, high: end } : { kind: "rising", low: 0, high };
 }
 
 function place(value, scale) {
   const span = scale.high - scale.low;
-  return span > 0 ? Math.max(0, Math.min(255, Math.round((255 * (value - scale.low)) / span))) : scale.kind === "signed" ? 128 : 0;
+  return span > 0
+    ? Math.max(0, Math.min(255, Math.round((255 * (value - scale.low)) / span)))
+    : scale.kind === "signed"
+      ? 128
+      : 0;
 }
 
 /** Paint one map; a pixel each number. */
@@ -71,29 +91,48 @@ export function paintCells(canvas, crop, cells, end) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.font = `700 ${Math.round(Math.min(high, wide) * 0.55)}px system-ui, sans-serif`;
-  cells.forEach((row, y) => row.forEach((value, x) => {
-    const share = end > 0 ? value / end : 0;
-    const at = 3 * place(share, { low: -1, high: 1 });
-    const [r, g, b] = TABLES.signed.slice(at, at + 3);
-    context.globalAlpha = STRONGEST * Math.min(1, Math.abs(share) * 1.15);
-    context.fillStyle = `rgb(${r},${g},${b})`;
-    context.fillRect(x * wide, y * high, wide + 0.5, high + 0.5);
-    if (Math.abs(share) >= 0.5) {
-      context.globalAlpha = 1;
-      context.fillStyle = share > 0 ? "#221500" : "#ffffff";
-      context.fillText(share > 0 ? "+" : "−", (x + 0.5) * wide, (y + 0.5) * high);
-    }
-  }));
+  cells.forEach((row, y) =>
+    row.forEach((value, x) => {
+      const share = end > 0 ? value / end : 0;
+      const at = 3 * place(share, { low: -1, high: 1 });
+      const [r, g, b] = TABLES.signed.slice(at, at + 3);
+      context.globalAlpha = STRONGEST * Math.min(1, Math.abs(share) * 1.15);
+      context.fillStyle = `rgb(${r},${g},${b})`;
+      context.fillRect(x * wide, y * high, wide + 0.5, high + 0.5);
+      if (Math.abs(share) >= 0.5) {
+        context.globalAlpha = 1;
+        context.fillStyle = share > 0 ? "#221500" : "#ffffff";
+        context.fillText(share > 0 ? "+" : "−", (x + 0.5) * wide, (y + 0.5) * high);
+      }
+    }),
+  );
   context.globalAlpha = 1;
 }
 
 /** A colour bar with its ends and zero. */
 export function bar(scale, ends = ["", ""]) {
   const canvas = el("canvas", { class: "bar", "aria-hidden": "true" });
-  paint(canvas, Float32Array.from({ length: 256 }, (_, i) => scale.low + ((scale.high - scale.low) * i) / 255), 1, 256, scale);
+  paint(
+    canvas,
+    Float32Array.from({ length: 256 }, (_, i) => scale.low + ((scale.high - scale.low) * i) / 255),
+    1,
+    256,
+    scale,
+  );
   const middle = scale.kind === "signed" ? el("span", {}, "0") : null;
   const low = scale.kind === "signed" ? short(scale.low) : "0";
-  return el("div", {}, canvas, el("div", { class: "ends num soft" }, el("span", {}, `${low}${ends[0]}`), middle, el("span", {}, `${scale.kind === "signed" ? "+" : ""}${short(scale.high)}${ends[1]}`)));
+  return el(
+    "div",
+    {},
+    canvas,
+    el(
+      "div",
+      { class: "ends num soft" },
+      el("span", {}, `${low}${ends[0]}`),
+      middle,
+      el("span", {}, `${scale.kind === "signed" ? "+" : ""}${short(scale.high)}${ends[1]}`),
+    ),
+  );
 }
 
 /** Where a cell lies, as one sees it. */
@@ -107,11 +146,18 @@ export function where(row, rows, column, columns) {
 export function finding(cells) {
   let most = { value: 0, text: "" };
   let least = { value: 0, text: "" };
-  cells.forEach((row, y) => row.forEach((value, x) => {
-    const text = `${where(y, cells.length, x, row.length)}, ${signed(value)}`;
-    if (value > most.value) most = { value, text };
-    if (value < least.value) least = { value, text };
-  }));
-  const said = [most.text && `Most for fake: ${most.text}`, least.text && `most for real: ${least.text}`].filter(Boolean).join("; ");
+  cells.forEach((row, y) =>
+    row.forEach((value, x) => {
+      const text = `${where(y, cells.length, x, row.length)}, ${signed(value)}`;
+      if (value > most.value) most = { value, text };
+      if (value < least.value) least = { value, text };
+    }),
+  );
+  const said = [
+    most.text && `Most for fake: ${most.text}`,
+    least.text && `most for real: ${least.text}`,
+  ]
+    .filter(Boolean)
+    .join("; ");
   return said ? `${said[0].toUpperCase()}${said.slice(1)}.` : "No cell says anything.";
 }

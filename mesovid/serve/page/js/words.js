@@ -2,7 +2,12 @@
 
 import { el, fill } from "./dom.js";
 
-export const WORDS = { fake: "Looks faked", real: "No sign of a fake found", uncertain: "Cannot tell", none: "No verdict" };
+export const WORDS = {
+  fake: "Looks faked",
+  real: "No sign of a fake found",
+  uncertain: "Cannot tell",
+  none: "No verdict",
+};
 export const MARKS = { fake: "▲", real: "●", uncertain: "◆", none: "–" };
 const SHORT = { fake: "fake", real: "real", uncertain: "unclear", none: "none" };
 export const MEANING = {
@@ -24,7 +29,12 @@ export function zone(probability, threshold, band) {
 
 /** A word with its sign. */
 export function word(label, text = SHORT[label]) {
-  return el("span", { class: `word t-${label}` }, el("span", { "aria-hidden": "true" }, `${MARKS[label]} `), text);
+  return el(
+    "span",
+    { class: `word t-${label}` },
+    el("span", { "aria-hidden": "true" }, `${MARKS[label]} `),
+    text,
+  );
 }
 
 /** Seconds as a clock shows them. */
@@ -43,8 +53,13 @@ export function count(number, noun, several = `${noun}s`) {
 }
 
 export function bytes(size) {
-  for (const [unit, factor] of [["GB", 2 ** 30], ["MB", 2 ** 20], ["kB", 2 ** 10]]) {
-    if (size >= /** @type {number} */ (factor)) return `${(size / /** @type {number} */ (factor)).toFixed(size >= 10 * /** @type {number} */ (factor) ? 0 : 1)} ${unit}`;
+  for (const [unit, factor] of [
+    ["GB", 2 ** 30],
+    ["MB", 2 ** 20],
+    ["kB", 2 ** 10],
+  ]) {
+    if (size >= /** @type {number} */ (factor))
+      return `${(size / /** @type {number} */ (factor)).toFixed(size >= 10 * /** @type {number} */ (factor) ? 0 : 1)} ${unit}`;
   }
   return `${size} bytes`;
 }
@@ -58,7 +73,10 @@ export function signed(value, digits = 2) {
 export function short(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  return (size >= 1000 || size < 0.001 ? value.toExponential(1) : value.toPrecision(3)).replace("-", "−");
+  return (size >= 1000 || size < 0.001 ? value.toExponential(1) : value.toPrecision(3)).replace(
+    "-",
+    "−",
+  );
 }
 
 /** The scale from real to fake with the band in which the model cannot tell, and a place on it.
@@ -71,27 +89,68 @@ export function updateScale(node, probability, threshold, band, what = "this cli
   const [low, high] = band || [threshold, threshold];
   const known = probability !== null && probability !== undefined;
   const where = known ? `${what} at ${probability.toFixed(2)}` : "no score";
-  const said = band ? `from ${low.toFixed(2)} to ${high.toFixed(2)} the model cannot tell` : `the threshold is ${threshold.toFixed(2)}`;
-  const part = (kind, share, text) => share > 0 && el("span", { class: kind, css: { width: `${100 * share}%` } },
-    share > 0.12 && (kind === "z-mid" ? el("b", {}, text) : text));
+  const said = band
+    ? `from ${low.toFixed(2)} to ${high.toFixed(2)} the model cannot tell`
+    : `the threshold is ${threshold.toFixed(2)}`;
+  const part = (kind, share, text) =>
+    share > 0 &&
+    el(
+      "span",
+      { class: kind, css: { width: `${100 * share}%` } },
+      share > 0.12 && (kind === "z-mid" ? el("b", {}, text) : text),
+    );
   const edge = !known ? "" : probability < 0.12 ? " first" : probability > 0.88 ? " last" : "";
-  return fill(node,
-    el("div", { role: "img", "aria-label": `Scale of P(fake) from 0, real, to 1, fake: ${where}; ${said}` },
-      known && el("div", { class: "pinrow" }, el("div", { class: `pin${edge}`, css: { left: `${100 * probability}%` } },
-        el("span", {}, `P(fake) ${probability.toFixed(2)}`))),
-      el("div", { class: "zones" }, part("z-real", low, "real"), part("z-mid", high - low, "cannot tell"), part("z-fake", 1 - high, "fake")),
-      el("div", { class: "under" },
-        low > 0.04 && low < 0.96 && high - low > 0.1 && el("span", { css: { left: `${100 * low}%` } }, low.toFixed(2)),
-        high > 0.06 && high < 0.94 && el("span", { css: { left: `${100 * high}%` } }, high.toFixed(2)),
-        el("span", { css: { left: "0.6ch" } }, "0"), el("span", { css: { left: "calc(100% - 0.6ch)" } }, "1"))));
+  return fill(
+    node,
+    el(
+      "div",
+      { role: "img", "aria-label": `Scale of P(fake) from 0, real, to 1, fake: ${where}; ${said}` },
+      known &&
+        el(
+          "div",
+          { class: "pinrow" },
+          el(
+            "div",
+            { class: `pin${edge}`, css: { left: `${100 * probability}%` } },
+            el("span", {}, `P(fake) ${probability.toFixed(2)}`),
+          ),
+        ),
+      el(
+        "div",
+        { class: "zones" },
+        part("z-real", low, "real"),
+        part("z-mid", high - low, "cannot tell"),
+        part("z-fake", 1 - high, "fake"),
+      ),
+      el(
+        "div",
+        { class: "under" },
+        low > 0.04 &&
+          low < 0.96 &&
+          high - low > 0.1 &&
+          el("span", { css: { left: `${100 * low}%` } }, low.toFixed(2)),
+        high > 0.06 &&
+          high < 0.94 &&
+          el("span", { css: { left: `${100 * high}%` } }, high.toFixed(2)),
+        el("span", { css: { left: "0.6ch" } }, "0"),
+        el("span", { css: { left: "calc(100% - 0.6ch)" } }, "1"),
+      ),
+    ),
+  );
 }
 
 /** The areas under the curve of a card in words, a data set each; the validation's where no other is known. */
 export function auc(card) {
-  const all = (card.figures || []).filter((each) => each.metric === "video AUC" && each.subset === "all" && !each.data.includes(", videos "));
+  const all = (card.figures || []).filter(
+    (each) =>
+      each.metric === "video AUC" && each.subset === "all" && !each.data.includes(", videos "),
+  );
   const found = all.filter((each) => each.data !== "validation");
   const told = (found.length ? found : all).map((each) => {
-    const interval = each.low !== null && each.low !== undefined ? ` (${each.low.toFixed(2)} to ${each.high.toFixed(2)})` : "";
+    const interval =
+      each.low !== null && each.low !== undefined
+        ? ` (${each.low.toFixed(2)} to ${each.high.toFixed(2)})`
+        : "";
     return `${each.value.toFixed(2)}${interval} on ${each.data}`;
   });
   return told.length ? `Video AUC ${told.join(", ")}` : "Not measured";
