@@ -21,11 +21,11 @@ from mesovid.errors import InputError, SettingsError
 from mesovid.files import append, whole
 from mesovid.names import with_bytes
 from mesovid.records import Failure, Scan
+from mesovid.report.reader import BEGINNING
 from mesovid.report.writers import SCHEMA, to_json
 
 Line = dict[str, Any]
 COPIED_AT_ONCE = 2**22  # bytes
-BEGINNING = b'{"schema": '  # of every line
 FREE = frozenset(["threads"])  # settings that change no result
 
 

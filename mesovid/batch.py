@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 Engine = Callable[..., Iterator[tuple[str, Scan | Failure | Crash]]]
 SETTLED = 2.0  # seconds without a change after which a file that arrives counts as complete
+WALKING = 0.01  # of the time that a watch may take to walk through its folders...
+RAREST = 60.0  # ...unless that were as rarely as this; seconds
 MANY = 8  # inputs from which starting processes is worth it, and one that crashes would cost much
 # suffixes that files of text have, too (TypeScript, models of AMPL): in a folder these are looked
 # into
@@ -162,19 +164,28 @@ def arrivals(
     Each comes once, and the iterator never ends.
 
     A file comes when it is complete: when its size and its time have not changed for `SETTLED`
-    seconds. In between comes `NOTHING_YET`.
+    seconds. In between comes `NOTHING_YET`. The folders are walked through the more rarely the
+    longer that takes (`WALKING`); only what is about to come is looked at each time.
     """
     given: set[str] = set()
-    seen: dict[str, tuple[object, float]] = {}  # size and time of change, and since when
+    waiting: dict[str, tuple[object, float]] = {}  # size and time of change, and since when
+    next_walk = 0.0
     while True:
-        for path in find_inputs(folders, follow_links=follow_links):
-            if isinstance(path, Failure) or path in given or known(path):
-                continue
-            now = facts(path)
-            if now is None or path not in seen or seen[path][0] != now:
-                seen[path] = now, time.monotonic()
-            elif time.monotonic() - seen[path][1] >= SETTLED:
-                del seen[path]
+        began = time.monotonic()
+        if began >= next_walk:
+            for path in find_inputs(folders, follow_links=follow_links):
+                if not (isinstance(path, Failure) or path in given or known(path)):
+                    waiting.setdefault(path, (None, began))
+            now = time.monotonic()
+            next_walk = now + min((now - began) / WALKING, RAREST)
+        for path, (before, since) in list(waiting.items()):
+            there = facts(path)
+            if there is None:  # it has gone, or its name was a passing one
+                del waiting[path]
+            elif there != before:
+                waiting[path] = there, time.monotonic()
+            elif time.monotonic() - since >= SETTLED:
+                del waiting[path]
                 given.add(path)
                 yield path
         yield NOTHING_YET

@@ -28,9 +28,11 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREFIX = ".mesovid-"  # of the names of files that are not complete
 HEAD = 65536  # bytes of an existing file that are looked at
 PNG = b"\x89PNG\r\n\x1a\n"
+NAMES = {"png": "PNG", "parquet": "Parquet", "sqlite": "SQLite"}
 _DESCRIPTOR = re.compile(r"/dev/fd/(\d+)|/proc/(?:self|thread-self)/fd/(\d+)|/dev/std(out|err)")
 
-Kind = Literal["text", "png", "video"]  # what an output holds
+Kind = Literal["text", "png", "video", "parquet", "sqlite"]  # what an output holds
+STARTS = {"png": PNG, "parquet": b"PAR1", "sqlite": b"SQLite format 3\0"}  # of files of a kind
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
@@ -192,7 +194,7 @@ def check_output(
     Writes nothing.
 
     SettingsError where it is one of `inputs` or a hard or symbolic link to one; where a file is
-    there that holds anything but text (or a PNG, for `kind="png"`; for "video" the caller looks): a
+    there that holds anything but text (or a file of its `kind`; for "video" the caller looks): a
     video, a picture, a model; where text is asked into a name for a video or picture; where its
     folder does not exist (unless `parents` are to be made) or may not be written to.
     """
@@ -245,7 +247,7 @@ def is_file_or_none(path: str | Path) -> bool:
 def _check_suffix(place: Path, name: str, kind: Kind) -> None:
     suffix = place.suffix.lower()
     media = suffix in VIDEO_SUFFIXES or suffix in PICTURE_SUFFIXES
-    if kind == "text" and media:
+    if kind not in ("png", "video") and media:
         raise SettingsError(
             f"the output {name} has the name of a video or picture; its content would be text"
         )
@@ -258,9 +260,10 @@ def _check_suffix(place: Path, name: str, kind: Kind) -> None:
 def _check_content(place: Path, name: str, kind: Kind) -> None:
     with place.open("rb") as file:
         head = file.read(HEAD)
-    if kind == "png" and head and not head.startswith(PNG):
+    start = STARTS.get(kind)
+    if start is not None and head and not head.startswith(start):
         raise SettingsError(
-            f"{name} is there already and is no PNG file; give the output another name"
+            f"{name} is there already and is no {NAMES[kind]} file; give the output another name"
         )
     if kind == "text" and not is_text(head):
         raise SettingsError(

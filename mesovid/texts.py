@@ -6,7 +6,9 @@ It may come from any system, in any encoding.
 from __future__ import annotations
 
 import codecs
+import json
 from pathlib import Path
+from typing import Any
 
 # the longer mark first: UTF-32's begins like UTF-16's
 _MARKS = (
@@ -41,6 +43,15 @@ def decode(content: bytes) -> str:
             if zeros.count(0) > 0.8 * half:
                 return content.decode(encoding)
     return content.decode("utf-8", "surrogateescape")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text. ValueError for anything else, one nested too deeply to be read
+    included."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def lines(text: str) -> list[str]:

@@ -6,13 +6,18 @@ import io
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mesovid.batch import find_inputs
+from mesovid import batch
+from mesovid.batch import arrivals, find_inputs
 from mesovid.errors import InputError
 from mesovid.media import VIDEO_SUFFIXES
+from mesovid.pool import NothingYet
 from mesovid.records import Failure
 
 
@@ -180,3 +185,50 @@ def test_what_a_folder_holds_beside_is_told(
 def test_a_path_counts_once_and_links_do_not_go_in_circles(folder: Path) -> None:
     (folder / "again").symlink_to(folder)
     assert names(folder, folder / "a.mp4", f"{folder}/*.mp4") == ["a.mp4", "b.mp4"]
+
+
+def looks(found: Iterator[str | NothingYet], number: int) -> list[str]:
+    """What arrives while one looks so many times."""
+    came = []
+    for _ in range(number):
+        while not isinstance(path := next(found), NothingYet):
+            came.append(os.path.basename(path))
+        time.sleep(0.03)
+    return came
+
+
+def test_what_arrives_comes_once_and_when_it_is_complete(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "SETTLED", 0.1)
+    monkeypatch.setattr(batch, "WALKING", 1.0)
+    here = folder / "inbox"
+    here.mkdir()
+    (here / "old.mp4").write_bytes(b"x")
+    (here / "done.mp4").write_bytes(b"x")
+    found = arrivals([str(here)], lambda path: path.endswith("done.mp4"))
+    assert looks(found, 8) == ["old.mp4"]
+    growing, passing = here / "growing.mp4", here / "passing.mp4"
+    passing.write_bytes(b"x")
+    for size in range(6):
+        growing.write_bytes(b"x" * size)
+        assert looks(found, 1) == []
+        passing.unlink(missing_ok=True)
+    assert looks(found, 8) == ["growing.mp4"]
+
+
+def test_an_idle_watch_walks_through_its_folders_rarely(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walks = 0
+
+    def slow(*inputs: Any, **options: Any) -> list[str | Failure]:
+        nonlocal walks
+        walks += 1
+        time.sleep(0.02)
+        return find_inputs(*inputs, **options)
+
+    monkeypatch.setattr(batch, "find_inputs", slow)
+    found = arrivals([str(folder)], lambda _path: True)
+    assert looks(found, 20) == []
+    assert walks == 1  # 0.6 s; the next one comes after 2 s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from test_report import RESULTS
 
 from mesovid.cli import cli
+from mesovid.cli.scan import MANY, _Results
 
 
 def video(path: Path, frames: list[np.ndarray]) -> Path:
@@ -196,3 +199,25 @@ def environment() -> dict[str, str]:
     import os
 
     return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+
+
+def test_the_bar_has_the_worst_so_far_and_the_summary_all_outcomes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    results = [*RESULTS, *RESULTS[:1] * MANY]
+    out = _Results("jsonl", str(tmp_path / "r.jsonl"), len(results) + 1, False, False, False)
+    with out:
+        for result in results:
+            out.add(result)
+        bar = str(out._bar)
+    out.summarize([])
+    assert "26/27" in bar
+    assert "<" in bar  # the time left
+    assert "worst 0.79 fake.mp4" in bar
+    summary = capsys.readouterr().err.splitlines()[-1]
+    assert summary.startswith(
+        "26 inputs: 25 scanned (22 fake, 1 uncertain, 1 no face, 1 too few faces), 1 failed; "
+    )
+    assert re.search(r"; [\d,]+ videos a minute, [\d.,]+ hours of video$", summary)

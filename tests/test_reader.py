@@ -141,12 +141,25 @@ def test_what_is_no_result_is_refused(value: Any, words: str) -> None:
         ("\n \n", "no result in it"),
         ("[]", "no result in it"),
         ("hello", "line 1: no JSON"),
-        (written("jsonl", RESULTS[:1])[:-40], "line 1: no JSON"),
-        (written("jsonl", RESULTS[:2])[:-40], "line 2: no JSON"),
+        (written("jsonl", RESULTS[:1])[:-40], "line 1: it is torn off"),
+        (written("jsonl", RESULTS[:2])[:-40], "line 2: it is torn off"),
+        ("[" * 100_000, "line 1: no JSON .it is nested too deeply"),
+        ("1" * 5000, "line 1: no JSON"),
         (written("jsonl", RESULTS[:1]) + "{}\n", "line 2: a result of schema None"),
         ("[" + json.dumps(to_json(RESULTS[0])) + ", 3]", "result 2: not the result"),
     ],
-    ids=["empty", "blank", "no results", "text", "cut", "second line cut", "foreign", "array"],
+    ids=[
+        "empty",
+        "blank",
+        "no results",
+        "text",
+        "cut",
+        "second line cut",
+        "deep",
+        "long",
+        "foreign",
+        "array",
+    ],
 )
 def test_a_file_that_holds_anything_else_is_refused(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "results.jsonl"

@@ -103,10 +103,10 @@ def test_what_crashes_hangs_or_bloats_costs_itself_alone(
             in found["bloat.png"]["error"]
         )
     assert "not a picture that can be read" in found["broken.png"]["error"]
-    assert "10 inputs: 6 no verdict, 4 failed" in done.stderr
+    assert "10 inputs: 6 scanned (6 no face), 4 failed" in done.stderr
     # the same command has nothing left to do
     again = scan(folder, environment, *options)
-    assert "10 inputs: 6 no verdict, 4 failed; 10 of them scanned before" in again.stderr
+    assert "10 inputs: 6 scanned (6 no face), 4 failed; 10 of them were done before" in again.stderr
     assert len(lines(file)) == 10
 
 

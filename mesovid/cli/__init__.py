@@ -15,7 +15,7 @@ from mesovid.errors import MesovidError
 # command -> one-line help; a command `x` is the object `command` of module mesovid.cli.x
 COMMANDS = {
     "scan": "Say of videos and pictures whether a face in them is faked.",
-    "report": "Make pages of results that were recorded earlier.",
+    "report": "Make pages or tables of results that were recorded earlier.",
     "extract": "Build a dataset of aligned faces from a collection of videos.",
     "dataset": "Show, check and merge datasets.",
     "train": "Train a detector on datasets.",

@@ -16,6 +16,7 @@ import click
 from mesovid.cli.options import complete_models, settings_options
 from mesovid.cli.process import STDOUT, ended_by, say, uninterrupted
 from mesovid.files import Lines, check_output, is_file_or_none, reported, whole
+from mesovid.names import shown
 from mesovid.settings import (
     BatchSettings,
     FaceSettings,
@@ -35,11 +36,17 @@ FAKE_FOUND = 3  # exit status with --fail-on fake
 FORMATS = ("text", "table", "json", "jsonl", "csv")
 MANY_ROWS = 8  # inputs from which a line each tells more than a paragraph each
 MANY = 20  # videos from which a rate says something
+# outcome -> how the summary calls it, in its order
 OUTCOMES = {
-    "no_face": "no verdict",
-    "too_few_faces": "no verdict",
+    "fake": "fake",
+    "uncertain": "uncertain",
+    "real": "real",
+    "no_face": "no face",
+    "too_few_faces": "too few faces",
     "error": "failed",
-}  # as they are counted
+}
+WIDEST_NAME = 32  # characters of the worst video's name beside the bar
+TABLES = (".parquet", ".sqlite", ".sqlite3", ".db")  # made of recorded results
 LATER = "make the pages afterwards: mesovid report results.jsonl -o DIR"
 KINDS_SHOWN = 8  # kinds of files and linked folders that are named as passed over
 
@@ -158,6 +165,7 @@ def command(
         output = None
     asked = format_
     format_ = format_ or _format_of(output)
+    _check_no_table(output)
     lasting = format_ == "jsonl" and output is not None and is_file_or_none(output)
     if (restart or retry_failed or watch) and not lasting:
         raise click.UsageError(
@@ -217,7 +225,7 @@ def command(
         of = "" if watch else f" of {out.total}"
         raise ended_by(stop, f"{out.done}{of} inputs were scanned{again}") from stop
     out.summarize(skipped)
-    sys.exit(FAKE_FOUND if fail_on and out.count("fake") else int(out.count("failed") > 0))
+    sys.exit(FAKE_FOUND if fail_on and out.count("fake") else int(out.count("error") > 0))
 
 
 def _scans(
@@ -315,6 +323,16 @@ def _format_of(output: str | None) -> str:
     return suffix if suffix in FORMATS else "text"
 
 
+def _check_no_table(output: str | None) -> None:
+    """UsageError for the name of a table that only `mesovid report` makes: a run could not go on with it."""
+    suffix = os.path.splitext(output or "")[1].lower()
+    if suffix in TABLES:
+        raise click.UsageError(
+            f"-o {output}: scan into a .jsonl file, which a run can go on with, and make the table"
+            f" of it: mesovid report results.jsonl -o {output}"
+        )
+
+
 class _Results:
     """Writes results as they come, counts them, and shows progress.
 
@@ -338,7 +356,9 @@ class _Results:
         self.total = total
         self._quiet = quiet
         self._detail = verbose
-        self._verdicts: list[str] = []
+        self._outcomes: Counter[str] = Counter()
+        self._worst = -1.0  # P(fake) of the most suspicious video of this run
+        self._hours = 0.0  # of video, scanned in this run
         self._stack = ExitStack()
         self._bar: Any = None
         self._lasting = lasting
@@ -392,34 +412,49 @@ class _Results:
             if outcome is None:
                 left.append(path)
             else:
-                self._verdicts.append(OUTCOMES.get(outcome, outcome))
-        self._before = len(self._verdicts)
-        if self._bar is not None and self._before:
-            self._bar.update(self._before)
+                self._outcomes[outcome] += 1
+        self._before = self.done
+        if self._bar is not None:  # what was there before says nothing of the time that is left
+            self._bar.initial = self._bar.n = self._before
+            self._bar.refresh()
         return left
 
     def add(self, result: Scan | Failure) -> None:
         from mesovid.records import Failure
 
-        failure = result if isinstance(result, Failure) else None
         # the bar steps aside while a line is written
         with (
             uninterrupted(),
             type(self._bar).external_write_mode() if self._bar is not None else nullcontext(),
         ):
             self._write(result)
-            self._verdicts.append("failed" if failure else result.verdict.label or "no verdict")  # type: ignore[union-attr]
-            if failure and self._output is not None and not self._quiet:
-                say(failure.error)
+            self._outcomes[_outcome(result)] += 1
+            if isinstance(result, Failure):
+                if self._output is not None and not self._quiet:
+                    say(result.error)
+            else:
+                self._hours += (result.video.duration or 0.0) / 3600
+                self._note(result)
         if self._bar is not None:
             self._bar.update()
 
+    def _note(self, scan: Scan) -> None:
+        """Show the most suspicious video so far beside the bar."""
+        probability = scan.verdict.fake_probability
+        if self._bar is None or probability is None or probability <= self._worst:
+            return
+        self._worst = probability
+        name = shown(os.path.basename(scan.video.path))
+        if len(name) > WIDEST_NAME:
+            name = f"{name[: WIDEST_NAME // 2]}...{name[3 - WIDEST_NAME // 2 :]}"
+        self._bar.set_postfix_str(f"worst {probability:.2f} {name}", refresh=False)
+
     @property
     def done(self) -> int:
-        return len(self._verdicts)
+        return self._outcomes.total()
 
-    def count(self, verdict: str) -> int:
-        return self._verdicts.count(verdict)
+    def count(self, outcome: str) -> int:
+        return self._outcomes[outcome]
 
     def summarize(self, skipped: Sequence[tuple[str, str]]) -> None:
         if self._quiet:
@@ -427,13 +462,37 @@ class _Results:
         if skipped:
             say(_passed_over(skipped))
         if self.total > 1:
-            kinds = ("fake", "uncertain", "real", "no verdict", "failed")
-            counted = ", ".join(f"{self.count(kind)} {kind}" for kind in kinds if self.count(kind))
-            new = self.done - self._before
+            click.echo(self._summary(), err=True)
+
+    def _summary(self) -> str:
+        """How many of each outcome, and how fast they came."""
+        failed = self.count("error")
+        counted = ", ".join(
+            f"{self.count(outcome):,} {name}"
+            for outcome, name in OUTCOMES.items()
+            if self.count(outcome) and outcome != "error"
+        )
+        scanned = f"{self.done - failed:,} scanned" + (f" ({counted})" if counted else "")
+        parts = [f"{self.done:,} inputs: {scanned}" + (f", {failed:,} failed" if failed else "")]
+        if self._before:
+            parts.append(f"{self._before:,} of them were done before")
+        new = self.done - self._before
+        if new >= MANY:
             minutes = max(time.monotonic() - self._began, 1e-9) / 60
-            rate = f"; {new / minutes:,.0f} a minute" if new >= MANY else ""
-            earlier = f"; {self._before:,} of them scanned before" if self._before else ""
-            click.echo(f"{self.done:,} inputs: {counted}{earlier}{rate}", err=True)
+            hours = self._hours / minutes
+            shown_hours = f"{hours:,.1f}" if hours >= 1 else f"{hours:.2g}"
+            of_video = f", {shown_hours} hours of video" if hours else ""
+            parts.append(f"{new / minutes:,.0f} videos a minute{of_video}")
+        return "; ".join(parts)
+
+
+def _outcome(result: Scan | Failure) -> str:
+    """As an archive calls it."""
+    from mesovid.records import Failure
+
+    if isinstance(result, Failure):
+        return "error"
+    return result.verdict.label or result.verdict.status
 
 
 @contextmanager

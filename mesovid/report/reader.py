@@ -5,12 +5,13 @@ Reports can then be made without a model.
 
 from __future__ import annotations
 
-import json
+import codecs
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, BinaryIO, TypeVar, get_args
 
 import numpy as np
 
@@ -31,10 +32,14 @@ from mesovid.records import (
     VideoInfo,
 )
 from mesovid.report.writers import SCHEMA, Result
-from mesovid.texts import decode
+from mesovid.texts import decode, lines, parse_json
 
+BEGINNING = b'{"schema": '  # of every line of results
 Choice = TypeVar("Choice")
+OnBad = Callable[[str], None]  # hears what is wrong with a line, and where it stands
 FARTHEST = 1e6  # px from a frame's corner; what lies farther off is no part of a face
+LONGEST_LINE = 2**27  # bytes; a scan of every frame of ten hours has less
+LARGEST = 2**53  # of whole numbers: what every reader of JSON keeps exactly
 LONGEST_QUOTE = 60  # characters of a file that is not what it should be
 
 
@@ -60,64 +65,108 @@ def from_json(value: Any) -> Result:
         raise InputError(f"not the result of a scan ({error})") from error
 
 
-def read_results(path: str | Path) -> Iterator[Result]:
+def read_results(path: str | Path, on_bad: OnBad | None = None) -> Iterator[Result]:
     """The results in a file that `mesovid scan` wrote as JSON or JSON lines, one by one.
 
-    InputError, with the line's number, for a file that holds anything else, or none.
+    InputError, with the line's number, for a file that holds anything else, or none. With `on_bad`
+    a line that is no result, or was torn by a kill, is passed over, and `on_bad` hears of it.
     """
-    number = 0
+    found = 0
     try:
         with Path(path).open("rb") as file:
-            for line_number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                values = _values(line, file.read if not number else None, path, line_number)
-                for value in values:
-                    number += 1
-                    try:
-                        yield from_json(value)
-                    except InputError as error:
-                        where = f"result {number}" if len(values) > 1 else f"line {line_number}"
-                        raise InputError(f"{path}, {where}: {error}") from error
+            for where, value in _values(file):
+                try:
+                    if isinstance(value, _Unreadable):
+                        raise InputError(value.why)
+                    result = from_json(value)
+                except InputError as error:
+                    said = f"{path}, {where}: {error}"
+                    if on_bad is None:
+                        raise InputError(said) from error
+                    on_bad(said)
+                else:
+                    found += 1
+                    yield result
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if not number:
+    if not found:
         raise InputError(
             f"{path}: no result in it; `mesovid scan --format jsonl -o {path}` writes some"
         )
 
 
-def _values(line: bytes, rest: Any, path: str | Path, number: int) -> Sequence[Any]:
-    """The JSON values of a line.
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A line that is no JSON."""
 
-    Where the first one is not whole, as in an indented file, all that follows is read too.
-    """
+    why: str
+
+
+def _values(file: BinaryIO) -> Iterator[tuple[str, Any]]:
+    """Each value in a file of JSON lines, or of one indented document, and where it stands."""
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if number == 1 and _begins_document(line):
+            yield from _document(line + file.read())
+            return
+        if not line.strip():
+            continue
+        where = f"line {number}"
+        if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+            yield where, _Unreadable(f"it is longer than {LONGEST_LINE:,} bytes")
+            while line and not line.endswith(b"\n"):
+                line = file.readline(LONGEST_LINE)
+            continue
+        value = _parsed(line)
+        if isinstance(value, _Unreadable) and line.startswith(BEGINNING) and line[-1:] != b"\n":
+            value = _Unreadable("it is torn off, as a kill leaves it; the same scan mends it")
+        yield from _each(value, where)
+
+
+def _begins_document(line: bytes) -> bool:
+    """Whether a first line is that of an indented JSON text, or of one in UTF-16 or UTF-32."""
+    return line.removeprefix(codecs.BOM_UTF8).strip() in (b"{", b"[", b"[{") or b"\0" in line[:8]
+
+
+def _document(content: bytes) -> Iterator[tuple[str, Any]]:
+    value = _parsed(content)
+    if isinstance(value, _Unreadable) and b"\0" in content[:8]:  # lines in UTF-16
+        for number, line in enumerate(lines(decode(content)), start=1):
+            yield from _each(_parsed(line.encode(errors="surrogateescape")), f"line {number}")
+    else:
+        yield from _each(value, "line 1")
+
+
+def _parsed(content: bytes) -> Any:
     try:
-        value = json.loads(decode(line))
+        return parse_json(decode(content))
     except ValueError as error:
-        whole = rest() if rest is not None else b""
-        try:
-            value = json.loads(decode(line + whole))
-        except ValueError:
-            raise InputError(
-                f"{path}, line {number}: no JSON ({error}); `mesovid scan --format jsonl` writes "
-                "what is wanted here"
-            ) from error
-    return value if isinstance(value, list) else [value]
+        return _Unreadable(
+            f"no JSON ({error}); `mesovid scan --format jsonl` writes what is wanted here"
+        )
+
+
+def _each(value: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """A value, or those of an array."""
+    if isinstance(value, list):
+        for number, item in enumerate(value, start=1):
+            yield (where if len(value) == 1 else f"result {number}"), item
+    else:
+        yield where, value
 
 
 def _scan(value: Mapping[str, Any]) -> Scan:
     video = value["video"]
     frames = value["frames"]
     members = tuple(_text(name) for name in value["model"].get("members", ()))
-    members = tuple(_text(name) for name in value["model"].get("members", ()))
     return Scan(
         video=VideoInfo(
             path=_path(value),
-            width=int(video["width"]),
-            height=int(video["height"]),
+            width=_whole(video["width"]),
+            height=_whole(video["height"]),
             fps=_number(video["fps"]),
-            frame_count=None if video["frame_count"] is None else int(video["frame_count"]),
+            frame_count=None if video["frame_count"] is None else _whole(video["frame_count"]),
             duration=_number(video["duration"]),
         ),
         model=ModelRef(
@@ -127,13 +176,13 @@ def _scan(value: Mapping[str, Any]) -> Scan:
             members,
         ),
         settings=_settings(value["settings"]),
-        sampled=tuple(Moment(int(frame["index"]), _known(frame["time"])) for frame in frames),
+        sampled=tuple(Moment(_whole(frame["index"]), _known(frame["time"])) for frame in frames),
         scores=tuple(_score(frame, face, members) for frame in frames for face in frame["faces"]),
         people=tuple(
             Person(
-                int(person["id"]),
+                _whole(person["id"]),
                 _probability(person["fake_probability"]),
-                int(person["faces"]),
+                _whole(person["faces"]),
                 _known(person["first_time"]),
                 _known(person["last_time"]),
                 _said(person, members),
@@ -144,7 +193,7 @@ def _scan(value: Mapping[str, Any]) -> Scan:
             Segment(
                 _known(segment["start"]),
                 _known(segment["end"]),
-                int(segment["person"]),
+                _whole(segment["person"]),
                 _probability(segment["fake_probability"]),
             )
             for segment in value["segments"]
@@ -187,10 +236,10 @@ def _score(frame: Mapping[str, Any], face: Mapping[str, Any], members: Sequence[
             f"landmarks are {_quoted(face['landmarks'])}; five points near a frame are wanted"
         )
     return FaceScore(
-        index=int(frame["index"]),
+        index=_whole(frame["index"]),
         time=_known(frame["time"]),
         face=Face(box, _known(face["confidence"]), landmarks),
-        person=int(face["person"]),
+        person=_whole(face["person"]),
         fake_probability=_probability(face["fake_probability"]),
         members=_said(face, members),
         detail=_known(face["detail"]) if "detail" in face else None,
@@ -224,6 +273,12 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{_quoted(value)} where a number is wanted")
     return float(value)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST:
+        raise ValueError(f"{_quoted(value)} where a whole number is wanted")
+    return value
 
 
 def _text(value: Any) -> str:

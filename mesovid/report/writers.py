@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any, Protocol
 
 from mesovid.names import is_utf8, with_bytes
 from mesovid.records import FaceScore, Failure, Scan
+from mesovid.report.rows import COLUMNS, csv_cells, row_of
 from mesovid.report.text import BLOCKS, TABLE_HEAD, failure_text, scan_text, table_row
 
 SCHEMA = 1  # of the JSON formats
@@ -119,52 +120,23 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """One row a video; an empty cell where nothing is known."""
-
-    COLUMNS = (
-        "path",
-        "status",
-        "verdict",
-        "fake_probability",
-        "threshold",
-        "people",
-        "scored_faces",
-        "sampled_frames",
-        "duration",
-        "width",
-        "height",
-        "model",
-        "model_sha256",
-        "seconds",
-        "reason",
-        "error",
-    )
+    """One row a video; an empty cell where nothing is known. See `mesovid.report.rows`."""
 
     def __init__(
         self, stream: IO[str], *, color: bool = False, detail: bool = False, several: bool = False
     ) -> None:
         self._stream = stream
-        self._row(self.COLUMNS)
+        self._row(COLUMNS)
 
     def write(self, result: Result) -> None:
-        value = to_json(result)
-        cells = {name: value[name] for name in self.COLUMNS if name in value}
-        if isinstance(result, Scan):
-            cells |= {name: value["video"][name] for name in ("duration", "width", "height")}
-            cells |= {"people": len(result.people), "seconds": value["seconds"]["total"]}
-            cells |= {"model": result.model.name, "model_sha256": result.model.sha256}
-        else:
-            cells |= dict.fromkeys(("people", "model", "seconds"))
-        self._row(tuple(cells.get(name) for name in self.COLUMNS))
+        self._row(csv_cells(row_of(result)))
 
     def close(self) -> None:
         pass
 
-    def _row(self, cells: tuple[Any, ...]) -> None:
+    def _row(self, cells: Iterable[Any]) -> None:
         line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(
-            ["" if cell is None else cell for cell in cells]
-        )
+        csv.writer(line, lineterminator="\n").writerow(cells)
         self._stream.write(line.getvalue())
         self._stream.flush()
 
