@@ -1,7 +1,8 @@
 """How faithful the maps of `mesovid explain` are, per model and method.
 
     mesovid extract SOURCE -o DATASET --frames 4
-    python benchmarks/explain.py DATASET... [--split dev]... [--model meso4]... [--faces 300] [--data TEXT] [--keep]
+    python benchmarks/explain.py DATASET... [--split dev]... [--model meso4]... [--faces 300]
+                                 [--data TEXT] [--keep]
 
 Of a grid of 8 x 8 cells over the face, the 6 are covered that a map names, by what most speaks for
 the model's answer, and then 6 at random, 20 times. Shown is in how many of the draws the named ones

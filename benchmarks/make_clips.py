@@ -1,12 +1,12 @@
 """Makes the clips that `speed.py` times: one person and a crowd, in three sizes and three lengths.
 
-    python benchmarks/make_clips.py CLIPS                                # from examples/astronaut.mp4, copies of it as a crowd
-    python benchmarks/make_clips.py CLIPS --person FILE --crowd FILE     # from your own
+    python benchmarks/make_clips.py CLIPS                              # from examples/astronaut.mp4
+    python benchmarks/make_clips.py CLIPS --person FILE --crowd FILE   # from your own
 
-A source is repeated up to the length, scaled and cropped to 16:9 and encoded by x264 with its
-default settings (key frames up to 250 frames apart). The hour repeats the minute without encoding
-again. Needs the ffmpeg program. Clips are named `<scene>_<height>p_<length>.mp4`; those that exist
-are kept.
+The crowd is made of copies of the example. A source is repeated up to the length, scaled and
+cropped to 16:9 and encoded by x264 with its default settings (key frames up to 250 frames apart).
+The hour repeats the minute without encoding again. Needs the ffmpeg program. Clips are named
+`<scene>_<height>p_<length>.mp4`; those that exist are kept.
 """
 
 from __future__ import annotations

@@ -2,12 +2,16 @@
 
 That is mesovid, and the pipelines that people write.
 
-    python benchmarks/pipelines.py obvious CLIP            # OpenCV reads all frames, detect_faces and predict frame by frame
-    python benchmarks/pipelines.py batches CLIP [--half]   # detect_faces on batches of 16, at full or half size
-    python benchmarks/pipelines.py decode CLIP [--with mesovid|opencv]   # 32 frames in RGB, nothing else
-    python benchmarks/pipelines.py extract CLIP ... --output FOLDER      # the obvious pipeline, writing crops
-    python benchmarks/pipelines.py serve                   # warm: reads requests on stdin, answers on stdout, in JSON lines
+    python benchmarks/pipelines.py obvious CLIP
+    python benchmarks/pipelines.py batches CLIP [--half]
+    python benchmarks/pipelines.py decode CLIP [--with mesovid|opencv]
+    python benchmarks/pipelines.py extract CLIP ... --output FOLDER
+    python benchmarks/pipelines.py serve
 
+obvious: OpenCV reads all frames; detect_faces and predict look at them one by one. batches:
+detect_faces gets batches of 16, at full or half size. decode: 32 frames in RGB, nothing else.
+extract: the obvious pipeline, writing crops. serve: warm; it reads requests on stdin and answers on
+stdout, in JSON lines.
 All look at the same 32 frames: those on display in the middle of 32 equal parts.
 """
 

@@ -2,8 +2,8 @@
 
 It sees size, sharpness, bitrate and borders.
 
-    python benchmarks/probe.py COLLECTION                       # cross-validated over groups, in each split
-    python benchmarks/probe.py COLLECTION --copies COPIES       # the same, after the same resizing and coding
+    python benchmarks/probe.py COLLECTION                    # cross-validated over groups
+    python benchmarks/probe.py COLLECTION --copies COPIES    # after the same resizing and coding
 
 A detector that does no better than this may have learned the page and not the trace. Prints a
 markdown table: AUC of a logistic regression on all of it, learned on one part of the groups and

@@ -3,13 +3,13 @@
 It is compared with what people write and with decoding alone.
 
     python benchmarks/make_clips.py CLIPS
-    python benchmarks/speed.py clips CLIPS/person_720p_10s.mp4 ...       # wall, CPU and memory of every pipeline
-    python benchmarks/speed.py warm FOLDER                               # CPU seconds a clip over 50 clips
+    python benchmarks/speed.py clips CLIPS/person_720p_10s.mp4 ...   # wall, CPU, memory of each way
+    python benchmarks/speed.py warm FOLDER                           # CPU seconds a clip, 50 clips
     python benchmarks/speed.py hour CLIPS/person_1080p_1h.mp4 CLIPS/person_1080p_1min.mp4
-    python benchmarks/speed.py memory FOLDER                             # growth over 500 clips in one process
-    python benchmarks/speed.py extract FOLDER                            # crops a second
-    python benchmarks/speed.py start                                     # mesovid --help, mesovid models
-    python benchmarks/speed.py paths FOLDER                              # the fast path against the reference path
+    python benchmarks/speed.py memory FOLDER                 # growth over 500 clips in one process
+    python benchmarks/speed.py extract FOLDER                # crops a second
+    python benchmarks/speed.py start                         # mesovid --help, mesovid models
+    python benchmarks/speed.py paths FOLDER                  # the fast path against the reference
 
 Every figure is the median of --runs runs (5), taken in turns: run 1 of each row, run 2 of each row.
 CPU seconds and peak memory include child processes. FOLDER is searched for videos. Uses the ffmpeg

@@ -2,7 +2,7 @@
 
 That is `image_dataset_from_directory` and `fit`.
 
-    python benchmarks/training.py                # crops of a public-domain portrait, made for the occasion
+    python benchmarks/training.py                # crops of a public-domain portrait
     python benchmarks/training.py DATASET        # the train split of a dataset of yours
 
 Prints images a second over whole epochs, everything included: reading, augmentation, steps. The

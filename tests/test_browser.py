@@ -126,8 +126,10 @@ def test_every_page_fits_says_nothing_and_asks_for_nothing(
         assert width <= size[0], f"{name} is {width} px wide"
         # nothing sticks out of its box, but for what scrolls by itself
         out = page.evaluate(
-            """() => [...document.querySelectorAll("main *:not(svg *)")].filter(e => !e.closest(".wide")
-            && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
+            """() => [...document.querySelectorAll("main *:not(svg *)")]
+            .filter(e => !e.closest(".wide")
+            && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+            .map(e => e.outerHTML.slice(0, 80))"""
         )
         assert not out, f"{name}: {out}"
         broken = page.evaluate(
@@ -209,7 +211,8 @@ def test_an_annotated_clip_plays(browser: Any, tmp_path: Path, name: str) -> Non
     page, _, _ = opened(browser, tmp_path / "page.html", SIZES[0])
     played = page.evaluate(
         """async () => { const video = document.querySelector("video"); await video.play();
-        await new Promise((done, failed) => { video.onended = done; video.onerror = failed; setTimeout(failed, 20000); });
+        await new Promise((done, failed) => {
+            video.onended = done; video.onerror = failed; setTimeout(failed, 20000); });
         return [video.videoWidth, video.videoHeight, video.duration]; }"""
     )
     assert played[:2] == [320, 240]

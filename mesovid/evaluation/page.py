@@ -27,7 +27,8 @@ _PLOTS = {
 }
 _CSS = (
     """
-:root { color-scheme: light; --ink: #2b2f36; --soft: #6b7280; --line: #e5e7eb; --paper: #fff; --back: #f6f7f8;
+:root { color-scheme: light; --ink: #2b2f36; --soft: #6b7280; --line: #e5e7eb; --paper: #fff;
+  --back: #f6f7f8;
         --real: """
     + REAL_TEXT
     + "; --fake: "
@@ -35,7 +36,8 @@ _CSS = (
     + """; }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--back); color: var(--ink);
-       font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+       font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
+         sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 40px 24px 64px; }
 h1 { font-size: 28px; font-weight: 650; letter-spacing: -.01em; margin: 0 0 8px; }
 h2 { font-size: 16px; font-weight: 650; margin: 0 0 12px; }
@@ -45,14 +47,19 @@ section p:last-child { margin-bottom: 0; }
 p { margin: 0 0 6px; }
 .meta, .note, footer { color: var(--soft); font-size: 13px; overflow-wrap: anywhere; }
 .note { margin-top: 10px; }
-section { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 20px 24px; margin-top: 20px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 14px; margin-top: 24px; }
-.tile { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 14px 18px; }
-.tile b { display: block; font-size: 26px; font-weight: 650; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
+section { background: var(--paper); border: 1px solid var(--line); border-radius: 10px;
+  padding: 20px 24px; margin-top: 20px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 14px;
+  margin-top: 24px; }
+.tile { background: var(--paper); border: 1px solid var(--line); border-radius: 10px;
+  padding: 14px 18px; }
+.tile b { display: block; font-size: 26px; font-weight: 650; letter-spacing: -.02em;
+  font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: 13px; display: block; }
 .warn { background: #fdf6ec; border-color: #f0dfc2; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; font-size: 14px;
+  font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12.5px; }
 th, td { padding: 6px 16px 6px 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
 tbody tr:last-child td { border-bottom: 0; }
@@ -67,7 +74,8 @@ figure { margin: 0; font-size: 12px; min-width: 0; }
 figure img { width: 100%; aspect-ratio: 1; border-radius: 6px; display: block; }
 figcaption { margin-top: 4px; line-height: 1.35; }
 figcaption b { font-variant-numeric: tabular-nums; }
-figcaption i { font-style: normal; color: var(--soft); display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+figcaption i { font-style: normal; color: var(--soft); display: block; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap; }
 .real { color: var(--real); } .fake { color: var(--fake); }
 footer { margin-top: 28px; }
 @media print { body { background: #fff; } section, .tile { break-inside: avoid; } }

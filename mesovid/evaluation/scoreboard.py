@@ -35,9 +35,9 @@ _OVERVIEW = (
 )
 _HEAD = """# Scoreboard
 
-Written by `mesovid evaluate --scoreboard`; the figures lie in `{data}`. Every score is P(fake). In brackets: 95 % intervals, by
-bootstrap over videos, Wilson's for shares of verdicts. Called fake: at the threshold of the model's card, outside of its uncertain
-band."""
+Written by `mesovid evaluate --scoreboard`; the figures lie in `{data}`. Every score is P(fake).
+In brackets: 95 % intervals, by bootstrap over videos, Wilson's for fractions of verdicts. Called
+fake: at the threshold of the model's card, outside of its uncertain band."""
 
 Entry = dict[str, Any]  # a set's title, and one model of `results.to_json` on it: JSON in, JSON out
 

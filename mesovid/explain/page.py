@@ -71,36 +71,45 @@ def _gradient() -> str:
 
 
 _CSS = """
-:root { color-scheme: light dark; --ink: #22262c; --soft: #59616c; --line: #dfe2e7; --paper: #fff; --back: #f5f6f8;
+:root { color-scheme: light dark; --ink: #22262c; --soft: #59616c; --line: #dfe2e7; --paper: #fff;
+  --back: #f5f6f8;
         --real: #0a326e; --fake: #eca83c; --link: #0b57b0; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8eaed; --soft: #a9b0ba; --line: #363b43; --paper: #1d2025; --back: #14161a;
           --real: #6fa8e6; --fake: #eca83c; --link: #8ab8f5; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--back); color: var(--ink); overflow-wrap: anywhere;
-       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
+         sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 64px; }
 h1 { font-size: 27px; line-height: 1.25; margin: 0 0 10px; letter-spacing: -.01em; }
 h2 { font-size: 19px; line-height: 1.3; margin: 0 0 10px; }
 h3 { font-size: 15px; margin: 22px 0 8px; }
 p { margin: 0 0 10px; max-width: 76ch; }
 a { color: var(--link); }
-section { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 20px 22px; margin-top: 18px; }
+section { background: var(--paper); border: 1px solid var(--line); border-radius: 10px;
+  padding: 20px 22px; margin-top: 18px; }
 .soft, figcaption, footer, td small { color: var(--soft); font-size: 14px; }
 figure { margin: 0; min-width: 0; }
 figcaption { margin-top: 6px; line-height: 1.45; }
 figcaption b { color: var(--ink); }
-.maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(260px, 100%), 1fr)); gap: 18px; margin-top: 14px; }
+.maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(260px, 100%), 1fr));
+  gap: 18px; margin-top: 14px; }
 .maps img { width: 100%; height: auto; aspect-ratio: 1; display: block; border-radius: 6px; }
 .bar { height: 10px; border-radius: 3px; margin-top: 8px; background: GRADIENT; }
-.ends { display: flex; justify-content: space-between; font-size: 13px; color: var(--soft); font-variant-numeric: tabular-nums; gap: 8px; }
+.ends { display: flex; justify-content: space-between; font-size: 13px; color: var(--soft);
+  font-variant-numeric: tabular-nums; gap: 8px; }
 .ends span:last-child { text-align: right; }
-.zones { position: relative; display: flex; height: 26px; border-radius: 5px; overflow: hidden; border: 1px solid var(--line); max-width: 640px;
+.zones { position: relative; display: flex; height: 26px; border-radius: 5px; overflow: hidden;
+  border: 1px solid var(--line); max-width: 640px;
          font-size: 13px; }
-.zones span { overflow: hidden; white-space: nowrap; text-align: center; line-height: 24px; color: var(--ink); min-width: 0; }
-.zones .mid { background: repeating-linear-gradient(135deg, transparent 0 6px, var(--line) 6px 12px); }
+.zones span { overflow: hidden; white-space: nowrap; text-align: center; line-height: 24px;
+  color: var(--ink); min-width: 0; }
+.zones .mid { background: repeating-linear-gradient(135deg, transparent 0 6px,
+  var(--line) 6px 12px); }
 .pin { max-width: 640px; position: relative; height: 18px; }
-.pin i { position: absolute; width: 0; height: 0; border: 7px solid transparent; border-top: 11px solid var(--ink); margin-left: -7px; top: 4px; }
+.pin i { position: absolute; width: 0; height: 0; border: 7px solid transparent;
+  border-top: 11px solid var(--ink); margin-left: -7px; top: 4px; }
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding-bottom: 6px; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
@@ -110,9 +119,11 @@ th, td { padding: 4px 14px 4px 0; border-bottom: 1px solid var(--line); vertical
 .votes { width: 100%; max-width: 640px; }
 .votes th { white-space: nowrap; color: var(--ink); font-weight: 400; }
 .votes td:nth-child(2) { width: 100%; }
-.votes td, .votes th { padding-top: 1px; padding-bottom: 1px; vertical-align: middle; line-height: 1.35; }
+.votes td, .votes th { padding-top: 1px; padding-bottom: 1px; vertical-align: middle;
+  line-height: 1.35; }
 .track { display: block; position: relative; height: 12px;
-         background: linear-gradient(to right, transparent calc(50% - 1px), var(--soft) calc(50% - 1px) 50%, transparent 50%); }
+         background: linear-gradient(to right, transparent calc(50% - 1px),
+           var(--soft) calc(50% - 1px) 50%, transparent 50%); }
 .track i { position: absolute; top: 1px; bottom: 1px; }
 .track .for { left: 50%; background: var(--fake); }
 .track .against { right: 50%; background: var(--real); }
@@ -121,7 +132,8 @@ details details { border-top: 0; padding-top: 0; margin-top: 8px; }
 summary { cursor: pointer; font-weight: 600; }
 summary:focus-visible, a:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
 .layer { margin-top: 18px; }
-.layer img { max-width: 100%; height: auto; display: block; border-radius: 6px; image-rendering: auto; }
+.layer img { max-width: 100%; height: auto; display: block; border-radius: 6px;
+  image-rendering: auto; }
 .warn { border-left: 5px solid var(--fake); }
 footer { margin-top: 26px; }
 @media print { body { background: #fff; } section { break-inside: avoid; border-color: #999; } }

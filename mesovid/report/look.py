@@ -41,13 +41,15 @@ CSS = f"""
 * {{ box-sizing: border-box; }}
 html {{ -webkit-text-size-adjust: 100%; }}
 body {{ margin: 0; background: {BACK}; color: {INK};
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }}
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
+    sans-serif; }}
 main {{ max-width: 1080px; margin: 0 auto; padding: 28px 20px 56px; overflow-wrap: anywhere; }}
 h1 {{ font-size: 24px; line-height: 1.25; font-weight: 650; margin: 0 0 6px; }}
 h2 {{ font-size: 18px; font-weight: 650; margin: 0 0 12px; }}
 h3 {{ font-size: 15px; font-weight: 650; margin: 20px 0 6px; }}
 p {{ margin: 0 0 8px; }}
-section {{ background: {PAPER}; border: 1px solid {LINE}; border-radius: 8px; padding: 18px 20px; margin-top: 16px; }}
+section {{ background: {PAPER}; border: 1px solid {LINE}; border-radius: 8px; padding: 18px 20px;
+  margin-top: 16px; }}
 section > :last-child {{ margin-bottom: 0; }}
 ul.said {{ margin: 0; padding-left: 20px; }} ul.said li {{ margin: 0 0 6px; }}
 a {{ color: {REAL_TEXT}; }}
@@ -56,7 +58,8 @@ a {{ color: {REAL_TEXT}; }}
 .verdict {{ border-left: 8px solid {UNSURE_TEXT}; }}
 .verdict.fake {{ border-left-color: {FAKE}; }} .verdict.real {{ border-left-color: {REAL}; }}
 .answer {{ font-size: 30px; line-height: 1.2; font-weight: 700; margin: 0 0 8px; }}
-.t-fake {{ color: {FAKE_TEXT}; }} .t-real {{ color: {REAL_TEXT}; }} .t-uncertain, .t-none {{ color: {UNSURE_TEXT}; }}
+.t-fake {{ color: {FAKE_TEXT}; }} .t-real {{ color: {REAL_TEXT}; }}
+.t-uncertain, .t-none {{ color: {UNSURE_TEXT}; }}
 .reason {{ font-size: 17px; }}
 figure {{ margin: 0; }}
 svg {{ display: block; }}
@@ -67,19 +70,24 @@ svg .dim {{ fill: {SOFT}; }}
 .frame {{ fill: none; stroke: {INK}; }}
 .lane svg {{ width: calc(100% - 44px); margin-left: 30px; overflow: visible; }}
 .lane {{ margin: 6px 0 14px; break-inside: avoid; }}
-.ground {{ fill: {BACK}; }} .l-unsure {{ fill: url(#hatch); opacity: .45; }} .l-segment {{ fill: {FAKE}; opacity: .35; }}
+.ground {{ fill: {BACK}; }} .l-unsure {{ fill: url(#hatch); opacity: .45; }}
+.l-segment {{ fill: {FAKE}; opacity: .35; }}
 .threshold {{ stroke: {INK}; stroke-dasharray: 6 4; }} .grid {{ stroke: {UNSURE}; }}
 .curve {{ fill: none; stroke: {INK}; stroke-width: 1.5; vector-effect: non-scaling-stroke; }}
-.dot {{ fill: {REAL}; stroke: {PAPER}; }} .dot.u {{ fill: {PAPER}; stroke: {UNSURE_TEXT}; stroke-width: 1.8; }}
+.dot {{ fill: {REAL}; stroke: {PAPER}; }}
+.dot.u {{ fill: {PAPER}; stroke: {UNSURE_TEXT}; stroke-width: 1.8; }}
 .dot.f {{ fill: {FAKE}; stroke: {INK}; }}
-.faces {{ list-style: none; display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 12px;
+.faces {{ list-style: none; display: grid;
+  grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 12px;
   margin: 0 0 6px; padding: 0; max-width: 1000px; }}
 .faces li {{ break-inside: avoid; min-width: 0; }}
-.faces img {{ width: 100%; max-width: 160px; aspect-ratio: 1; border-radius: 4px; display: block; margin-bottom: 3px; }}
+.faces img {{ width: 100%; max-width: 160px; aspect-ratio: 1; border-radius: 4px; display: block;
+  margin-bottom: 3px; }}
 .faces figcaption {{ line-height: 1.3; font-variant-numeric: tabular-nums; }}
 .key {{ display: inline-block; width: 12px; height: 12px; border-radius: 2px; margin-right: 4px; }}
 .wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; width: 100%; font-size: 15px; font-variant-numeric: tabular-nums; }}
+table {{ border-collapse: collapse; width: 100%; font-size: 15px;
+  font-variant-numeric: tabular-nums; }}
 caption {{ text-align: left; color: {SOFT}; font-size: 14px; padding-bottom: 6px; }}
 th {{ text-align: left; font-weight: 600; color: {SOFT}; font-size: 14px; vertical-align: bottom; }}
 th, td {{ padding: 6px 14px 6px 0; border-bottom: 1px solid {LINE}; }}
@@ -90,21 +98,25 @@ tbody tr:last-child > * {{ border-bottom: 0; }}
 td.n, th.n {{ text-align: right; }}
 td small, th small {{ display: block; color: {SOFT}; font-size: 13px; }}
 .word, th {{ overflow-wrap: normal; }} .word {{ white-space: nowrap; font-weight: 600; }}
-th button {{ font: inherit; color: inherit; background: none; border: 0; padding: 4px 0; cursor: pointer; text-align: inherit; }}
+th button {{ font: inherit; color: inherit; background: none; border: 0; padding: 4px 0;
+  cursor: pointer; text-align: inherit; }}
 th button::after {{ content: " ↕"; }} th[aria-sort=ascending] button::after {{ content: " ↑"; }}
 th[aria-sort=descending] button::after {{ content: " ↓"; }}
-dl {{ display: grid; grid-template-columns: minmax(110px, max-content) minmax(0, 1fr); gap: 4px 18px; margin: 0; font-size: 15px; }}
+dl {{ display: grid; grid-template-columns: minmax(110px, max-content) minmax(0, 1fr);
+  gap: 4px 18px; margin: 0; font-size: 15px; }}
 dt {{ color: {SOFT}; }} dd {{ margin: 0; }}
 code {{ font: 13px/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }}
 summary {{ cursor: pointer; padding: 4px 0; }}
 footer {{ margin-top: 20px; }}
 @media (max-width: 640px) {{
   main {{ padding: 18px 12px 40px; }} section {{ padding: 14px; }} .answer {{ font-size: 25px; }}
-  .minor {{ display: none; }} th, td {{ padding-right: 10px; }} dl {{ grid-template-columns: 1fr; gap: 0; }} dd {{ margin-bottom: 8px; }}
+  .minor {{ display: none; }} th, td {{ padding-right: 10px; }}
+  dl {{ grid-template-columns: 1fr; gap: 0; }} dd {{ margin-bottom: 8px; }}
   .faces {{ grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); }}
 }}
 @media print {{
-  body, .reason, .soft, footer, figcaption, table, caption, th, tbody th, dl, td small {{ font-size: 12.5px; }}
+  body, .reason, .soft, footer, figcaption, table, caption, th, tbody th, dl, td small {{
+    font-size: 12.5px; }}
   body {{ background: {PAPER}; }} main {{ max-width: none; padding: 0; }}
   section {{ break-inside: auto; border-color: {UNSURE}; }} h2, h3 {{ break-after: avoid; }}
   .faces {{ grid-template-columns: repeat(6, 1fr); }}
