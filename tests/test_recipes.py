@@ -160,9 +160,8 @@ def test_run_lists_recipes_with_their_descriptions() -> None:
 def test_a_failing_step_stops_the_recipe(tmp_path: Path) -> None:
     path = tmp_path / "scan.toml"
     steps = (
-        '[[steps]]\ncommand = "models show"\narguments = ["nobody"]\n[[steps]]\ncommand = '
-        '"models '
-        'list"\n'
+        '[[steps]]\ncommand = "models show"\narguments = ["nobody"]\n'
+        '[[steps]]\ncommand = "models list"\n'
     )
     path.write_text(steps)
     result = CliRunner().invoke(cli, ["run", str(path)])

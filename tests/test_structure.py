@@ -103,7 +103,7 @@ PAGE = PACKAGE / "serve" / "page" / "js"
 
 
 def page_imports(text: str) -> set[str]:
-    """The modules that a module of the page names, whether at once, when it needs them or as types."""
+    """The modules that a module of the page names: at once, when it needs them, or as types."""
     at_once = re.findall(
         r"""^\s*(?:import\b|export\s*[*{])[^;"'`()=]*["']([^"']+)["']""", text, re.M
     )

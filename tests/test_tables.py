@@ -58,10 +58,21 @@ def from_sqlite(path: Path, table: str = "videos") -> Rows:
 
 READERS = {".csv": from_csv, ".parquet": from_parquet, ".sqlite": from_sqlite, ".db": from_sqlite}
 HOSTILE = [
-    "=HYPERLINK(\"http://a.b\").mp4", "+1.mp4", "-1.mp4", "@SUM(1).mp4", "\t=1.mp4",
-    "a,b;\"c\".mp4", "two\nlines.mp4", "\x1b[31mred.mp4", "\u202egpj.mp4", "'; DROP TABLE videos;--",
-    os.fsdecode(b"caf\xe9.mp4"), "\\xe9.mp4", " .mp4", "ä\u2028ö.mp4",
-]  # fmt: skip
+    '=HYPERLINK("http://a.b").mp4',
+    "+1.mp4",
+    "-1.mp4",
+    "@SUM(1).mp4",
+    "\t=1.mp4",
+    'a,b;"c".mp4',
+    "two\nlines.mp4",
+    "\x1b[31mred.mp4",
+    "\u202egpj.mp4",
+    "'; DROP TABLE videos;--",
+    os.fsdecode(b"caf\xe9.mp4"),
+    "\\xe9.mp4",
+    " .mp4",
+    "ä\u2028ö.mp4",
+]
 
 
 @pytest.fixture(params=sorted(READERS))
@@ -121,7 +132,9 @@ def test_any_path_is_one_line_of_csv_and_names_its_file(name: str) -> None:
         return
     cells = dict(zip(COLUMNS, csv_cells(row_of(Failure(name, name))), strict=True))
     assert not any("\n" in str(cell) for cell in cells.values())
-    as_named = os.fsdecode(bytes.fromhex(cells["path_bytes"])) if cells["path_bytes"] else cells["path"]  # fmt: skip
+    as_named = (
+        os.fsdecode(bytes.fromhex(cells["path_bytes"])) if cells["path_bytes"] else cells["path"]
+    )
     assert as_named == name
 
 

@@ -27,7 +27,10 @@ BAD_SHOWN = 5  # lines that are no results and are told one by one
     required=True,
     type=click.Path(),
     metavar="DIR|PAGE.html|TABLE",
-    help="Folder for the index and the pages, or the page itself; or a table: .csv, .parquet, .sqlite.",
+    help=(
+        "Folder for the index and the pages, or the page itself; or a table: .csv, .parquet, "
+        ".sqlite."
+    ),
 )
 @click.option(
     "--model",

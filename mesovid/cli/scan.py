@@ -324,7 +324,10 @@ def _format_of(output: str | None) -> str:
 
 
 def _check_no_table(output: str | None) -> None:
-    """UsageError for the name of a table that only `mesovid report` makes: a run could not go on with it."""
+    """Raise UsageError for the name of a table that only `mesovid report` makes.
+
+    A run could not go on with it.
+    """
     suffix = os.path.splitext(output or "")[1].lower()
     if suffix in TABLES:
         raise click.UsageError(

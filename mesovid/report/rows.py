@@ -35,7 +35,10 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def row_of(result: Scan | Failure) -> dict[str, Any]:
-    """The cells of a result, by column. `path_bytes` has a path's bytes where it is no text (see `mesovid.names`)."""
+    """The cells of a result, by column.
+
+    `path_bytes` has a path's bytes where it is no text (see `mesovid.names`).
+    """
     row = dict.fromkeys(COLUMNS) | (
         _failed(result) if isinstance(result, Failure) else _scanned(result)
     )
