@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from mesovid import assets
 from mesovid.cli import cli
+from mesovid.cli.train import command as train
 from mesovid.errors import InputError, MesovidError, SettingsError
 from mesovid.recipes import Step, arguments_of, fill, find, parse_assignments, shipped
+from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 
 RECIPE = """
 description = "Try things."
@@ -146,10 +152,39 @@ def test_options_are_checked_before_anything_runs(recipe: Path, pair: str, says:
         dry(recipe, "videos=x", pair)
 
 
-@pytest.mark.parametrize("name", [recipe.name for recipe in shipped()])
+RECIPES = sorted(
+    path.relative_to(assets.pipelines()).with_suffix("").as_posix()
+    for path in assets.pipelines().rglob("*.toml")
+)
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_shipped_recipes_are_right(name: str) -> None:
     needed = [f"{key}=value" for key, value in find(name).settings.items() if value == ""]
     assert "mesovid" in dry(name, *needed)
+
+
+@pytest.mark.parametrize("model", ["meso4", "mesoinception4", "mesolite"])
+def test_a_shipped_models_recipe_ends_with_the_settings_of_its_card(model: str) -> None:
+    words = shlex.split(dry(f"shipped/{model}").splitlines()[-1])[3:]
+    given = train.make_context("train", words).params
+    recorded = json.loads((assets.trained_models() / f"{model}.json").read_text())["training"]
+    for part, settings in (
+        ("train", TrainSettings),
+        ("augment", AugmentSettings),
+        ("network", NetworkSettings),
+    ):
+        names = {field.name for field in fields(settings)} - {"device", "workers"}
+        # a card does not know what was added after it
+        recorded_names = names & recorded[part].keys()
+        assert {name: given[name] for name in recorded_names} == {
+            name: recorded[part][name] for name in recorded_names
+        }
+    assert given["weights"] == tuple(
+        f"{name}={weight:g}" for name, weight in recorded["weights"].items()
+    )
+    assert len(given["starts"]) == len(recorded["start"])
+    assert bool(given["teacher"]) == bool(recorded["teacher"])
 
 
 def test_run_lists_recipes_with_their_descriptions() -> None:
