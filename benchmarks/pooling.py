@@ -1,7 +1,5 @@
 """Compares rules that pool the scores of a video's frames, by video AUC.
 
-Each is measured with and without mirror images.
-
     python benchmarks/pooling.py MODEL DATASET [--split dev]
 
 Besides the rules of `mesovid scan --aggregate`: the mean logit, the mean weighted by how sure each
@@ -65,22 +63,20 @@ def main() -> None:
         sys.exit(str(error))
     crops = in_tracks(dataset.of_split(*splits))
     print(f"{classifier.card.name} on {dataset.root.name}, split {', '.join(map(str, splits))}\n")
-    print("| frames pooled by | video AUC | with mirror images |\n| --- | ---: | ---: |")
-    ways = []
-    for flip in (False, True):
-        scored = score(dataset, crops, [classifier], (), EvaluateSettings(flip=flip))
-        ways.append(scores_of(scored.crops, scored.probabilities[0][0]))
+    print("| frames pooled by | video AUC |\n| --- | ---: |")
+    scored = score(dataset, crops, [classifier], (), EvaluateSettings())
+    faces = scores_of(scored.crops, scored.probabilities[0][0])
     for name, rule in RULES.items():
-        cells = []
-        for faces in ways:
-            pooled = np.empty(len(faces))
-            for track in set(zip(faces.video, faces.person, strict=True)):
-                rows = (faces.video == track[0]) & (faces.person == track[1])
-                pooled[rows] = rule(faces.probability[rows])
-            videos = faces.with_probability(pooled).per_video()
-            found = measure(videos, classifier.card.threshold).auc
-            cells.append(f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
-        print(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |", flush=True)
+        pooled = np.empty(len(faces))
+        for track in set(zip(faces.video, faces.person, strict=True)):
+            rows = (faces.video == track[0]) & (faces.person == track[1])
+            pooled[rows] = rule(faces.probability[rows])
+        videos = faces.with_probability(pooled).per_video()
+        found = measure(videos, classifier.card.threshold).auc
+        print(
+            f"| {name.replace('_', ' ')} | {found.value:.3f} [{found.low:.3f}, {found.high:.3f}] |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -59,7 +59,6 @@ EVERYTHING = AugmentSettings(
     noise=0.2,
     colour=0.3,
     gamma=0.2,
-    erase=0.1,
 )
 
 

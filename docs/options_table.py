@@ -74,8 +74,8 @@ def _shown(default: Any) -> str:
 
 def _range(field: dataclasses.Field[Any]) -> str:
     about = field.metadata
-    if about["choices"]:
-        return ", ".join(about["choices"])
+    if allowed := settings.choices(field):
+        return ", ".join(allowed)
     least, most = about["at_least"], about["at_most"]
     parts = [
         f"from {least:g}" if least is not None else "",

@@ -2,18 +2,19 @@
 
 The command line builds its options from these fields (`mesovid.cli.options`), the Python API takes
 the objects as they are, and both get the same checks. Standard library only: `mesovid --help` reads
-this file.
+this file. Its annotations are evaluated (no `from __future__ import annotations`), because what a
+field may be is read off its type.
 """
 
-from __future__ import annotations
-
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from mesovid.errors import SettingsError
 
 FACE_SIZE = 256  # px, side of a Meso-4 input
+FALSE_ALARMS = 0.05  # fraction of the real videos that a threshold may call fake
 
 # how a network wants its faces, and what it gives
 Colour = Literal["RGB", "BGR"]
@@ -21,9 +22,11 @@ Layout = Literal["NHWC", "NCHW"]
 # what a network gives: P, or log(P / (1 - P)), of one class; or the same of two classes, by softmax
 # or before it
 Scores = Literal["probability", "logit", "probabilities", "logits"]
+Activation = Literal["relu", "elu", "leaky_relu"]
 COLOURS: tuple[str, ...] = get_args(Colour)
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 SCORES: tuple[str, ...] = get_args(Scores)
+ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 Channels = tuple[float, float, float]  # a number for each colour
 IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)  # of RGB in 0..1, as torchvision normalises
 IMAGENET_DEVIATION: Channels = (0.229, 0.224, 0.225)
@@ -35,15 +38,16 @@ def setting(
     *,
     at_least: float | None = None,
     at_most: float | None = None,
-    choices: tuple[str, ...] | None = None,
     metavar: str | None = None,
 ) -> Any:
-    """A dataclass field that knows its meaning and its range (both ends included)."""
+    """A dataclass field that knows its meaning and its range (both ends included).
+
+    What a field of a Literal type may be, `choices` reads off the type.
+    """
     metadata = {
         "help": help,
         "at_least": at_least,
         "at_most": at_most,
-        "choices": choices,
         "metavar": metavar,
     }
     return dataclasses.field(default=default, metadata=metadata)
@@ -52,6 +56,11 @@ def setting(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Base of all settings: checks each field against its range when it is made."""
+
+    # the first field of each part of the class -> what the part is called in help and documents
+    headings: ClassVar[Mapping[str, str]] = {}
+    # options of earlier versions -> the one value that is left of each
+    dropped: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -63,8 +72,15 @@ class Settings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from `to_dict`; an unknown key is a SettingsError."""
+        """Rebuild from `to_dict`, an earlier version's too; an unknown key is a SettingsError."""
         names = {field.name for field in dataclasses.fields(cls)}
+        for name in cls.dropped.keys() & values.keys():
+            if values[name] != cls.dropped[name]:
+                raise SettingsError(
+                    f"{name.replace('_', '-')} is {values[name]!r}; this mesovid has only"
+                    f" {cls.dropped[name]!r}, the option is gone"
+                )
+        values = {name: value for name, value in values.items() if name not in cls.dropped}
         if unknown := sorted(set(values) - names):
             raise SettingsError(
                 f"unknown {cls.__name__} field {unknown[0]!r}; known: {', '.join(sorted(names))}"
@@ -72,14 +88,22 @@ class Settings:
         return cls(**values)
 
 
+def choices(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """What a field may be that is one of several words; empty for any other."""
+    return get_args(field.type) if get_origin(field.type) is Literal else ()
+
+
 def check(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raise SettingsError when a value lies outside of what its field allows. None means unset and is allowed."""
+    """Raise SettingsError when a value lies outside of what its field allows.
+
+    None means unset and is allowed.
+    """
     if value is None or not field.metadata:
         return
-    least, most, choices = (field.metadata[key] for key in ("at_least", "at_most", "choices"))
+    least, most = field.metadata["at_least"], field.metadata["at_most"]
     name = field.name.replace("_", "-")
-    if choices is not None and value not in choices:
-        raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    if (allowed := choices(field)) and value not in allowed:
+        raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
     # "not (a <= b)" rather than "a > b": it also refuses NaN
     if least is not None and not least <= value:
         raise SettingsError(f"{name} is {value}; it must be at least {least:g}")
@@ -89,13 +113,17 @@ def check(field: dataclasses.Field[Any], value: Any) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry(Settings):
-    """How an aligned face is cut out of a frame. Travels with the weights of a model and with a dataset.
+    """How an aligned face is cut out of a frame.
+
+    Travels with the weights of a model and with a dataset.
 
     With E the centre between the eyes, the crop's side is `scale` x max(distance of the eyes,
     distance from E to the mouth's centre), and its centre lies at E + `centre` x (nose - E). The
     defaults are those of Afchar et al. 2018 (arXiv 1809.00888), carried over from their landmarks
     to MTCNN's five points: 1.3 x 2.28 and 0.887.
     """
+
+    headings: ClassVar = {"scale": "Geometry"}
 
     scale: float = setting(
         2.96, "Side of a crop in units of the face's size.", at_least=1.0, at_most=10.0
@@ -105,10 +133,10 @@ class Geometry(Settings):
     )
     remove_roll: bool = setting(True, "Turn the face upright.")
     border: Literal["reflect", "replicate", "black"] = setting(
-        "reflect", "What lies beyond the frame's edge.", choices=("reflect", "replicate", "black")
+        "reflect", "What lies beyond the frame's edge."
     )
     interpolation: Literal["linear", "cubic", "area"] = setting(
-        "linear", "Resampling; area averages when shrinking.", choices=("linear", "cubic", "area")
+        "linear", "Resampling; area averages when shrinking."
     )
     size: int = setting(FACE_SIZE, "Side of a crop, px.", at_least=16, at_most=1024)
 
@@ -116,6 +144,8 @@ class Geometry(Settings):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSettings(Settings):
     """Which frames of a video are looked at. `fps` or `every` take the place of `frames`."""
+
+    headings: ClassVar = {"frames": "Which frames"}
 
     frames: int = setting(
         32, "Frames to look at, evenly spread in time.", at_least=1, at_most=1_000_000
@@ -129,8 +159,11 @@ class SampleSettings(Settings):
     start: float | None = setting(None, "Begin at this second.", at_least=0)
     end: float | None = setting(None, "Stop at this second.", at_least=0)
     stream: int | None = setting(
-        None, "Number of the video stream in its file. Default: the one that a player shows.", at_least=0, at_most=10_000
-    )  # fmt: skip
+        None,
+        "Number of the video stream in its file. Default: the one that a player shows.",
+        at_least=0,
+        at_most=10_000,
+    )
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -144,13 +177,13 @@ class SampleSettings(Settings):
 class FaceSettings(Settings):
     """Which faces are found."""
 
+    headings: ClassVar = {"min_face": "Which faces"}
+
     min_face: float = setting(40.0, "Smallest face to look for, px.", at_least=12, at_most=10_000)
     confidence: float = setting(
         0.85, "Least confidence of the detector in a face.", at_least=0, at_most=1
     )
-    faces: Literal["all", "largest"] = setting(
-        "all", "Judge all faces of a frame, or the largest.", choices=("all", "largest")
-    )
+    faces: Literal["all", "largest"] = setting("all", "Judge all faces of a frame, or the largest.")
     redetect: int = setting(
         8,
         "Look for new faces in every N-th sampled frame at least; 1 in every frame.",
@@ -163,13 +196,11 @@ class FaceSettings(Settings):
 class RuntimeSettings(Settings):
     """What the networks run on."""
 
-    runtime: Literal["onnx", "tensorflow"] = setting(
-        "onnx", "Library that runs the networks.", choices=("onnx", "tensorflow")
-    )
+    headings: ClassVar = {"runtime": "What the networks run on"}
+
+    runtime: Literal["onnx", "tensorflow"] = setting("onnx", "Library that runs the networks.")
     device: Literal["auto", "cpu", "cuda", "coreml", "directml", "openvino"] = setting(
-        "auto",
-        "Processor that runs the networks.",
-        choices=("auto", "cpu", "cuda", "coreml", "directml", "openvino"),
+        "auto", "Processor that runs the networks."
     )
     threads: int = setting(
         0, "Threads a network may use; 0 leaves it to the library.", at_least=0, at_most=1024
@@ -180,17 +211,20 @@ class RuntimeSettings(Settings):
 class ScanSettings(Settings):
     """How one video is judged."""
 
+    headings: ClassVar = {"model": "Judgement"}
+
     model: str = setting(
         "meso4", "Model name, or path to a model or run folder.", metavar="NAME|PATH"
     )
     threshold: float | None = setting(
-        None, "P(fake) from which a video is called fake, without an uncertain band. Default: the model's own.",
-        at_least=0, at_most=1,
-    )  # fmt: skip
+        None,
+        "P(fake) from which a video is called fake, without an uncertain band. Default: the"
+        " model's own.",
+        at_least=0,
+        at_most=1,
+    )
     aggregate: Literal["mean", "median", "trimmed_mean", "top_third", "max"] = setting(
-        "mean",
-        "How a person's frame scores become one.",
-        choices=("mean", "median", "trimmed_mean", "top_third", "max"),
+        "mean", "How a person's frame scores become one."
     )
     min_faces: int = setting(
         3, "Fewer scored faces of one person give no verdict (pictures need 1).", at_least=1
@@ -204,6 +238,8 @@ class ScanSettings(Settings):
 class ExplainSettings(Settings):
     """What is shown of a model and of the faces that it judged."""
 
+    headings: ClassVar = {"model": "What is shown"}
+
     model: str = setting(
         "meso4", "Model name, or path to a model or run folder.", metavar="NAME|PATH"
     )
@@ -215,14 +251,10 @@ class ExplainSettings(Settings):
     )
     cells: int = setting(8, "Cells a side that are covered one by one.", at_least=2, at_most=32)
     fill: Literal["mean", "blur"] = setting(
-        "blur",
-        "What covers a cell: the crop's mean colour, or the crop blurred.",
-        choices=("mean", "blur"),
+        "blur", "What covers a cell: the crop's mean colour, or the crop blurred."
     )
     stage: Literal["raw", "activated", "pooled", "normalised"] = setting(
-        "activated",
-        "Which maps of a layer are shown; of a layer without them, the raw ones.",
-        choices=("raw", "activated", "pooled", "normalised"),
+        "activated", "Which maps of a layer are shown; of a layer without them, the raw ones."
     )
 
 
@@ -230,15 +262,19 @@ class ExplainSettings(Settings):
 class BatchSettings(Settings):
     """How many videos are worked through."""
 
+    headings: ClassVar = {"workers": "Many videos"}
+
     workers: int | None = setting(
         None,
-        "Processes that scan; 0 scans in this one. Default: one a core for 8 inputs and more, fewer are scanned in this one.",
-        at_least=0, at_most=1024, metavar="N",
-    )  # fmt: skip
+        "Processes that scan; 0 scans in this one. Default: one a core for 8 inputs and more,"
+        " fewer are scanned in this one.",
+        at_least=0,
+        at_most=1024,
+        metavar="N",
+    )
     engine: Literal["local", "ray"] = setting(
-        "local", "Where they run: on this machine, or on a Ray cluster (pip install mesovid[ray]).",
-        choices=("local", "ray"),
-    )  # fmt: skip
+        "local", "Where they run: on this machine, or on a Ray cluster (pip install mesovid[ray])."
+    )
     address: str | None = setting(
         None,
         "Of the Ray cluster: auto, or HOST:PORT. Default: one of this machine's own.",
@@ -248,9 +284,12 @@ class BatchSettings(Settings):
         3600.0, "Give up a video after so many seconds (with processes).", at_least=0.1, at_most=1e6
     )
     memory_limit: int | None = setting(
-        None, "Give up a video that takes its process beyond this, MiB (Linux, with processes).",
-        at_least=64, at_most=10_000_000, metavar="MIB",
-    )  # fmt: skip
+        None,
+        "Give up a video that takes its process beyond this, MiB (Linux, with processes).",
+        at_least=64,
+        at_most=10_000_000,
+        metavar="MIB",
+    )
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -262,12 +301,12 @@ class BatchSettings(Settings):
 class NetworkSettings(Settings):
     """How the graph of a classifier is built. Travels with its weights."""
 
-    activation: Literal["relu", "elu", "leaky_relu"] = setting(
-        "relu", "Activation of the whole network.", choices=("relu", "elu", "leaky_relu")
-    )
-    batch_norm: bool = setting(True, "Batch normalisation after each convolution.")
+    headings: ClassVar = {"activation": "Network"}
+    dropped: ClassVar = {"batch_norm": True}
+
+    activation: Activation = setting("relu", "Activation of the whole network.")
     dropout: float = setting(
-        0.5, "Share of units dropped before each dense layer.", at_least=0, at_most=0.95
+        0.5, "Fraction of units dropped before each dense layer.", at_least=0, at_most=0.95
     )
 
 
@@ -275,23 +314,30 @@ class NetworkSettings(Settings):
 class EvaluateSettings(Settings):
     """How models are measured on a dataset."""
 
+    headings: ClassVar = {"split": "Measuring"}
+    dropped: ClassVar = {"flip": False}
+
     split: str | None = setting(
         None,
-        "Splits to measure on, with commas between; `all` takes everything. Default: test, else dev, else valid.",
+        "Splits to measure on, with commas between; `all` takes everything. Default: test, else"
+        " dev, else valid.",
         metavar="NAME,...",
     )
     threshold: float | None = setting(
-        None, "P(fake) from which a face or video is called fake. Default: each model's own.", at_least=0, at_most=1
-    )  # fmt: skip
+        None,
+        "P(fake) from which a face or video is called fake. Default: each model's own.",
+        at_least=0,
+        at_most=1,
+    )
     min_faces: int = setting(
         3,
         "People seen in fewer faces have no say in a video's score (pictures need 1).",
         at_least=1,
     )
-    flip: bool = setting(False, "Average the scores of each face and its mirror image.")
     degrade: str | None = setting(
         None,
-        "Measure again on damaged crops, such as h264:35,resize:0.5,blur:1,brightness:0.6,jpeg:40,noise:8,gamma:2.",
+        "Measure again on damaged crops, such as"
+        " h264:35,resize:0.5,blur:1,brightness:0.6,jpeg:40,noise:8,gamma:2.",
         metavar="KIND:AMOUNT,...",
     )
     resamples: int = setting(
@@ -300,7 +346,6 @@ class EvaluateSettings(Settings):
     cluster: Literal["video", "group"] = setting(
         "video",
         "What the bootstrap draws: videos, or groups of videos that share a person or source.",
-        choices=("video", "group"),
     )
     seed: int = setting(0, "Seed of the bootstrap.", at_least=0)
     batch_size: int = setting(64, "Faces that pass a network at once.", at_least=1, at_most=4096)
@@ -309,7 +354,33 @@ class EvaluateSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings(Settings):
-    """How a detector is trained. The defaults are those of Afchar et al. 2018 and of its usual retrainings."""
+    """How a detector is trained.
+
+    The defaults are those of Afchar et al. 2018 and of its usual retrainings.
+    """
+
+    headings: ClassVar = {
+        "architecture": "Network",
+        "epochs": "Course of the run",
+        "learning_rate": "Learning rate",
+        "pairs": "What is learned",
+        "monitor": "Which epoch is kept",
+        "valid_share": "Validation and calibration",
+    }
+    dropped: ClassVar = {
+        "optimizer": "adam",
+        "decay_rate": 0.1,
+        "weight_decay": 0.0,
+        "loss": "bce",
+        "focal_gamma": 2.0,
+        "label_smoothing": 0.0,
+        "balance": "methods",
+        "mixed_precision": False,
+        "mode": "auto",
+        "calibration": "platt",
+        "misses": 0.1,
+        "cache": 4.0,
+    }
 
     architecture: str = setting("meso4", "Network to train.", metavar="NAME")
     epochs: int = setting(
@@ -318,128 +389,106 @@ class TrainSettings(Settings):
     steps: int = setting(
         0, "Batches an epoch; 0 for as many as the crops fill.", at_least=0, at_most=1_000_000
     )
-    batch_size: int = setting(32, "Crops a batch.", at_least=2, at_most=65_536)
-    optimizer: Literal["adam", "adamw", "sgd"] = setting(
-        "adam", "What turns gradients into steps.", choices=("adam", "adamw", "sgd")
+    batch_size: int = setting(
+        32, "Crops a batch, half of them fake, all methods alike.", at_least=2, at_most=65_536
     )
+    seed: int = setting(
+        0, "Decides weights, order and augmentation.", at_least=0, at_most=2**31 - 1
+    )
+    device: Literal["auto", "cpu", "gpu"] = setting("auto", "Where to train.")
+    workers: int = setting(
+        0, "Threads that prepare batches; 0 for one a core.", at_least=0, at_most=1024
+    )
+    tensorboard: bool = setting(False, "Write logs for TensorBoard.")
     learning_rate: float = setting(1e-3, "Learning rate at the start.", at_least=1e-9, at_most=10)
-    decay_rate: float = setting(
-        0.1, "Factor of each drop of the staircase schedule.", at_least=1e-6, at_most=1
+    schedule: Literal["exponential", "cosine", "constant"] = setting(
+        "exponential", "How the learning rate falls over the run."
     )
     decay_limit: float = setting(
         1e-6, "Learning rate that is reached at the end.", at_least=0, at_most=10
     )
-    schedule: Literal["exponential", "staircase", "cosine", "constant"] = setting(
-        "exponential",
-        "How the learning rate falls over the run.",
-        choices=("exponential", "staircase", "cosine", "constant"),
-    )
     warmup: float = setting(
         0.0, "Epochs in which the learning rate rises from 0 first.", at_least=0
     )
-    weight_decay: float = setting(0.0, "Weight decay of adamw.", at_least=0, at_most=1)
     clip_norm: float = setting(0.0, "Longest gradient of a step; 0 for any.", at_least=0)
-    loss: Literal["bce", "focal"] = setting("bce", "Loss of a face.", choices=("bce", "focal"))
-    focal_gamma: float = setting(
-        2.0, "How little the focal loss minds easy faces.", at_least=0, at_most=10
+    ema: float = setting(
+        0.0,
+        "Momentum of the average over weights that is kept as the model; 0 for none.",
+        at_least=0,
+        at_most=0.99999,
     )
-    label_smoothing: float = setting(
-        0.0, "How far labels are drawn towards one half.", at_least=0, at_most=0.9
-    )
+    pairs: bool = setting(False, "Put each fake and a crop of its own original into one batch.")
     ranking: float = setting(
         0.0, "Weight of the loss that a fake ranks above its pair.", at_least=0, at_most=100
     )
-    balance: Literal["methods", "class_weights", "none"] = setting(
-        "methods",
-        "Half of each batch fake, all methods alike; or every crop once, weighted by class or not.",
-        choices=("methods", "class_weights", "none"),
-    )
-    pairs: bool = setting(False, "Put each fake and a crop of its own original into one batch.")
     self_blend: float = setting(
-        0.0, "Share of the fakes that is made on the fly from real faces.", at_least=0, at_most=1
+        0.0,
+        "Fraction of the fakes that is made on the fly from real faces.",
+        at_least=0,
+        at_most=1,
     )
     swap: float = setting(
         0.0,
-        "Share of those that show another person's face instead of their own.",
+        "Fraction of those that show another person's face instead of their own.",
         at_least=0,
         at_most=1,
     )
     partial: float = setting(
         0.0,
-        "Share of the fakes of a dataset that show a part of the face alone, laid on their originals; needs pairs.",
+        "Fraction of the fakes of a dataset that show a part of the face alone, laid on their"
+        " originals; needs pairs.",
         at_least=0,
         at_most=1,
     )
     distillation: float = setting(
-        0.5, "Share of what a face is taught that the teacher says; the rest is its label.", at_least=0, at_most=1
-    )  # fmt: skip
-    ema: float = setting(
-        0.0, "Momentum of the average over weights that is kept as the model; 0 for none.", at_least=0, at_most=0.99999
-    )  # fmt: skip
-    mixed_precision: bool = setting(False, "Compute in half precision; needs a GPU.")
-    device: Literal["auto", "cpu", "gpu"] = setting(
-        "auto", "Where to train.", choices=("auto", "cpu", "gpu")
-    )
-    seed: int = setting(
-        0, "Decides weights, order and augmentation.", at_least=0, at_most=2**31 - 1
+        0.5,
+        "Fraction of what a face is taught that the teacher says; the rest is its label.",
+        at_least=0,
+        at_most=1,
     )
     monitor: Literal["val_auc", "val_loss", "loss"] = setting(
         "val_auc",
-        "What the best epoch is judged by: AUC or log loss over validation videos, or training loss.",
-        choices=("val_auc", "val_loss", "loss"),
-    )
-    mode: Literal["auto", "max", "min"] = setting(
-        "auto", "Whether more or less of it is better.", choices=("auto", "max", "min")
-    )
-    keep: Literal["best", "last"] = setting(
-        "best",
-        "Which epoch becomes the model. Few validation videos choose the best one by chance; then, and with a schedule that"
-        " ends near 0, the last is wiser.",
-        choices=("best", "last"),
+        "What the best epoch is judged by: AUC or log loss over validation videos, or training"
+        " loss.",
     )
     patience: int = setting(
         10, "Epochs without a better one before it stops; 0 never stops.", at_least=0
     )
-    valid_frames: int = setting(
-        8, "Crops of each person of a validation video.", at_least=1, at_most=1_000_000
+    keep: Literal["best", "last"] = setting(
+        "best",
+        "Which epoch becomes the model. Few validation videos choose the best one by chance; then,"
+        " and with a schedule that ends near 0, the last is wiser.",
     )
     valid_share: float = setting(
         0.15,
-        "Share of groups to validate on where a dataset has no such split.",
+        "Fraction of groups to validate on where a dataset has no such split.",
         at_least=0.01,
         at_most=0.9,
     )
-    calibration: Literal["platt", "temperature", "none"] = setting(
-        "platt", "How scores become probabilities.", choices=("platt", "temperature", "none")
+    valid_frames: int = setting(
+        8, "Crops of each person of a validation video.", at_least=1, at_most=1_000_000
     )
     calibrate_on: Literal["plain", "varied"] = setting(
         "varied",
-        "Validation faces that scores are calibrated on: as they are, or varied as in training, which keeps probabilities from being"
-        " too sure of other people and cameras.",
-        choices=("plain", "varied"),
+        "Validation faces that scores are calibrated on: as they are, or varied as in training,"
+        " which keeps probabilities from being too sure of other people and cameras.",
     )
     false_alarms: float = setting(
-        0.05, "Share of real validation videos that may be called fake.", at_least=0, at_most=1
+        FALSE_ALARMS,
+        "Fraction of real validation videos that may be called fake.",
+        at_least=0,
+        at_most=1,
     )
-    misses: float = setting(
-        0.10, "Share of fake validation videos that may be called real.", at_least=0, at_most=1
-    )
-    cache: float = setting(4.0, "GB of memory for decoded crops.", at_least=0, at_most=100_000)
-    workers: int = setting(
-        0, "Threads that prepare batches; 0 for one a core.", at_least=0, at_most=1024
-    )
-    tensorboard: bool = setting(False, "Write logs for TensorBoard.")
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
         if self.decay_limit > self.learning_rate:
             raise SettingsError(
-                f"decay-limit ({self.decay_limit:g}) must not exceed the learning rate ({self.learning_rate:g})"
+                f"decay-limit ({self.decay_limit:g}) must not exceed the learning rate"
+                f" ({self.learning_rate:g})"
             )
-        if self.balance != "methods" and (self.pairs or self.self_blend):
-            raise SettingsError(f"pairs and self-blend need balance methods; it is {self.balance}")
         if self.swap and not self.self_blend:
-            raise SettingsError("swap is a share of the self-blended fakes; add --self-blend")
+            raise SettingsError("swap is a fraction of the self-blended fakes; add --self-blend")
         if self.partial and not self.pairs:
             raise SettingsError("partial lays fakes on their own originals; add --pairs")
         if self.ranking and not self.pairs:
@@ -448,16 +497,22 @@ class TrainSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentSettings(Settings):
-    """How crops are varied in training. Defaults are the paper's; what goes beyond it is off, and a probability each."""
+    """How crops are varied in training.
 
+    The defaults are the paper's, a mirror image of half of the crops and a brightness of 0.8 to 1.2
+    with them; what goes beyond it is off, and a probability each.
+    """
+
+    headings: ClassVar = {"augment": "Augmentation"}
+    dropped: ClassVar = {"brightness": 0.2, "flip": True, "lighting": 0.0, "erase": 0.0}
+
+    augment: bool = setting(True, "Vary the crops; without, they are learned as they are.")
     rotation: float = setting(15.0, "Degrees of rotation at most.", at_least=0, at_most=180)
     zoom: float = setting(0.2, "Zoom of each axis, 1 -+ this.", at_least=0, at_most=0.9)
     shift: float = setting(0.0, "Shift of each axis, in sides of a crop.", at_least=0, at_most=0.5)
-    brightness: float = setting(0.2, "Brightness, 1 -+ this.", at_least=0, at_most=1)
     channel_shift: float = setting(
         30.0, "Shift of all channels, at most; of 255.", at_least=0, at_most=255
     )
-    flip: bool = setting(True, "Mirror every second crop.")
     jpeg: float = setting(
         0.0, "Probability of JPEG compression, quality 30 to 95.", at_least=0, at_most=1
     )
@@ -466,7 +521,8 @@ class AugmentSettings(Settings):
     )
     rescale: float = setting(
         0.0,
-        "Probability of shrinking to 1/4 ... 1 and back; compression, blur and noise then happen to the small picture.",
+        "Probability of shrinking to 1/4 ... 1 and back; compression, blur and noise then happen to"
+        " the small picture.",
         at_least=0,
         at_most=1,
     )
@@ -482,36 +538,45 @@ class AugmentSettings(Settings):
     )
     gamma: float = setting(0.0, "Probability of another gamma, 0.7 to 1.4.", at_least=0, at_most=1)
     grey: float = setting(0.0, "Probability of losing all colour.", at_least=0, at_most=1)
-    lighting: float = setting(
-        0.0, "Probability of uneven light, up to overexposure.", at_least=0, at_most=1
-    )
     denoise: float = setting(
         0.0,
-        "Probability of noise reduction as by phones, broadcasters and beauty filters: smooth skin, sharpened edges.",
+        "Probability of noise reduction as by phones, broadcasters and beauty filters: smooth skin,"
+        " sharpened edges.",
         at_least=0,
         at_most=1,
     )
-    erase: float = setting(
-        0.0, "Probability of an erased rectangle, 2 to 15 % of the area.", at_least=0, at_most=1
-    )
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if not self.augment:
+            for field in dataclasses.fields(self):
+                if field.name != "augment" and getattr(self, field.name) != field.default:
+                    name = field.name.replace("_", "-")
+                    raise SettingsError(
+                        f"no-augment learns crops as they are; leave out {name}"
+                        f" ({getattr(self, field.name):g})"
+                    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractSettings(Settings):
     """Which crops of a collection become a dataset, and how they are parted."""
 
+    headings: ClassVar = {"split": "Splits", "people": "Which crops", "format": "Files"}
+
     split: str | None = setting(
         None,
-        "Shares of train/valid/test, say 80/10/10. Default: the collection's official split where it has one, else 80/10/10.",
+        "Shares of train/valid/test, say 80/10/10. Default: the collection's official split where"
+        " it has one, else 80/10/10.",
     )
     seed: int = setting(0, "Seed of the split and of --balance.", at_least=0, at_most=2**32 - 1)
     link: Literal["identities", "originals"] = setting(
         "identities",
-        "What must not be parted beside a fake and its original: all videos of one person, or nothing more.",
-        choices=("identities", "originals"),
+        "What must not be parted beside a fake and its original: all videos of one person, or"
+        " nothing more.",
     )
     people: Literal["main", "all"] = setting(
-        "main", "Keep the main person of each shot, or everybody.", choices=("main", "all")
+        "main", "Keep the main person of each shot, or everybody."
     )
     min_sharpness: float = setting(
         0.0,
@@ -519,22 +584,25 @@ class ExtractSettings(Settings):
         at_least=0,
     )
     distinct: float = setting(
-        0.0, "Drop a crop that differs from the last one kept by less than so many grey levels.", at_least=0, at_most=255
-    )  # fmt: skip
+        0.0,
+        "Drop a crop that differs from the last one kept by less than so many grey levels.",
+        at_least=0,
+        at_most=255,
+    )
     per_video: int | None = setting(None, "At most so many crops a video.", at_least=1)
     balance: bool = setting(False, "Drop crops until each split has as many real as fake ones.")
     pair: bool = setting(
         False, "Cut a fake where its original shows the face, when the original is at hand."
     )
-    format: Literal["png", "jpg"] = setting(
-        "png", "File type of the crops.", choices=("png", "jpg")
-    )
+    format: Literal["png", "jpg"] = setting("png", "File type of the crops.")
     jpeg_quality: int = setting(95, "Quality of .jpg crops.", at_least=1, at_most=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings(Settings):
     """How `mesovid serve` runs."""
+
+    headings: ClassVar = {"max_upload": "Uploads and limits"}
 
     max_upload: int = setting(2048, "Largest upload, MiB.", at_least=1, at_most=1_000_000)
     queue: int = setting(8, "Scans that may wait; more are refused.", at_least=1, at_most=10_000)

@@ -24,7 +24,8 @@ from mesovid.training.augment import (
     shrink,
 )
 
-NOTHING = AugmentSettings(rotation=0, zoom=0, brightness=0, channel_shift=0, flip=False)
+NOTHING = AugmentSettings(augment=False)
+LEAST = AugmentSettings(rotation=0, zoom=0, channel_shift=0)  # mirrored, and brighter or darker
 EVERYTHING = AugmentSettings(
     shift=0.05,
     jpeg=1,
@@ -36,9 +37,7 @@ EVERYTHING = AugmentSettings(
     colour=1,
     gamma=1,
     grey=0.5,
-    lighting=1,
     denoise=1,
-    erase=1,
 )
 
 
@@ -74,7 +73,6 @@ def test_equal_seeds_give_equal_variants_and_others_differ(face: np.ndarray) -> 
         {"rotation": 15.0},
         {"zoom": 0.2},
         {"shift": 0.1},
-        {"brightness": 0.2},
         {"channel_shift": 30.0},
         {"jpeg": 1.0},
         {"h264": 1.0},
@@ -85,51 +83,53 @@ def test_equal_seeds_give_equal_variants_and_others_differ(face: np.ndarray) -> 
         {"colour": 1.0},
         {"gamma": 1.0},
         {"grey": 1.0},
-        {"lighting": 1.0},
         {"denoise": 1.0},
-        {"erase": 1.0},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_each_kind_works_alone(change: dict[str, float], face: np.ndarray) -> None:
-    settings = dataclasses.replace(NOTHING, **change)
-    varied = [augment(face, settings, np.random.default_rng(seed)) for seed in range(4)]
-    assert all((image != face).any() for image in varied)
-    assert all(np.abs(image.astype(int) - face).mean() < 60 for image in varied)
+    settings = dataclasses.replace(LEAST, **change)
+    for seed in range(4):
+        without, varied = (
+            augment(face, each, np.random.default_rng(seed)) for each in (LEAST, settings)
+        )
+        assert (varied != without).any()
+        assert np.abs(varied.astype(int) - without).mean() < 60
 
 
-@pytest.mark.parametrize("kind", ["lighting", "denoise", "colour", "grey", "blur", "jpeg"])
+@pytest.mark.parametrize("kind", ["denoise", "colour", "grey", "gamma", "blur"])
 def test_switching_one_kind_leaves_the_others_as_they_were(kind: str, face: np.ndarray) -> None:
-    last = dataclasses.replace(NOTHING, erase=1.0)  # drawn after all others
+    last = dataclasses.replace(LEAST, noise=1.0)  # drawn after all others
     grey = np.full_like(face, 128)
     alone, both = (
-        augment(grey, settings, np.random.default_rng(3))
+        augment(grey, settings, np.random.default_rng(3)).astype(int)
         for settings in (last, dataclasses.replace(last, **{kind: 1.0}))
     )
-    erased = alone != 128
-    assert erased.any()
-    np.testing.assert_array_equal(alone[erased], both[erased])
+    grains, same = (image - np.median(image, axis=(0, 1)) for image in (alone, both))
+    assert grains.std() > 1
+    np.testing.assert_allclose(grains, same, atol=1)
 
 
 def test_grey_has_no_colour(face: np.ndarray) -> None:
-    varied = augment(face, dataclasses.replace(NOTHING, grey=1.0), np.random.default_rng(0))
+    varied = augment(face, dataclasses.replace(LEAST, grey=1.0), np.random.default_rng(0))
     assert (varied == varied[..., :1]).all()
 
 
 def test_half_of_the_crops_are_mirrored(face: np.ndarray) -> None:
-    settings = dataclasses.replace(NOTHING, flip=True)
-    varied = [augment(face, settings, np.random.default_rng(seed)) for seed in range(200)]
-    mirrored = [np.array_equal(image, face[:, ::-1]) for image in varied]
-    kept = [np.array_equal(image, face) for image in varied]
-    assert all(one or two for one, two in zip(mirrored, kept, strict=True))
-    assert 70 < sum(mirrored) < 130
+    def like(image: np.ndarray, other: np.ndarray) -> float:
+        return float(np.corrcoef(image.ravel(), other.ravel())[0, 1])
+
+    varied = [augment(face, LEAST, np.random.default_rng(seed)) for seed in range(100)]
+    mirrored = [like(image, face[:, ::-1]) > 0.99 for image in varied]
+    kept = [like(image, face) > 0.99 for image in varied]
+    assert all(one != two for one, two in zip(mirrored, kept, strict=True))
+    assert 30 < sum(mirrored) < 70
 
 
 def test_brightness_stays_within_its_bounds() -> None:
-    settings = dataclasses.replace(NOTHING, brightness=0.2)
     grey = np.full((16, 16, 3), 100, np.uint8)
     values = [
-        int(augment(grey, settings, np.random.default_rng(seed))[0, 0, 0]) for seed in range(200)
+        int(augment(grey, LEAST, np.random.default_rng(seed))[0, 0, 0]) for seed in range(200)
     ]
     assert 80 <= min(values) < 85
     assert 115 < max(values) <= 120
@@ -138,7 +138,7 @@ def test_brightness_stays_within_its_bounds() -> None:
 def test_rotation_turns_about_the_middle() -> None:
     image = np.zeros((65, 65, 3), np.uint8)
     image[28:37, 28:37] = 255
-    settings = dataclasses.replace(NOTHING, rotation=90.0)
+    settings = dataclasses.replace(LEAST, rotation=90.0)
     for seed in range(5):
         turned = augment(image, settings, np.random.default_rng(seed))[..., 0].astype(float)
         rows, columns = np.indices(turned.shape)
@@ -192,20 +192,6 @@ def test_noise_reduction_smooths_skin_and_keeps_edges() -> None:
     assert smooth[:, 33:].mean() - smooth[:, :31].mean() > 130
     sharp = denoise(noisy, np.array([1.0, 1.0, 1.0, 1.0])).astype(int)
     assert sharp[:, 32].mean() - sharp[:, 31].mean() > smooth[:, 32].mean() - smooth[:, 31].mean()
-
-
-def test_uneven_light_changes_slowly() -> None:
-    white = np.full((64, 64, 3), 100, np.uint8)
-    lit = [
-        augment(
-            white, dataclasses.replace(NOTHING, lighting=1.0), np.random.default_rng(seed)
-        ).astype(int)
-        for seed in range(20)
-    ]
-    for image in lit:
-        assert np.abs(np.diff(image[..., 0], axis=0)).max() <= 12
-        assert (image == image[..., :1]).all()
-    assert np.mean([image.max() - image.min() for image in lit]) > 20
 
 
 def test_noise_has_the_strength_it_was_given() -> None:

@@ -30,7 +30,7 @@ from mesovid.evaluation.plots import plots, sheet
 from mesovid.evaluation.scoreboard import add
 from mesovid.evaluation.tables import tables, to_text
 from mesovid.models.card import ModelCard, sha256_of
-from mesovid.models.classifier import Classifier, load_model
+from mesovid.models.classifier import load_model
 from mesovid.settings import EvaluateSettings, Geometry
 
 SIZE = 32
@@ -308,17 +308,6 @@ def test_groups_are_what_originals_and_people_tie_together(folder: Path, model: 
     assert "over groups of videos" in to_text(found)
 
 
-def test_a_mirror_image_counts_half() -> None:
-    card = ModelCard(name="left", architecture="none", geometry=GEOMETRY)
-    left = Classifier(card, lambda pixels: pixels[:, :, :16].mean(axis=(1, 2, 3)) / 255, "0")
-    from mesovid.evaluation.evaluate import classify
-
-    image = np.zeros((SIZE, SIZE, 3), np.uint8)
-    image[:, :16] = 255
-    assert classify(left, [image], False, 8) == pytest.approx([1.0])
-    assert classify(left, [image], True, 8) == pytest.approx([0.5])
-
-
 # Damage
 
 
@@ -539,7 +528,6 @@ def test_the_command_writes_everything(folder: Path, model: Path, tmp_path: Path
         tmp_path / "b.md",
         "--split",
         "dev",
-        "--flip",
     ]
     result = run("evaluate", model, folder, *words, *more)
     assert (result.exit_code, result.output) == (0, "")

@@ -284,10 +284,10 @@ class TestSplit:
         ("architecture", "settings"),
         [
             ("meso4", NetworkSettings(activation="elu")),
-            ("meso4", NetworkSettings(activation="leaky_relu", batch_norm=False)),
-            ("mesoinception4", NetworkSettings(activation="elu", batch_norm=False)),
+            ("meso4", NetworkSettings(activation="leaky_relu")),
+            ("mesoinception4", NetworkSettings(activation="elu")),
         ],
-        ids=["elu", "leaky-bare", "inception-elu-bare"],
+        ids=["elu", "leaky", "inception-elu"],
     )
     @pytest.mark.parametrize("output", ["fake", "real"])
     def test_models_trained_otherwise_split_too(

@@ -51,9 +51,8 @@ def test_activation_is_that_of_the_whole_network(activation: str, absent: tuple[
         assert not {type(layer).__name__ for layer in model.layers} & set(absent)
 
 
-def test_batch_norm_and_dropout_can_be_left_out() -> None:
-    model = build("meso4", NetworkSettings(batch_norm=False, dropout=0.1), size=64)
-    assert "BatchNormalization" not in {type(layer).__name__ for layer in model.layers}
+def test_dropout_can_be_chosen() -> None:
+    model = build("meso4", NetworkSettings(dropout=0.1), size=64)
     assert {layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"} == {0.1}
 
 

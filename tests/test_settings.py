@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import math
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from mesovid import settings
 from mesovid.cli.options import settings_options
 from mesovid.errors import SettingsError
-from mesovid.settings import FaceSettings, Geometry, SampleSettings, ScanSettings
+from mesovid.models.card import available
+from mesovid.settings import (
+    AugmentSettings,
+    FaceSettings,
+    Geometry,
+    NetworkSettings,
+    SampleSettings,
+    ScanSettings,
+    Settings,
+    TrainSettings,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +51,32 @@ def test_settings_survive_json() -> None:
 def test_unknown_field_is_refused_by_name() -> None:
     with pytest.raises(SettingsError, match=r"'scael'.*scale"):
         Geometry.from_dict({"scael": 2})
+
+
+def test_dropped_options_are_read_at_the_value_that_is_left() -> None:
+    assert NetworkSettings.from_dict({"activation": "elu", "batch_norm": True}).activation == "elu"
+    assert TrainSettings.from_dict(TrainSettings.dropped) == TrainSettings()
+    with pytest.raises(SettingsError, match="batch-norm is False; this mesovid has only True"):
+        NetworkSettings.from_dict({"batch_norm": False})
+
+
+def test_cards_that_hold_dropped_options_are_read() -> None:
+    kept = {"network", "train", "augment"}
+    for card in available():
+        assert card.network == NetworkSettings(activation="relu", dropout=card.network.dropout)
+        if card.architecture != "panel":
+            assert kept < card.training.keys()
+            assert TrainSettings.from_dict(card.training["train"]).keep == "last"
+            assert AugmentSettings.from_dict(card.training["augment"]).augment
+
+
+def test_no_dropped_option_is_an_option() -> None:
+    classes = [cls for _, cls in inspect.getmembers(settings, inspect.isclass)]
+    for cls in classes:
+        if issubclass(cls, Settings):
+            names = {field.name for field in dataclasses.fields(cls)}
+            assert not names & cls.dropped.keys()
+            assert cls.headings.keys() <= names
 
 
 @click.command()

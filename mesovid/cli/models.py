@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from mesovid.cli.options import GEOMETRY_HELP, PAPER, complete_models, geometry_of
-from mesovid.settings import COLOURS, IMAGENET_DEVIATION, IMAGENET_MEAN, LAYOUTS, SCORES
+from mesovid.settings import (
+    ACTIVATIONS,
+    COLOURS,
+    FALSE_ALARMS,
+    IMAGENET_DEVIATION,
+    IMAGENET_MEAN,
+    LAYOUTS,
+    SCORES,
+    Activation,
+)
 
 if TYPE_CHECKING:
     from mesovid.models.card import ModelCard
@@ -98,7 +107,7 @@ def _plain(value: object) -> str:
 )
 @click.option(
     "--activation",
-    type=click.Choice(["relu", "elu", "leaky_relu"]),
+    type=click.Choice(ACTIVATIONS),
     help="Keras weights: activation of the network. Default: relu.",
 )
 @click.option(
@@ -171,7 +180,7 @@ def import_(
             file,
             architecture=architecture,
             output=output,
-            activation=cast('Literal["relu", "elu", "leaky_relu"]', activation or "relu"),
+            activation=cast("Activation", activation or "relu"),
             name=name,
             folder=folder,
             geometry=geometry_of(geometry or (PAPER,)),
@@ -286,16 +295,9 @@ def publish(
 @click.option(
     "--false-alarms",
     type=click.FloatRange(0, 1),
-    default=0.05,
+    default=FALSE_ALARMS,
     show_default=True,
     help="Fraction of the real videos of any source that may be called fake.",
-)
-@click.option(
-    "--misses",
-    type=click.FloatRange(0, 1),
-    default=0.10,
-    show_default=True,
-    help="Fraction of the fake videos of any dataset that may be called real.",
 )
 @click.option(
     "--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Faces a video."

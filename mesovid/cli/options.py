@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from mesovid.errors import DatasetError, SettingsError
-from mesovid.settings import Geometry, ScanSettings, Settings, check
+from mesovid.settings import Geometry, ScanSettings, Settings, check, choices
 
 PAPER = "paper"  # the geometry of Afchar et al. 2018, by name
 GEOMETRY_HELP = (
@@ -36,7 +36,6 @@ def settings_options(
     The command receives one keyword argument `<snake_case of cls>` (say `sample_settings`) in place
     of the single values.
     """
-    hints = typing.get_type_hints(cls)
     fields = [
         field for field in dataclasses.fields(cls) if field.name not in skip and field.metadata
     ]
@@ -53,7 +52,7 @@ def settings_options(
             return function(**values)
 
         for field in reversed(fields):
-            command = _option(field, hints[field.name], (complete or {}).get(field.name))(command)
+            command = _option(field, (complete or {}).get(field.name))(command)
         return command
 
     return decorate
@@ -153,10 +152,10 @@ def refuse_inside(output: str, sources: Sequence[str]) -> None:
 
 
 def _option(
-    field: dataclasses.Field[Any], hint: Any, complete: Completer | None
+    field: dataclasses.Field[Any], complete: Completer | None
 ) -> Callable[[Callable[..., Any]], Any]:
     flag = "--" + field.name.replace("_", "-")
-    kind = _plain_type(hint)
+    kind = _plain_type(field.type)
     options: dict[str, Any] = {
         "help": field.metadata["help"],
         "default": field.default,
@@ -166,8 +165,8 @@ def _option(
     }
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", field.name, **options | {"metavar": None})
-    if field.metadata["choices"]:
-        options["type"] = click.Choice(field.metadata["choices"])
+    if allowed := choices(field):
+        options["type"] = click.Choice(allowed)
     else:
         options["type"] = kind
         options["callback"] = functools.partial(_checked, field)
@@ -185,7 +184,7 @@ def _checked(
 
 
 def _plain_type(hint: Any) -> Any:
-    """`int` of `int | None`; `str` of a Literal of strings."""
+    """`int` of `int | None`."""
     if isinstance(hint, types.UnionType):
         (hint,) = (part for part in typing.get_args(hint) if part is not types.NoneType)
-    return str if typing.get_origin(hint) is typing.Literal else hint
+    return hint

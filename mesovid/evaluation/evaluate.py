@@ -278,9 +278,7 @@ def score(
             good += [crop for crop, _ in read]
             for number, versions in enumerate(_versions(read, degradations, dataset.geometry)):
                 for classifier, part in zip(classifiers, parts, strict=True):
-                    part[number].append(
-                        classify(classifier, versions, settings.flip, settings.batch_size)
-                    )
+                    part[number].append(classify(classifier, versions, settings.batch_size))
     joined = tuple(
         tuple(np.concatenate(chunks) if chunks else np.zeros(0) for chunks in part)
         for part in parts
@@ -288,21 +286,13 @@ def score(
     return Scored(tuple(good), joined, tuple(excluded))
 
 
-def classify(
-    classifier: Classifier, images: Sequence[Pixels], flip: bool, batch_size: int
-) -> Floats:
-    """P(fake) (n,) of crops, which are resized to the model's size.
-
-    With `flip` it is the mean with their mirror images.
-    """
+def classify(classifier: Classifier, images: Sequence[Pixels], batch_size: int) -> Floats:
+    """P(fake) (n,) of crops, resized where they are not of the model's size."""
     size = classifier.card.geometry.size
     found = []
     for start in range(0, len(images), batch_size):
         pixels = np.stack([fit(image, size) for image in images[start : start + batch_size]])
-        probability = classifier(pixels)
-        if flip:
-            probability = (probability + classifier(np.ascontiguousarray(pixels[:, :, ::-1]))) / 2
-        found.append(probability)
+        found.append(classifier(pixels))
     return np.concatenate(found) if found else np.zeros(0)
 
 

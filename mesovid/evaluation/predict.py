@@ -117,9 +117,7 @@ def predict(
         for batch in _batches(faces, batch_size):
             images = list(pool.map(lambda face: read_crop(face[0]), batch))
             scores = iter(
-                classify(
-                    classifier, [i for i in images if not isinstance(i, str)], False, batch_size
-                )
+                classify(classifier, [i for i in images if not isinstance(i, str)], batch_size)
             )
             for (path, truth), image in zip(batch, images, strict=True):
                 if isinstance(image, str):

@@ -54,7 +54,7 @@ def heading(evaluation: Evaluation) -> tuple[str, ...]:
     names = ", ".join("unnamed" if split is None else split for split in evaluation.splits)
     settings = evaluation.settings
     drawn = "videos" if settings.cluster == "video" else "groups of videos"
-    lines = [
+    return (
         f"{evaluation.root}, split {names}: {_count(videos.reals, 'real')} and "
         f"{_count(videos.fakes, 'fake')} videos, {crops.reals + crops.fakes:,} faces",
         (
@@ -69,10 +69,7 @@ def heading(evaluation: Evaluation) -> tuple[str, ...]:
             )
             for model in evaluation.models
         ),
-    ]
-    if settings.flip:
-        lines.append("Scores are means over a face and its mirror image.")
-    return tuple(lines)
+    )
 
 
 def excluded_line(evaluation: Evaluation) -> str:

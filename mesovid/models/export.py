@@ -18,7 +18,7 @@ from mesovid.models.classifier import load_model
 from mesovid.models.keras_graph import check_graph
 from mesovid.models.weights import load_weights
 from mesovid.records import Pixels
-from mesovid.settings import Geometry, NetworkSettings, RuntimeSettings
+from mesovid.settings import Activation, Geometry, NetworkSettings, RuntimeSettings
 
 import_tensorflow()
 
@@ -68,7 +68,7 @@ def import_model(
     *,
     architecture: str,
     output: Literal["fake", "real"],
-    activation: Literal["relu", "elu", "leaky_relu"] = "relu",
+    activation: Activation = "relu",
     name: str | None = None,
     folder: str | Path = ".",
     geometry: Geometry | None = None,

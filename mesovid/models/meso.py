@@ -53,7 +53,7 @@ def _block(
     x: keras.KerasTensor, filters: int, kernel: int, pool: int, settings: NetworkSettings
 ) -> keras.KerasTensor:
     x = _activation(settings)(layers.Conv2D(filters, kernel, padding="same")(x))
-    return _normalise_and_pool(x, pool, settings)
+    return _normalise_and_pool(x, pool)
 
 
 def _inception_block(
@@ -65,15 +65,11 @@ def _inception_block(
         branch = _activation(settings)(layers.Conv2D(width, 1, padding="same")(x))
         branch = layers.Conv2D(width, 3, padding="same", dilation_rate=dilation)(branch)
         branches.append(_activation(settings)(branch))
-    return _normalise_and_pool(layers.Concatenate()(branches), 2, settings)
+    return _normalise_and_pool(layers.Concatenate()(branches), 2)
 
 
-def _normalise_and_pool(
-    x: keras.KerasTensor, pool: int, settings: NetworkSettings
-) -> keras.KerasTensor:
-    if settings.batch_norm:
-        x = layers.BatchNormalization()(x)
-    return layers.MaxPooling2D(pool, padding="same")(x)
+def _normalise_and_pool(x: keras.KerasTensor, pool: int) -> keras.KerasTensor:
+    return layers.MaxPooling2D(pool, padding="same")(layers.BatchNormalization()(x))
 
 
 def _head(
@@ -88,8 +84,7 @@ def _head(
         else _activation(settings)(x)
     )
     x = layers.Dense(1, name="logit")(layers.Dropout(settings.dropout)(x))
-    # float32 also under mixed precision: half precision rounds probabilities near 1 to 1
-    outputs = layers.Activation("sigmoid", dtype="float32", name="fake_probability")(x)
+    outputs = layers.Activation("sigmoid", name="fake_probability")(x)
     return keras.Model(inputs, outputs, name=name)
 
 

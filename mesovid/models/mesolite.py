@@ -35,9 +35,7 @@ PART_SIDES = 3 / 16
 def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
     """MesoLite: some 0.7 million parameters.
 
-    ReLU6 throughout, whatever the settings' activation: the pretrained weights know no other.
-
-    Without batch normalisation the convolutions carry a bias instead.
+    ReLU6 throughout: the pretrained weights know no other activation.
     """
     if settings.activation != "relu":
         raise ModelError(
@@ -46,16 +44,14 @@ def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
     inputs = keras.Input((size, size, 3), name="face")
     # not resized to the 224 px of the trunk's own training: that smooths away what is looked for
     x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="scale")(inputs)
-    x = layers.ReLU(6)(_convolution(x, STEM, 3, 2, settings, "stem"))
+    x = layers.ReLU(6)(_convolution(x, STEM, 3, 2, "stem"))
     for stage, (expansion, filters, blocks, kernel, stride) in enumerate(STAGES):
         for block in range(blocks):
             name = f"stage{stage}_block{block}"
-            x = _block(x, expansion, filters, kernel, stride if block == 0 else 1, settings, name)
+            x = _block(x, expansion, filters, kernel, stride if block == 0 else 1, name)
     x = layers.Dropout(settings.dropout)(_contrasts(x))
     logit = layers.Dense(1, name="logit")(x)
-    return keras.Model(
-        inputs, layers.Activation("sigmoid", dtype="float32", name="fake")(logit), name="mesolite"
-    )
+    return keras.Model(inputs, layers.Activation("sigmoid", name="fake")(logit), name="mesolite")
 
 
 def _contrasts(x: keras.KerasTensor) -> keras.KerasTensor:
@@ -79,7 +75,6 @@ def _block(
     filters: int,
     kernel: int,
     stride: int,
-    settings: NetworkSettings,
     name: str,
 ) -> keras.KerasTensor:
     """An inverted residual: widen, filter each channel, narrow.
@@ -89,12 +84,12 @@ def _block(
     channels = int(x.shape[-1])
     y = x
     if expansion > 1:
-        y = layers.ReLU(6)(_convolution(y, channels * expansion, 1, 1, settings, f"{name}_expand"))
+        y = layers.ReLU(6)(_convolution(y, channels * expansion, 1, 1, f"{name}_expand"))
     y = layers.DepthwiseConv2D(
-        kernel, stride, padding="same", use_bias=not settings.batch_norm, name=f"{name}_depthwise"
+        kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise"
     )(y)
-    y = layers.ReLU(6)(_normalised(y, settings, f"{name}_depthwise"))
-    y = _convolution(y, filters, 1, 1, settings, f"{name}_project")
+    y = layers.ReLU(6)(_normalised(y, f"{name}_depthwise"))
+    y = _convolution(y, filters, 1, 1, f"{name}_project")
     return layers.Add()([x, y]) if stride == 1 and channels == filters else y
 
 
@@ -103,14 +98,11 @@ def _convolution(
     filters: int,
     kernel: int,
     stride: int,
-    settings: NetworkSettings,
     name: str,
 ) -> keras.KerasTensor:
-    x = layers.Conv2D(
-        filters, kernel, stride, padding="same", use_bias=not settings.batch_norm, name=name
-    )(x)
-    return _normalised(x, settings, name)
+    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=name)(x)
+    return _normalised(x, name)
 
 
-def _normalised(x: keras.KerasTensor, settings: NetworkSettings, name: str) -> keras.KerasTensor:
-    return layers.BatchNormalization(name=f"{name}_norm")(x) if settings.batch_norm else x
+def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return layers.BatchNormalization(name=f"{name}_norm")(x)

@@ -21,13 +21,12 @@ GROUPS: tuple[type[Settings], ...] = (ScanSettings, SampleSettings, FaceSettings
 def _fields() -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for cls in GROUPS:
-        hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
             if field.metadata:
                 about = field.metadata
                 bounds = {"ge": about["at_least"], "le": about["at_most"]}
                 fields[field.name] = (
-                    hints[field.name],
+                    field.type,
                     Field(
                         default=field.default,
                         description=about["help"],

@@ -17,14 +17,13 @@ BLUR = (0.3, 2.0)  # px, sigma
 SHARPNESS = (0.3, 1.5)  # share of the detail that is added
 NOISE = (1.0, 10.0)  # of 255, sigma
 JPEG_QUALITY = (30, 95)
+MIRRORED = 0.5  # of the crops
+BRIGHTNESS = 0.2  # 1 -+ this, as in the paper
 QP = (20, 40)  # quantisation parameter of H.264
 CONTRAST = 0.2  # 1 -+ this
 SATURATION = 0.3
 WHITE_BALANCE = 0.08
 GAMMA = (0.7, 1.4)
-ERASED = (0.02, 0.15)  # of the area
-LIGHTS = 2  # cells a side of the field of light: light falls from a side, it makes no spots
-LIGHT = (0.1, 0.5)  # sigma of its logarithm
 DENOISED_AT = (0.4, 1.0)  # of a side: the size at which a face was smoothed
 TOLERANCE = (8.0, 45.0)  # of 255; differences up to about this are smoothed away
 HALO = (0.8, 2.5)  # px, sigma of the unsharp mask that follows
@@ -44,26 +43,26 @@ Table = npt.NDArray[np.uint8]  # (256, 3): what each value of each channel becom
 
 
 def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Pixels:
-    """A random variant of a crop `(size, size, 3)`.
+    """A random variant of a crop `(size, size, 3)`, or the crop itself without augmentation.
 
     Equal settings and generator states give equal variants.
     """
+    if not settings.augment:
+        return crop
     draw = rng.random
     # every choice is drawn whether it is used or not: switching one augmentation leaves the others
     # as they were
-    chances = draw(12)
+    chances = draw(10)
     crop = _move(crop, settings, draw(6))
     crop = cv2.LUT(
         crop, _table(settings, draw(8), chances[0] < settings.colour, chances[1] < settings.gamma)
     )
-    amounts, smoothing, light = draw(6), draw(4), int(rng.integers(2**31))
+    amounts, smoothing = draw(6), draw(4)
     if chances[0] < settings.colour:
         crop = _saturate(crop, 1 + SATURATION * (2 * amounts[0] - 1))
-    if chances[9] < settings.grey:
+    if chances[8] < settings.grey:
         crop = _saturate(crop, 0)
-    if chances[10] < settings.lighting:
-        crop = _lit(crop, light)
-    if chances[11] < settings.denoise:
+    if chances[9] < settings.denoise:
         crop = denoise(crop, smoothing)
     size = crop.shape[0]
     if chances[2] < settings.rescale:
@@ -82,10 +81,7 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
         crop = like_h264(crop, _between(QP, amounts[4]))
     if chances[7] < settings.jpeg:
         crop = jpeg(crop, round(_between(JPEG_QUALITY, amounts[5])))
-    crop = grow(crop, size, kind)
-    if chances[8] < settings.erase:
-        crop = _erase(crop, rng)
-    return crop
+    return grow(crop, size, kind)
 
 
 def shrink(crop: Pixels, share: float) -> Pixels:
@@ -211,7 +207,7 @@ def _move(crop: Pixels, settings: AugmentSettings, draws: npt.NDArray[np.float64
     around = 2 * draws - 1  # -1 ... 1
     angle = np.deg2rad(settings.rotation * around[0])
     zoom = 1 + settings.zoom * around[1:3]
-    mirror = -1.0 if settings.flip and draws[5] < 0.5 else 1.0
+    mirror = -1.0 if draws[5] < MIRRORED else 1.0
     linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * zoom
     linear = linear @ np.diag([mirror, 1.0])
     middle = np.full(2, (size - 1) / 2)
@@ -241,7 +237,7 @@ def _table(
     if colour:
         values = (values - 128) * (1 + CONTRAST * around[1]) + 128
         values = values * (1 + WHITE_BALANCE * around[2:5])
-    values = values * (1 + settings.brightness * around[5]) + settings.channel_shift * around[6]
+    values = values * (1 + BRIGHTNESS * around[5]) + settings.channel_shift * around[6]
     table: Table = np.clip(values + 0.5, 0, 255).astype(np.uint8).reshape(256, 1, 3)
     return table
 
@@ -250,32 +246,6 @@ def _saturate(crop: Pixels, factor: float) -> Pixels:
     grey = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     saturated: Pixels = cv2.addWeighted(crop, factor, grey, 1 - factor, 0)
     return saturated
-
-
-def _lit(crop: Pixels, seed: int) -> Pixels:
-    """Brighter and darker by a smooth random field.
-
-    What is too bright is cut off, as on a sensor.
-    """
-    size, rng = crop.shape[0], np.random.default_rng(seed)
-    field = rng.normal(0, rng.uniform(*LIGHT), (LIGHTS, LIGHTS)).astype(np.float32)
-    gain = cv2.resize(np.exp(field), (size, size), interpolation=cv2.INTER_CUBIC)
-    lit: Pixels = cv2.multiply(crop, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
-    return lit
-
-
-def _erase(crop: Pixels, rng: np.random.Generator) -> Pixels:
-    """A rectangle of noise or of one colour (Zhong et al. 2020, random erasing)."""
-    size = crop.shape[0]
-    area, aspect = rng.uniform(*ERASED) * size * size, np.exp(rng.uniform(-1, 1))
-    height, width = (
-        int(np.clip(side, 1, size)) for side in (np.sqrt(area * aspect), np.sqrt(area / aspect))
-    )
-    top, left = rng.integers(size - height + 1), rng.integers(size - width + 1)
-    erased = crop.copy()
-    shape = (height, width, 3) if rng.random() < 0.5 else (1, 1, 3)
-    erased[top : top + height, left : left + width] = rng.integers(0, 256, shape, dtype=np.uint8)
-    return erased
 
 
 def _between(ends: tuple[float, float], share: float) -> float:

@@ -54,18 +54,15 @@ class Feed:
     workers: int  # threads; 0: one a core
     teacher: Teacher | None = None
 
-    def train(self, plan: Sequence[Batch]) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """Tensors of each batch of a plan: crops, labels, targets and weights.
+    def train(self, plan: Sequence[Batch]) -> Iterator[tuple[Any, Any, Any]]:
+        """Tensors of each batch: crops uint8 (b, s, s, 3), labels and targets float32 (b,)."""
 
-        Crops are uint8 (b, s, s, 3), the others float32 (b,).
-        """
-
-        def make(number: int) -> tuple[Pixels, Floats, Floats, Floats]:
+        def make(number: int) -> tuple[Pixels, Floats, Floats]:
             batch = plan[number]
             crops, labels = self.batch(batch), batch.fake.astype(np.float32)
-            return crops, labels, self._targets(crops, labels), batch.weight
+            return crops, labels, self._targets(crops, labels)
 
-        return self._in_parallel(make, len(plan), (tf.uint8, tf.float32, tf.float32, tf.float32))
+        return self._in_parallel(make, len(plan), (tf.uint8, tf.float32, tf.float32))
 
     def once(self, batch_size: int, *, varied: bool = False) -> Iterator[tuple[Any]]:
         """Tensors (crops,) of all samples in order, as they are or varied.

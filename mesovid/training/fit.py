@@ -36,11 +36,11 @@ import_tensorflow()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from mesovid.evaluation.calibrate import decide  # noqa: E402
 from mesovid.evaluation.metrics import Scores, auc  # noqa: E402
 from mesovid.models.export import save_keras, write_model  # noqa: E402
 from mesovid.training import checkpoint, curves  # noqa: E402
 from mesovid.training.blend import sheet  # noqa: E402
-from mesovid.training.calibrate import decide  # noqa: E402
 from mesovid.training.checkpoint import Epoch, State  # noqa: E402
 from mesovid.training.feed import Feed, Teacher  # noqa: E402
 from mesovid.training.fused import fused  # noqa: E402
@@ -54,7 +54,13 @@ from mesovid.training.run_folder import (  # noqa: E402
     writing,
 )
 from mesovid.training.sampler import Sampler  # noqa: E402
-from mesovid.training.samples import CropReader, Halves, Samples, gather  # noqa: E402
+from mesovid.training.samples import (  # noqa: E402
+    CropReader,
+    Halves,
+    Samples,
+    gather,
+    memory_for_crops,
+)
 from mesovid.training.trainer import Trainer, learning_rate  # noqa: E402
 
 VALID_BATCH = 64  # crops
@@ -114,7 +120,6 @@ class _Run:
     def __init__(self, job: Job, halves: Halves, folder: RunFolder, reporter: Reporter) -> None:
         settings = job.train
         keras.utils.set_random_seed(settings.seed)
-        keras.config.set_dtype_policy("mixed_float16" if settings.mixed_precision else "float32")
         self._job, self._halves, self._folder, self._reporter = job, halves, folder, reporter
         size = halves.geometry.size
         self._trainer = Trainer(fused(_initial_model(job, halves.geometry)), settings)
@@ -122,7 +127,7 @@ class _Run:
             halves.train, settings, {name: weight for name, weight in job.weights.items() if weight}
         )
         # validation crops are read in every epoch, so they come first
-        memory = settings.cache * 1e9
+        memory = memory_for_crops()
         of_valid = min(memory, len(halves.valid) * size * size * 3)
         self._valid = _feed(halves.valid, job, size, of_valid)
         teacher = _teacher(job, halves.geometry)
@@ -161,9 +166,8 @@ class _Run:
         last = settings.keep == "last"
         load_weights(self._trainer.model, self._job.folder / (LAST if last else BEST))
         scores = self._scores()
-        calibrates_varied = settings.calibration != "none" and settings.calibrate_on == "varied"
-        varied = self._scores(varied=True) if calibrates_varied else None
-        decision = decide(scores, settings, self._halves.valid.dataset, varied)
+        varied = self._scores(varied=True) if settings.calibrate_on == "varied" else None
+        decision = decide(scores, settings.false_alarms, self._halves.valid.dataset, varied)
         probes = next(self._valid.once(PROBES))[0].numpy()
         epochs = {
             "epochs": len(self._history),
@@ -208,9 +212,9 @@ class _Run:
         losses: list[Any] = []
         right: list[Any] = []
         rate = settings.learning_rate
-        for step, (crops, labels, targets, weights) in enumerate(self._train.train(plan)):
+        for step, (crops, labels, targets) in enumerate(self._train.train(plan)):
             rate = learning_rate(settings, number + (step + 1) / len(plan))
-            loss, hits = self._trainer.step(crops, labels, targets, weights, rate)
+            loss, hits = self._trainer.step(crops, labels, targets, rate)
             losses.append(loss)
             right.append(hits)
             if step % CHECK_EVERY == 0 or step + 1 == len(plan):
@@ -365,10 +369,9 @@ def _initial_model(job: Job, geometry: Geometry) -> keras.Model:
 def _starting_weights(model: keras.Model, start: str, job: Job) -> list[Any]:
     """The weights of a model of the same network, turned so that they give P(fake)."""
     card = read_card(start)
-    if (card.architecture, card.network.activation, card.network.batch_norm) != (
+    if (card.architecture, card.network.activation) != (
         job.train.architecture,
         job.network.activation,
-        job.network.batch_norm,
     ):
         raise TrainingError(
             f"{card.name} is a {card.architecture} with {card.network.activation}, training asks "
@@ -416,8 +419,6 @@ def _use_device(settings: TrainSettings) -> None:
         raise TrainingError(
             "--device gpu: TensorFlow finds no GPU here; leave it out to train on the processor"
         )
-    if settings.mixed_precision and (settings.device == "cpu" or not graphics):
-        raise TrainingError("--mixed-precision needs a GPU, and none is used; leave it out")
     if settings.device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     if settings.tensorboard and importlib.util.find_spec("tensorboard") is None:
@@ -443,7 +444,7 @@ def _monitored(line: Epoch, settings: TrainSettings) -> tuple[float, float]:
     Not their loss: it is calibrated afterwards, and got worse for epochs in which the order of
     scores still became better.
     """
-    more = settings.mode == "max" or (settings.mode == "auto" and settings.monitor == "val_auc")
+    more = settings.monitor == "val_auc"
     value = getattr(line, settings.monitor)
     first = -math.inf if value is None else float(value) * (1 if more else -1)
     return first, -math.inf if line.val_frame_auc is None else line.val_frame_auc

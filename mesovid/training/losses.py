@@ -11,19 +11,13 @@ from mesovid.settings import TrainSettings
 Tensor = Any  # TensorFlow has no types to check
 
 
-def loss_of(settings: TrainSettings, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """The loss of a batch: a weighted mean over its faces, and over its ranked pairs.
+def loss_of(settings: TrainSettings, logits: Tensor, targets: Tensor) -> Tensor:
+    """The loss of a batch: a mean over its faces, and over its pairs where they are ranked.
 
-    All tensors are float32 (b,); targets are P(fake), 0 and 1 unless a teacher had a say in them.
+    Both tensors are float32 (b,); targets are P(fake), 0 and 1 unless a teacher had a say in them.
     In paired batches the i-th face of the first half is the fake of the i-th of the second.
     """
-    smooth = targets * (1 - settings.label_smoothing) + 0.5 * settings.label_smoothing
-    each = tf.nn.sigmoid_cross_entropy_with_logits(smooth, logits)
-    if settings.loss == "focal":
-        # Lin et al. 2017, arXiv 1708.02002, without their class weight: batches are balanced. For
-        # targets between 0 and 1 as in Li et al. 2020, arXiv 2006.04388
-        each *= tf.abs(targets - tf.sigmoid(logits)) ** settings.focal_gamma
-    loss = tf.reduce_sum(weights * each) / tf.reduce_sum(weights)
+    loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits))
     if settings.ranking:  # settings see to it that batches are paired
         half = tf.shape(logits)[0] // 2
         loss += settings.ranking * tf.reduce_mean(

@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from mesovid.dataset.manifest import CropEntry, Dataset, digest, read_dataset
 from mesovid.errors import DatasetError, ModelError, TrainingError
+from mesovid.evaluation.calibrate import MISSES
 from mesovid.evaluation.evaluate import check_geometry, read_crop
 from mesovid.models.card import PANEL, Member, ModelCard
 from mesovid.models.classifier import Classifier, load_model
-from mesovid.settings import RuntimeSettings
+from mesovid.settings import FALSE_ALARMS, RuntimeSettings
 
 HELD_BACK = ("dev", "test")  # splits that no rule may be learned on
 AT_ONCE = 32  # faces
@@ -42,8 +43,8 @@ class PanelJob:
     finds: dict[str, str] = field(
         default_factory=dict
     )  # what each model looks for, by the name given
-    false_alarms: float = 0.05  # fraction of the real videos of any source that may be called fake
-    misses: float = 0.10  # fraction of the fake videos of any dataset that may be called real
+    # fraction of the real videos of any source that may be called fake
+    false_alarms: float = FALSE_ALARMS
     frames: int = 8  # of a video
 
 
@@ -84,7 +85,7 @@ def make_panel(
     heard = _listen(datasets, judges, deciders, asked, job, on_faces)
     threshold = max(judge.card.threshold for judge in judges if judge.card.name in deciders)
     levels = _levels(heard, threshold, job.false_alarms, asked)
-    low = min(threshold, _lowest(heard, job.misses))
+    low = min(threshold, _lowest(heard, MISSES))
     members = tuple(
         Member(
             name=judge.card.name,
@@ -260,7 +261,7 @@ def _said(heard: Heard, called: Flags, low: float, levels: dict[str, float], job
         f" with enough of them more than {job.false_alarms:.0%}"
         f"{f' (most, {called[groups[worst]].mean():.1%}, of {worst})' if worst else ''}, and "
         f"{called[fakes].mean():.1%} of the fakes;"
-        f" real below {low:g}, where at most {job.misses:.0%} of the fakes of each dataset lie"
+        f" real below {low:g}, where at most {MISSES:.0%} of the fakes of each dataset lie"
         f" ({np.mean(heard.panel[reals] < low):.0%} of the reals do)"
     )
 

@@ -21,6 +21,7 @@ from typing import Any
 from mesovid import __version__
 from mesovid.errors import TrainingError
 from mesovid.files import FULL_DISK, whole
+from mesovid.settings import AugmentSettings, NetworkSettings, Settings, TrainSettings
 from mesovid.training.checkpoint import Epoch
 
 RUN = "run.json"
@@ -30,7 +31,13 @@ BEST, LAST = "best.keras", "last.keras"
 KIND = "mesovid run"
 
 # these change how fast a run is, not what comes out of it
-FREE = frozenset({"workers", "cache", "device", "tensorboard"})
+FREE = frozenset({"workers", "device", "tensorboard"})
+# parts of a plan that are settings
+PARTS: Mapping[str, type[Settings]] = {
+    "train": TrainSettings,
+    "augment": AugmentSettings,
+    "network": NetworkSettings,
+}
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python", "onnx", "onnxruntime", "scikit-learn")
 
 Plan = Mapping[str, Any]  # everything that decides a run's outcome, as JSON values
@@ -56,7 +63,7 @@ class RunFolder:
                     "plan": dict(plan),
                     "environment": environment(),
                 }
-            elif changes := _changes(self._about["plan"], plan):
+            elif changes := _changes(_complete(self._about["plan"]), _complete(plan)):
                 if not override:
                     raise TrainingError(
                         f"{path} holds a run of other settings: {'; '.join(changes)}; name another "
@@ -162,6 +169,15 @@ def _revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
+
+
+def _complete(plan: Plan) -> Plan:
+    """The plan of another version with every option that is, or was, at the value it has unsaid."""
+    settings = {
+        name: {**cls.dropped, **cls().to_dict(), **plan.get(name, {})}
+        for name, cls in PARTS.items()
+    }
+    return {**plan, **settings}
 
 
 def _changes(old: Plan, new: Plan) -> list[str]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from mesovid.errors import TrainingError
 from mesovid.settings import TrainSettings
@@ -30,7 +29,6 @@ class Batch:
     # (b,) and of this one: a blend's donor, the original under a partial fake; its own row where
     # there is none
     other: Integers
-    weight: npt.NDArray[np.float32]  # (b,) of its loss
     paired: bool  # row i of the first half is the fake of row i of the second
 
     @property
@@ -59,13 +57,8 @@ class Sampler:
 
     def epoch(self, number: int) -> list[Batch]:
         """The batches of one epoch, counted from 0."""
-        rng = np.random.default_rng([self._settings.seed, number, 1])
-        if self._settings.balance == "methods":
-            return self._balanced(number, rng)
-        return self._natural(number, rng)
-
-    def _balanced(self, epoch: int, rng: np.random.Generator) -> list[Batch]:
         settings = self._settings
+        rng = np.random.default_rng([settings.seed, number, 1])
         half = settings.batch_size // 2
         count = half * self.steps
         blend = rng.random(count) < settings.self_blend
@@ -77,7 +70,7 @@ class Sampler:
         else:
             reals = np.where(blend, fakes, self._partner(fakes, rng))
         others = np.where(
-            blend, self._donors(epoch, fakes, blend), self._undersides(epoch, fakes, reals)
+            blend, self._donors(number, fakes, blend), self._undersides(number, fakes, reals)
         )
         by_step = (
             fakes.reshape(self.steps, half),
@@ -86,7 +79,7 @@ class Sampler:
             reals.reshape(self.steps, -1),
         )
         return [
-            self._halves(epoch, step, *parts)
+            self._halves(number, step, *parts)
             for step, parts in enumerate(zip(*by_step, strict=True))
         ]
 
@@ -126,30 +119,8 @@ class Sampler:
             fake=np.arange(count) < len(fakes),
             blend=np.concatenate([blend, np.zeros(len(reals), bool)]),
             other=np.concatenate([others, reals]),
-            weight=np.ones(count, np.float32),
             paired=self._partner is not None,
         )
-
-    def _natural(self, epoch: int, rng: np.random.Generator) -> list[Batch]:
-        """Every crop once (or as often as `steps` asks), in random order."""
-        size, fake = self._settings.batch_size, self._samples.fake
-        rows = _cycled(np.arange(len(fake)), self.steps * size, rng)
-        weight = np.ones(len(fake), np.float32)
-        if self._settings.balance == "class_weights":
-            share = fake.mean()
-            weight = np.where(fake, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)
-        return [
-            Batch(
-                (self._settings.seed, epoch, step),
-                part,
-                fake[part],
-                np.zeros(size, bool),
-                part,
-                weight[part],
-                False,
-            )
-            for step, part in enumerate(rows.reshape(self.steps, size))
-        ]
 
     def _draw(self, label: str, count: int, rng: np.random.Generator) -> Integers:
         """Rows of one label: strata by their weights.

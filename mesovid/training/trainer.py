@@ -26,8 +26,7 @@ Floats = npt.NDArray[np.float64]
 def learning_rate(settings: TrainSettings, epoch: float) -> float:
     """The learning rate at a moment of the run, in epochs from its start.
 
-    `exponential` falls evenly (in the logarithm) and reaches the limit at the end; `staircase` does
-    so in drops by `decay_rate`.
+    `exponential` falls evenly (in the logarithm); it and `cosine` reach the limit at the end.
     """
     if epoch < settings.warmup:
         return settings.learning_rate * epoch / settings.warmup
@@ -35,14 +34,10 @@ def learning_rate(settings: TrainSettings, epoch: float) -> float:
     start, limit = settings.learning_rate, settings.decay_limit
     if settings.schedule == "cosine":
         return limit + (start - limit) * 0.5 * (1 + math.cos(math.pi * share))
-    if settings.schedule == "constant" or settings.decay_rate == 1:
+    if settings.schedule == "constant":
         return start
     floor = max(limit, 1e-12)
-    drops = math.log(floor / start) / math.log(settings.decay_rate)
-    if settings.schedule == "staircase":
-        # so many whole drops, evenly spread, and the limit after the last
-        return max(floor, start * math.pow(settings.decay_rate, math.floor(share * (drops + 1))))
-    return max(floor, start * math.pow(settings.decay_rate, share * drops))
+    return max(floor, start * math.pow(floor / start, share))
 
 
 class Trainer:
@@ -53,7 +48,9 @@ class Trainer:
         self._settings = settings
         # the step works on logits: a sigmoid and its logarithm lose digits
         self._logits = keras.Model(model.inputs, model.layers[-1].input)
-        self._optimizer = _optimizer(settings)
+        self._optimizer = keras.optimizers.Adam(
+            settings.learning_rate, global_clipnorm=settings.clip_norm or None
+        )
         self._optimizer.build(model.trainable_variables)
         self._average = [tf.Variable(value) for value in model.weights] if settings.ema else []
         self._step = tf.function(self._train_step, autograph=False, reduce_retracing=True)
@@ -63,15 +60,13 @@ class Trainer:
             reduce_retracing=True,
         )
 
-    def step(
-        self, crops: Any, labels: Any, targets: Any, weights: Any, rate: float
-    ) -> tuple[Any, Any]:
+    def step(self, crops: Any, labels: Any, targets: Any, rate: float) -> tuple[Any, Any]:
         """Learn the targets of one batch.
 
         Gives its loss and how many faces were right by their labels, as tensors.
         """
         self._optimizer.learning_rate = rate
-        result: tuple[Any, Any] = self._step(crops, labels, targets, weights)
+        result: tuple[Any, Any] = self._step(crops, labels, targets)
         return result
 
     def predict(self, crops: Any) -> Floats:
@@ -116,15 +111,12 @@ class Trainer:
             for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(array)
 
-    def _train_step(self, crops: Any, labels: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
+    def _train_step(self, crops: Any, labels: Any, targets: Any) -> tuple[Any, Any]:
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
-            logits = tf.cast(
-                self._logits(tf.cast(crops, tf.float32), training=True)[:, 0], tf.float32
-            )
-            loss = loss_of(self._settings, logits, targets, weights)
-            scaled = self._optimizer.scale_loss(loss)
-        self._optimizer.apply(tape.gradient(scaled, variables), variables)
+            logits = self._logits(tf.cast(crops, tf.float32), training=True)[:, 0]
+            loss = loss_of(self._settings, logits, targets)
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
         if self._average:
             self._follow()
         return loss, tf.reduce_sum(tf.cast((logits > 0) == (labels > 0.5), tf.int32))
@@ -139,18 +131,3 @@ class Trainer:
         for mean, weight in zip(self._average, self.model.weights, strict=True):
             if mean.dtype.is_floating:
                 mean.assign_add((1 - keep) * (tf.cast(weight.value, mean.dtype) - mean))
-
-
-def _optimizer(settings: TrainSettings) -> Any:
-    common: dict[str, Any] = {
-        "learning_rate": settings.learning_rate,
-        "global_clipnorm": settings.clip_norm or None,
-    }
-    if settings.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    elif settings.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **common)
-    else:
-        optimizer = keras.optimizers.Adam(**common)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if settings.mixed_precision else optimizer

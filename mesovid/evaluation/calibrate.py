@@ -14,11 +14,11 @@ from scipy.optimize import minimize
 
 from mesovid.evaluation.metrics import Names, Scores
 from mesovid.models.card import Calibration, logit
-from mesovid.settings import TrainSettings
 
 Floats = npt.NDArray[np.float64]
 
 SCALE = 10_000  # threshold and band go to the card with four decimals
+MISSES = 0.10  # fraction of the fake videos that may lie below the uncertain band
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Decision:
 
 def decide(
     scores: Scores,
-    settings: TrainSettings,
+    false_alarms: float,
     dataset: Names | None = None,
     varied: Scores | None = None,
 ) -> Decision:
@@ -49,24 +49,24 @@ def decide(
     The threshold is one half, or higher where more than `false_alarms` of the real videos would lie
     above: of all, and of those of each dataset (`dataset` names that of each row) with enough of
     them to tell, because a large one must not hide that a model cries wolf on a small one. The band
-    reaches down from it to where `misses` of the fake videos lie below; above the band a video is
+    reaches down from it to where `MISSES` of the fake videos lie below; above the band a video is
     fake, below it real.
     """
-    calibration = fit(varied or scores, settings.calibration)
+    calibration = fit(varied or scores)
     videos = scores.with_probability(calibration(scores.probability)).per_video()
     reals, fakes = videos.probability[~videos.fake], videos.probability[videos.fake]
-    sets = _by_dataset(videos, scores, dataset, settings.false_alarms)
+    sets = _by_dataset(videos, scores, dataset, false_alarms)
     threshold = max(
-        0.5, *(_rounded_up(_exceeded_by(part, settings.false_alarms)) for part in (reals, *sets))
+        0.5, *(_rounded_up(_exceeded_by(part, false_alarms)) for part in (reals, *sets))
     )
-    low = min(threshold, _rounded_down(-_exceeded_by(-fakes, settings.misses)))
+    low = min(threshold, _rounded_down(-_exceeded_by(-fakes, MISSES)))
     rule = (
         f"on {len(reals)} real and {len(fakes)} fake validation videos: at most "
-        f"{100 * settings.false_alarms:g}% of the real ones"
+        f"{100 * false_alarms:g}% of the real ones"
         f"{f', and of each of {len(sets)} datasets,' if len(sets) > 1 else ''}"
         f" lie above the threshold ({np.mean(reals > threshold):.1%} do), which is at least 0.5; "
         "the uncertain band reaches"
-        f" down to where at most {100 * settings.misses:g}% of the fake ones lie below "
+        f" down to where at most {100 * MISSES:g}% of the fake ones lie below "
         f"({np.mean(fakes < low):.1%} do);"
         f" above it {np.mean(fakes > threshold):.0%} of the fakes are called fake"
         f"{'; probabilities are calibrated on their faces varied as in training' if varied else ''}"
@@ -84,14 +84,16 @@ def _by_dataset(videos: Scores, rows: Scores, dataset: Names | None, share: floa
     return [part for part in parts if len(part) * share >= 1]
 
 
-def fit(scores: Scores, method: str) -> Calibration:
+def fit(scores: Scores) -> Calibration:
     """The calibration under which the mean over a video's faces has the least log loss.
 
+    It is Platt's (1999), a scale and a shift of logits; there is none where a class is missing.
+
     Real and fake videos weigh the same in total: the probability holds for one as likely as the
-    other, since nobody knows how many fakes a user's folder has. Targets are Platt's (1999), which
+    other, since nobody knows how many fakes a user's folder has. Targets are Platt's, too, which
     keeps separable scores from becoming certain.
     """
-    if method == "none" or scores.fake.all() or not scores.fake.any():
+    if scores.fake.all() or not scores.fake.any():
         return Calibration()
     x = logit(scores.probability)
     video, of_row = np.unique(scores.video, return_inverse=True)
@@ -102,7 +104,7 @@ def fit(scores: Scores, method: str) -> Calibration:
     weight = np.where(fake, 0.5 / fake.sum(), 0.5 / (~fake).sum())
 
     def loss(parameters: Floats) -> float:
-        scale, shift = math.exp(parameters[0]), parameters[1] if method == "platt" else 0.0
+        scale, shift = math.exp(parameters[0]), parameters[1]
         face = 0.5 * (1 + np.tanh(0.5 * (scale * x + shift)))
         p = np.clip(np.bincount(of_row, weights=face) / faces, 1e-12, 1 - 1e-12)
         return float(-np.sum(weight * (target * np.log(p) + (1 - target) * np.log1p(-p))))
@@ -114,8 +116,6 @@ def fit(scores: Scores, method: str) -> Calibration:
         options={"xatol": 1e-4, "fatol": 1e-8, "maxiter": 2000},
     )
     scale, shift = math.exp(float(np.clip(best.x[0], -5, 3))), float(np.clip(best.x[1], -20, 20))
-    if method == "temperature":
-        return Calibration("temperature", scale, 0.0)
     return Calibration("platt", scale, shift)
 
 
