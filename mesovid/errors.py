@@ -15,6 +15,11 @@ class MesovidError(Exception):
     exit_status = 1
 
 
+def without_path(error: MesovidError, path: object) -> str:
+    """What an error says of a file, for a place that names the file already."""
+    return str(error).removeprefix(f"{path}: ")
+
+
 class InputError(MesovidError):
     """A video, picture or folder that cannot be used as asked."""
 

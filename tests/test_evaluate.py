@@ -216,7 +216,7 @@ def test_a_damaged_crop_is_left_out_and_named(tmp_path: Path, model: Path) -> No
     reasons = " ".join(each.reason for each in found.excluded)
     assert "damaged" in reasons
     assert "No such file" in reasons
-    assert "9x8, the dataset's crops are 32x32" in reasons
+    assert "a face of 9x8 px, not of 32x32" in reasons
     assert len(found.models[0].scores) == sum(4 * len(people) for *_, people in VIDEOS.values()) - 3
     assert "Left out: " in to_text(found)
     assert "2 more" in to_text(found)
@@ -226,7 +226,7 @@ def test_a_dataset_of_damaged_crops_alone_is_refused(tmp_path: Path, model: Path
     root = write_dataset(tmp_path / "set")
     for file in root.rglob("*.png"):
         file.write_bytes(b"")
-    with pytest.raises(DatasetError, match=r"no crop could be read; .*is empty"):
+    with pytest.raises(DatasetError, match=r"no crop could be read; .*the file is empty"):
         evaluate(read_dataset(root), [load_model(model)], QUICK)
 
 

@@ -26,13 +26,13 @@ from trees import CELEBDF, DFDC, FFPP, ClipWriter, write_celebdf, write_dfdc, wr
 from mesovid.cli.extract import command
 from mesovid.dataset import cutter as cutting
 from mesovid.dataset.check import check_dataset
-from mesovid.dataset.cutter import encode, sharpness
+from mesovid.dataset.cutter import sharpness
 from mesovid.dataset.extract import balance
 from mesovid.dataset.journal import read_results
 from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset
 from mesovid.errors import DatasetError, MesovidError
 from mesovid.models.card import read_card
-from mesovid.settings import ExtractSettings, Geometry
+from mesovid.settings import Geometry
 
 QUICK = ("--frames", "2", "--size", "64", "--workers", "0")
 
@@ -579,12 +579,6 @@ def test_jpg_by_option(tmp_path: Path, clip: ClipWriter) -> None:
     root = write_files(tmp_path / "set", ["real/a.png"], clip)
     (crop,) = extracted(root, "--format", "jpg", "-o", tmp_path / "out").crops
     assert crop.file.endswith(".jpg")
-
-
-def test_png_keeps_every_pixel() -> None:
-    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    content = np.frombuffer(encode(pixels, ExtractSettings()), np.uint8)
-    assert (cv2.imdecode(content, cv2.IMREAD_COLOR)[..., ::-1] == pixels).all()
 
 
 def test_blur_lowers_sharpness(astronaut: np.ndarray) -> None:

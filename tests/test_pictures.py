@@ -9,6 +9,7 @@ import contextlib
 import io
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import av
 import cv2
@@ -17,9 +18,17 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from mesovid.errors import InputError
+from mesovid.errors import InputError, OutputError
 from mesovid.media import is_picture
-from mesovid.pictures import open_picture, picture_kind, read_picture
+from mesovid.pictures import (
+    decode,
+    encode,
+    open_picture,
+    picture_kind,
+    read_crop,
+    read_picture,
+    resized,
+)
 from mesovid.settings import SampleSettings
 from mesovid.video import frames_at, probe, sample
 
@@ -407,3 +416,71 @@ def test_a_gif_whose_frame_claims_billions_of_pixels_costs_nothing(tmp_path: Pat
     path.write_bytes(content)
     with contextlib.suppress(InputError), sample(path, SampleSettings()) as sampling:
         assert all(frame.image.shape == (16, 16, 3) for frame in sampling)
+
+
+# --- faces in files of our own
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_png_keeps_every_pixel(quick: bool) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+    np.testing.assert_array_equal(decode(encode(pixels, quick=quick)), pixels)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "webp"])
+def test_lossy_formats_keep_the_colours_and_obey_their_quality(
+    kind: Literal["jpg", "webp"],
+) -> None:
+    picture = portrait()
+    good, poor = encode(picture, kind), encode(picture, kind, 20)
+    assert picture_kind(good) == {"jpg": "jpeg"}.get(kind, kind)
+    assert corners(decode(good)) == corners(picture)
+    assert len(poor) < len(good)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "size"),
+    [((0, 0, 3), "png", "0x0"), ((2, 16384, 3), "webp", "16384x2")],
+    ids=["empty", "wider than WebP can be"],
+)
+def test_what_cannot_be_encoded_is_an_error(
+    shape: tuple[int, ...], kind: Literal["png", "webp"], size: str
+) -> None:
+    with pytest.raises(OutputError, match=rf"picture of {size} px cannot be encoded as {kind}"):
+        encode(np.zeros(shape, np.uint8), kind)
+
+
+def vast(content: bytes) -> bytes:
+    """A PNG whose header claims ten billion pixels."""
+    header = b"IHDR" + 2 * (100_000).to_bytes(4) + content[24:29]
+    return content[:12] + header + zlib.crc32(header).to_bytes(4) + content[33:]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"no picture", "not a picture that can be read"),
+        (encode(portrait())[:60], "not a picture that can be read"),
+        (vast(encode(portrait())), "not a picture that can be read"),
+        (encode(portrait()), "a face of 96x64 px, not of 64x64"),
+        (None, r"cannot be opened \(No such file or directory\)"),
+    ],
+    ids=["empty", "text", "cut off", "vast", "of another size", "missing"],
+)
+def test_a_crop_that_cannot_be_used_is_an_error(
+    content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "face.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"{path}: {message}"):
+        read_crop(path, 64)
+
+
+def test_faces_are_averaged_to_shrink_and_kept_at_their_size() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200
+    assert resized(stripes, 64) is stripes
+    assert (resized(stripes, 32) == 100).all()
+    assert resized(stripes, 96).shape == (96, 96, 3)

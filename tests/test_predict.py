@@ -107,8 +107,8 @@ def test_bad_files_are_named_and_the_others_scored(model: Path, faces: Path) -> 
     assert result.exit_code == 1
     rows = {Path(row["path"]).name: row for row in json.loads(result.stdout)}
     assert rows["empty.png"]["fake_probability"] is rows["empty.png"]["label"] is None
-    assert rows["empty.png"]["error"] == "is empty"
-    assert "text.jpg is not a picture, or damaged" in result.stderr
+    assert rows["empty.png"]["error"] == "the file is empty"
+    assert "text.jpg: not a picture that can be read; it is damaged" in result.stderr
     assert sum(row["error"] is None for row in rows.values()) == 5
 
 

@@ -69,6 +69,18 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+@pytest.mark.parametrize("name", ["imdecode", "imencode", "imread", "imwrite"])
+def test_pictures_are_read_and_encoded_in_one_place(name: str) -> None:
+    assert [
+        module
+        for module, path in modules().items()
+        if any(
+            isinstance(node, ast.Attribute) and node.attr == name
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        )
+    ] == (["pictures"] if name in ("imdecode", "imencode") else [])
+
+
 def part(module: str) -> str:
     return module.split(".")[0]
 

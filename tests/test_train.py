@@ -25,6 +25,7 @@ from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset
 from mesovid.errors import DatasetError, ModelError, TrainingError
 from mesovid.models.card import read_card
 from mesovid.models.classifier import load_model
+from mesovid.pictures import read_crop
 from mesovid.records import Pixels
 from mesovid.settings import (
     AugmentSettings,
@@ -39,7 +40,7 @@ from mesovid.training.fit import Reporter, train
 from mesovid.training.job import Job
 from mesovid.training.run_folder import writing
 from mesovid.training.sampler import Sampler
-from mesovid.training.samples import CropReader, Samples, gather, read_crop, self_blended
+from mesovid.training.samples import CropReader, Samples, gather, self_blended
 from mesovid.training.trainer import learning_rate
 
 SIZE = 64  # px
@@ -614,16 +615,17 @@ def test_validation_keeps_so_many_crops_a_person(dataset: Dataset) -> None:
 @pytest.mark.parametrize("content", [b"", b"no picture"], ids=["empty", "text"])
 def test_a_corrupt_crop_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "face.png").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"face\.png is damaged"):
-        read_crop(tmp_path / "face.png", SIZE)
-    with pytest.raises(DatasetError, match="cannot read the crop"):
-        read_crop(tmp_path / "none.png", SIZE)
+    crops = CropReader(np.array([tmp_path / "face.png", tmp_path / "none.png"], str), SIZE, 0)
+    with pytest.raises(DatasetError, match=r"face\.png: .*; .*run `mesovid extract` again"):
+        crops[0]
+    with pytest.raises(DatasetError, match=r"none\.png: cannot be opened \(No such file"):
+        crops[1]
 
 
 def test_a_corrupt_crop_stops_a_run_with_its_name(faces: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(faces, tmp_path / "faces"))
     (broken / "train/fake/train0_swap/0_0.png").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"train0_swap.0_0\.png is damaged"):
+    with pytest.raises(DatasetError, match=r"train0_swap.0_0\.png: .*damaged"):
         train(job(broken, tmp_path / "run"))
 
 

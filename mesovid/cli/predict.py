@@ -81,7 +81,7 @@ def command(
         click.echo(f"\n{table}", err=format_ != "text" or target is not None)
     failed = [prediction for prediction in predictions if prediction.error]
     for prediction in failed:
-        say(f"{prediction.path} {prediction.error}")
+        say(f"{prediction.path}: {prediction.error}")
     for problem in problems:
         say(f"{problem.name}: {problem.why}")
     sys.exit(1 if failed or problems else 0)

@@ -11,15 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from mesovid.dataset.labels import label_of, method_of, split_of
 from mesovid.dataset.manifest import CropEntry, Dataset, read_card
 from mesovid.dataset.splits import leaks
 from mesovid.dataset.tables import find_table
+from mesovid.errors import InputError
 from mesovid.folders import walk
 from mesovid.media import PICTURE_SUFFIXES
-from mesovid.opencv import cv2
+from mesovid.pictures import decode
 
 PNG = b"\x89PNG\r\n\x1a\n"
 OnDone = Callable[[int], None]  # hears how many more files have been read
@@ -258,10 +257,10 @@ def _decoded_size(content: bytes, suffix: str) -> tuple[int, int] | None:
     if cut_off or not content:
         return None
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
+        height, width = decode(content).shape[:2]
+    except InputError:
         return None
-    return None if image is None else (image.shape[1], image.shape[0])
+    return width, height
 
 
 def cores() -> int:

@@ -18,12 +18,13 @@ import numpy.typing as npt
 from mesovid.align import align
 from mesovid.dataset.manifest import CropEntry
 from mesovid.dataset.sources import Source, is_key
-from mesovid.errors import InputError, MesovidError
+from mesovid.errors import InputError, MesovidError, without_path
 from mesovid.faces import FaceFinder
 from mesovid.files import FULL_DISK
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.people import PeopleLinker
+from mesovid.pictures import encode
 from mesovid.records import Box, Face, Frame, FrameFaces, Pixels
 from mesovid.settings import (
     ExtractSettings,
@@ -274,7 +275,8 @@ class Cutter:
         entry = _entry(source, frame, face, person, self._settings.extract.format)
         self._staged += 1
         staged = self._stage / f"{self._staged}.{self._settings.extract.format}"
-        staged.write_bytes(encode(pixels, self._settings.extract))
+        how = self._settings.extract
+        staged.write_bytes(encode(pixels, how.format, how.jpeg_quality, quick=True))
         small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
         left, top, right, bottom = face.box
         return _Cut(
@@ -353,27 +355,6 @@ def sharpness(grey: npt.NDArray[np.uint8]) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())
 
 
-def encode(pixels: Pixels, settings: ExtractSettings) -> bytes:
-    """A crop (size, size, 3) as a file's content."""
-    if settings.format == "jpg":
-        options = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
-    else:
-        # run lengths only: on 256 px crops of c23 video as small as level 6 of the default (71 kB),
-        # 4 instead of 20 ms
-        options = [
-            cv2.IMWRITE_PNG_COMPRESSION,
-            1,
-            cv2.IMWRITE_PNG_STRATEGY,
-            cv2.IMWRITE_PNG_STRATEGY_RLE,
-        ]
-    ok, content = cv2.imencode(
-        f".{settings.format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options
-    )
-    if not ok:
-        raise InputError(f"a crop of {pixels.shape} could not be encoded as {settings.format}")
-    return content.tobytes()
-
-
 def failed(source: Source, reason: str) -> Result:
     """The result of a video that could not be read."""
     return Result(
@@ -392,10 +373,7 @@ def _reason(error: Exception, *files: Path) -> str:
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         raise error
     if isinstance(error, MesovidError):
-        text = str(error)
-        for file in files if len(files) == 1 else ():
-            text = text.removeprefix(f"{file}: ")
-        return text
+        return without_path(error, files[0]) if len(files) == 1 else str(error)
     if isinstance(error, OSError):
         return error.strerror or str(error)
     # a defect met in one file of an archive must not cost the others

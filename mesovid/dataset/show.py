@@ -16,10 +16,9 @@ from mesovid.errors import DatasetError, InputError
 from mesovid.files import write_whole
 from mesovid.names import shown
 from mesovid.opencv import cv2
+from mesovid.pictures import encode, read_picture
 from mesovid.records import Pixels
 from mesovid.report.table import Table, text_table
-from mesovid.settings import SampleSettings
-from mesovid.video import sample
 
 CELL = 128  # px, side of a face on the sheet
 LINE = 18  # px, height of the text above a row
@@ -76,10 +75,9 @@ def contact_sheet(dataset: Dataset, columns: int = 10, rows_each: int = 2) -> Pi
 
 def write_sheet(dataset: Dataset, file: str | Path, columns: int = 10, rows_each: int = 2) -> None:
     """Write the contact sheet as a PNG file. DatasetError when the folder cannot be written."""
-    sheet = cv2.cvtColor(contact_sheet(dataset, columns, rows_each), cv2.COLOR_RGB2BGR)
-    ok, content = cv2.imencode(".png", sheet)
+    sheet = encode(contact_sheet(dataset, columns, rows_each))
     try:
-        write_whole(Path(file), content.tobytes() if ok else b"")
+        write_whole(Path(file), sheet)
     except OSError as error:
         raise DatasetError(f"cannot write {file}: {error.strerror}") from error
 
@@ -117,8 +115,7 @@ def _band(dataset: Dataset, title: str, crops: list[CropEntry], columns: int, ro
 def _cell(file: Path) -> Pixels:
     """A face at the sheet's scale; grey with a cross where its file cannot be read."""
     try:
-        with sample(file, SampleSettings()) as sampling:
-            image = next(iter(sampling)).image
+        image = read_picture(file)
     except InputError:
         blank = np.full((CELL, CELL, 3), 128, np.uint8)
         cv2.line(blank, (0, 0), (CELL, CELL), (255, 0, 0), 2)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from mesovid.errors import SettingsError
 from mesovid.opencv import cv2
+from mesovid.pictures import decode, encode
 from mesovid.records import Pixels
 
 _SMALLEST = 16  # px, least side of a crop on its way
@@ -155,12 +156,7 @@ def import_av() -> Any:
 
 
 def _jpeg(crops: Sequence[Pixels], quality: float) -> list[Pixels]:
-    def through(crop: Pixels) -> Pixels:
-        _, data = cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
-        decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
-        return np.ascontiguousarray(decoded[..., ::-1])
-
-    return [through(crop) for crop in crops]
+    return [decode(encode(crop, "jpg", round(quality))) for crop in crops]
 
 
 def _smaller(images: Sequence[Pixels], factor: float) -> list[Pixels]:

@@ -20,7 +20,7 @@ from mesovid.align import transform
 from mesovid.dataset.labels import FAKE
 from mesovid.dataset.manifest import CropEntry, Dataset, digest
 from mesovid.dataset.splits import linked_sets
-from mesovid.errors import DatasetError
+from mesovid.errors import DatasetError, InputError, without_path
 from mesovid.evaluation.degrade import Degradation, degrade, parse
 from mesovid.evaluation.metrics import (
     Cluster,
@@ -37,7 +37,7 @@ from mesovid.evaluation.metrics import (
     share,
 )
 from mesovid.models.classifier import Classifier
-from mesovid.opencv import cv2
+from mesovid.pictures import read_crop, resized
 from mesovid.records import ModelRef, Pixels
 from mesovid.settings import EvaluateSettings, Geometry
 
@@ -261,18 +261,15 @@ def score(
     size = dataset.geometry.size if dataset.geometry else None
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in _batches(crops, settings.batch_size):
-            images = list(pool.map(lambda crop: read_crop(dataset.path(crop), size), batch))
+            pending = [pool.submit(read_crop, dataset.path(crop), size) for crop in batch]
+            read: list[tuple[CropEntry, Pixels]] = []
+            for crop, pixels in zip(batch, pending, strict=True):
+                try:
+                    read.append((crop, pixels.result()))
+                except InputError as error:
+                    reason = without_path(error, dataset.path(crop))
+                    excluded.append(Excluded(crop.file, reason))
             progress(len(batch))
-            read = [
-                (crop, image)
-                for crop, image in zip(batch, images, strict=True)
-                if not isinstance(image, str)
-            ]
-            excluded += [
-                Excluded(c.file, i)
-                for c, i in zip(batch, images, strict=True)
-                if isinstance(i, str)
-            ]
             if not read:
                 continue
             good += [crop for crop, _ in read]
@@ -291,33 +288,9 @@ def classify(classifier: Classifier, images: Sequence[Pixels], batch_size: int) 
     size = classifier.card.geometry.size
     found = []
     for start in range(0, len(images), batch_size):
-        pixels = np.stack([fit(image, size) for image in images[start : start + batch_size]])
+        pixels = np.stack([resized(image, size) for image in images[start : start + batch_size]])
         found.append(classifier(pixels))
     return np.concatenate(found) if found else np.zeros(0)
-
-
-def read_crop(path: Path, size: int | None = None) -> Pixels | str:
-    """A crop's pixels, RGB (s, s, 3), or why it cannot be used. `size` is the side it must have."""
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        return "is empty" if not len(data) else "is not a picture, or damaged"
-    height, width = image.shape[:2]
-    if size is not None and (height, width) != (size, size):
-        return f"is {width}x{height}, the dataset's crops are {size}x{size}"
-    pixels: Pixels = np.ascontiguousarray(image[..., ::-1])
-    return pixels
-
-
-def fit(image: Pixels, size: int) -> Pixels:
-    """A crop at a model's size; one that already has it is returned as it is."""
-    if image.shape[:2] == (size, size):
-        return image
-    how = cv2.INTER_AREA if min(image.shape[:2]) > size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (size, size), interpolation=how), dtype=np.uint8)
 
 
 def _groups(crops: Sequence[CropEntry]) -> list[str]:

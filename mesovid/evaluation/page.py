@@ -11,8 +11,9 @@ import html
 from mesovid import __version__
 from mesovid.evaluation.evaluate import Evaluation, Mistake, ModelEvaluation
 from mesovid.evaluation.metrics import Estimate
-from mesovid.evaluation.plots import jpeg, plots, thumbnail
+from mesovid.evaluation.plots import plots, thumbnail
 from mesovid.evaluation.tables import UNKNOWN, estimate, excluded_line, heading, tables
+from mesovid.pictures import encode
 from mesovid.report.look import FAKE_TEXT, REAL_TEXT
 from mesovid.report.table import html_table
 
@@ -168,9 +169,10 @@ def _face(evaluation: Evaluation, mistake: Mistake) -> str:
     truth = "fake" if mistake.fake else "real"
     method = f", {mistake.method}" if mistake.fake and mistake.method not in ("", "fake") else ""
     video = html.escape(mistake.video)
+    face = encode(thumbnail(evaluation, mistake), "jpg")
     return (
         "<figure>"
-        f'<img alt="{truth} face" src="{_data(jpeg(thumbnail(evaluation, mistake)), "jpeg")}">'
+        f'<img alt="{truth} face" src="{_data(face, "jpeg")}">'
         f'<figcaption><b>{mistake.probability:.2f}</b> <span class="{truth}">'
         f"{truth}{html.escape(method)}</span>"
         f'<i title="{video}">{video}</i></figcaption></figure>'

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as sk
 
+from mesovid.errors import InputError
 from mesovid.evaluation.degrade import severity
-from mesovid.evaluation.evaluate import Evaluation, Mistake, ModelEvaluation, fit, read_crop
+from mesovid.evaluation.evaluate import Evaluation, Mistake, ModelEvaluation
 from mesovid.evaluation.metrics import reliability
 from mesovid.opencv import cv2
+from mesovid.pictures import encode, read_crop, resized
 from mesovid.records import Pixels
 from mesovid.report.look import FAKE, INK, LINES, MUTED, PLOT, REAL, STROKES
 
@@ -51,24 +53,15 @@ def sheet(evaluation: Evaluation, mistakes: Sequence[Mistake], columns: int = 6)
         text = f"{mistake.crop_probability:.2f}  {truth}"
         place = (left + 4, top + _TILE + 22)
         cv2.putText(page, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (60, 60, 60), 1, cv2.LINE_AA)
-    return _encoded(page, ".png")
+    return encode(page)
 
 
 def thumbnail(evaluation: Evaluation, mistake: Mistake) -> Pixels:
     """The crop of a mistake, small; blank when its file has gone meanwhile."""
-    image = read_crop(evaluation.root / mistake.file)
-    return (
-        np.full((_TILE, _TILE, 3), 230, np.uint8) if isinstance(image, str) else fit(image, _TILE)
-    )
-
-
-def jpeg(image: Pixels) -> bytes:
-    """A picture as JPEG, for a page."""
-    return _encoded(image, ".jpg")
-
-
-def _encoded(image: Pixels, suffix: str) -> bytes:
-    return bytes(cv2.imencode(suffix, image[..., ::-1])[1])
+    try:
+        return resized(read_crop(evaluation.root / mistake.file), _TILE)
+    except InputError:
+        return np.full((_TILE, _TILE, 3), 230, np.uint8)
 
 
 def _drawn(

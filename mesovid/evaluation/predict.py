@@ -15,12 +15,13 @@ from mesovid.dataset.classes import Classes
 from mesovid.dataset.labels import EVERYTHING, FAKE, REAL, SKIP, hint, is_called, label_of
 from mesovid.dataset.manifest import CARD, read_card
 from mesovid.dataset.sources import Options, Problem, refuse_unused, told
-from mesovid.errors import InputError, SettingsError
-from mesovid.evaluation.evaluate import classify, geometry_differences, read_crop
+from mesovid.errors import InputError, SettingsError, without_path
+from mesovid.evaluation.evaluate import classify, geometry_differences
 from mesovid.folders import walk
 from mesovid.media import PICTURE_SUFFIXES
 from mesovid.models.classifier import Classifier
-from mesovid.records import Label
+from mesovid.pictures import read_crop
+from mesovid.records import Label, Pixels
 from mesovid.settings import Geometry
 from mesovid.verdict import Rule
 from mesovid.verdict import label_of as judged
@@ -115,21 +116,23 @@ def predict(
     rule = Rule(card.threshold, card.uncertain)
     with ThreadPoolExecutor() as pool:
         for batch in _batches(faces, batch_size):
-            images = list(pool.map(lambda face: read_crop(face[0]), batch))
-            scores = iter(
-                classify(classifier, [i for i in images if not isinstance(i, str)], batch_size)
-            )
-            for (path, truth), image in zip(batch, images, strict=True):
-                if isinstance(image, str):
-                    yield Prediction(str(path), None, None, truth, error=image)
+            pending = [pool.submit(read_crop, path) for path, _ in batch]
+            errors: dict[int, str] = {}
+            images: dict[int, Pixels] = {}
+            for i, ((path, _), pixels) in enumerate(zip(batch, pending, strict=True)):
+                try:
+                    images[i] = pixels.result()
+                except InputError as error:
+                    errors[i] = without_path(error, path)
+            scores = classify(classifier, list(images.values()), batch_size)
+            probabilities = dict(zip(images, map(float, scores), strict=True))
+            for i, (path, truth) in enumerate(batch):
+                if i in errors:
+                    yield Prediction(str(path), None, None, truth, error=errors[i])
                     continue
-                probability = float(next(scores))
-                resized = (
-                    image.shape[0] != card.geometry.size or image.shape[1] != card.geometry.size
-                )
-                yield Prediction(
-                    str(path), judged(probability, rule)[0], probability, truth, resized
-                )
+                label, probability = judged(probabilities[i], rule)[0], probabilities[i]
+                resized = images[i].shape[:2] != (card.geometry.size, card.geometry.size)
+                yield Prediction(str(path), label, probability, truth, resized)
 
 
 def report(predictions: Sequence[Prediction], threshold: float) -> str | None:

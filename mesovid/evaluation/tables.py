@@ -78,7 +78,7 @@ def excluded_line(evaluation: Evaluation) -> str:
         return ""
     first = evaluation.excluded[0]
     more = f", and {len(evaluation.excluded) - 1:,} more" if len(evaluation.excluded) > 1 else ""
-    return f"Left out: {first.file} {first.reason}{more}."
+    return f"Left out: {first.file}: {first.reason}{more}."
 
 
 def to_text(evaluation: Evaluation) -> str:

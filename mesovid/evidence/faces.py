@@ -17,6 +17,7 @@ from mesovid.align import align
 from mesovid.errors import InputError
 from mesovid.opencv import cv2
 from mesovid.people import side
+from mesovid.pictures import encode
 from mesovid.records import Crop, FaceScore, Pixels, Scan
 from mesovid.report.facts import ShownFace
 from mesovid.report.maps import overlay
@@ -175,7 +176,4 @@ def show(
 
 def _jpeg(pixels: Pixels) -> bytes:
     small = cv2.resize(pixels, (FACE, FACE), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    )
-    return bytes(data)
+    return encode(np.asarray(small, np.uint8), "jpg", QUALITY)

@@ -23,6 +23,7 @@ from mesovid.explain.telling import TellingFace
 from mesovid.files import PREFIX, reported
 from mesovid.names import as_text, shown, with_bytes
 from mesovid.opencv import cv2
+from mesovid.pictures import encode
 from mesovid.records import Activation, Firing, Layer, Occlusion, Pixels, Split, Stage
 from mesovid.report.maps import contrast, overlay, sheet, table
 from mesovid.settings import ExplainSettings
@@ -309,16 +310,11 @@ def _json(path: Path, value: dict[str, Any]) -> None:
 
 
 def _png(path: Path, pixels: Pixels) -> None:
-    path.write_bytes(_encoded(".png", pixels, []))
+    path.write_bytes(encode(pixels))
 
 
 def _webp(pixels: Pixels) -> bytes:
-    return _encoded(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
-
-
-def _encoded(kind: str, pixels: Pixels, options: list[int]) -> bytes:
-    _, data = cv2.imencode(kind, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
-    return bytes(data.tobytes())
+    return encode(pixels, "webp", WEBP_QUALITY)
 
 
 @contextmanager

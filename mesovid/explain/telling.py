@@ -11,9 +11,8 @@ import numpy as np
 from mesovid.errors import InputError
 from mesovid.explain.explainer import Explainer
 from mesovid.media import is_picture
-from mesovid.opencv import cv2
 from mesovid.people import side
-from mesovid.pictures import read_picture
+from mesovid.pictures import read_picture, resized
 from mesovid.records import Box, Crop, FaceScore, Pixels
 
 SAMPLE = 32  # faces that say which filters are dead
@@ -51,10 +50,7 @@ def read_face(path: str, explainer: Explainer) -> TellingFace:
     height, width = pixels.shape[:2]
     if height != width:
         raise InputError(f"{path} has {width}x{height} px; faces that are already cut are square")
-    size = explainer.card.geometry.size
-    if width != size:
-        how = cv2.INTER_AREA if width > size else cv2.INTER_LINEAR
-        pixels = np.asarray(cv2.resize(pixels, (size, size), interpolation=how), np.uint8)
+    pixels = resized(pixels, explainer.card.geometry.size)
     (logit,) = explainer.logits(pixels[None])
     return TellingFace(path, pixels, explainer.fake_probability(float(logit)))
 

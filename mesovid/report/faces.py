@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mesovid.files import reported, write_whole
-from mesovid.opencv import cv2
+from mesovid.pictures import encode
 from mesovid.records import Crop, FaceScore
 
 
@@ -26,9 +26,8 @@ class FaceSaver:
         self._make(folder)
         for crop, score in zip(crops, scores, strict=True):
             name = f"{crop.index:06}_{crop.person}_{score.fake_probability:.3f}.png"
-            _, data = cv2.imencode(".png", cv2.cvtColor(crop.pixels, cv2.COLOR_RGB2BGR))
             with reported(folder):
-                write_whole(folder / name, data.tobytes())
+                write_whole(folder / name, encode(crop.pixels))
 
     def _make(self, folder: Path) -> None:
         with reported(folder):

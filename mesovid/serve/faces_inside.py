@@ -16,9 +16,10 @@ import numpy.typing as npt
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from mesovid.errors import InputError
 from mesovid.explain.explainer import Explainer
 from mesovid.models.card import ModelCard
-from mesovid.opencv import cv2
+from mesovid.pictures import decode, resized
 from mesovid.records import Pixels, Stage
 from mesovid.scanner import rule_of
 from mesovid.serve.problems import ProblemError
@@ -87,7 +88,7 @@ def routes(state: State) -> APIRouter:
         pixels = _read_face(face_file(state.jobs.get(asked.face.scan), asked.face.n))
         with state.lock:
             explainer = explainer_of(state, asked.model)
-            crop = _fitted(explainer, pixels)
+            crop = resized(pixels, explainer.card.geometry.size)
             value: dict[str, Any] = {"model": asked.model, "face": asked.face.model_dump()}
             if "split" in asked.methods:
                 value["split"] = _split(explainer, crop)
@@ -114,7 +115,8 @@ def routes(state: State) -> APIRouter:
             return state.firings[job.id, model]
         with state.lock:
             explainer = explainer_of(state, model)
-            crops = [_fitted(explainer, _read_face(face_file(job, n))) for n in chosen]
+            size = explainer.card.geometry.size
+            crops = [resized(_read_face(face_file(job, n)), size) for n in chosen]
             found = explainer.firing(np.stack(crops))
         value = {
             "model": model,
@@ -175,25 +177,13 @@ async def _posted_face(request: Request) -> Pixels:
 
 def _decoded(content: bytes) -> Pixels:
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ProblemError("unreadable", "the body is no picture that can be read")
-    return np.ascontiguousarray(image[..., ::-1])
+        return decode(content)
+    except InputError as error:
+        raise ProblemError("unreadable", "the body is no picture that can be read") from error
 
 
 def _read_face(path: Path) -> Pixels:
     return _decoded(path.read_bytes())
-
-
-def _fitted(explainer: Explainer, pixels: Pixels) -> Pixels:
-    """A crop at the model's size."""
-    size = explainer.card.geometry.size
-    if pixels.shape[:2] == (size, size):
-        return pixels
-    how = cv2.INTER_AREA if min(pixels.shape[:2]) > size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (size, size), interpolation=how), np.uint8)
 
 
 def _split(explainer: Explainer, crop: Pixels) -> dict[str, Any] | None:
@@ -216,7 +206,7 @@ def _predicted(state: State, pixels: Pixels, asked: _Asked) -> Response:
         explainer = explainer_of(state, asked.model)
         for name in asked.layers:
             check_layer(explainer, name)
-        crop = _fitted(explainer, pixels)
+        crop = resized(pixels, explainer.card.geometry.size)
         logit = float(explainer.logits(crop[None])[0])
         probability = explainer.fake_probability(logit)
         maps = explainer.activations(crop[None], asked.layers, asked.stages) if asked.layers else ()

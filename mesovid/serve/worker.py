@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from mesovid.errors import InputError, MesovidError
+from mesovid.errors import MesovidError
 from mesovid.opencv import cv2
-from mesovid.records import Crop, FaceScore, Failure, FrameFaces, Scan
+from mesovid.pictures import encode
+from mesovid.records import Crop, FaceScore, Failure, FrameFaces, Pixels, Scan
 from mesovid.scanner import Options, Scanner
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 EVENTS = "events.jsonl"
 CANCEL = "cancel"
 FRAME_SIDE = 1280  # px, longer side of the pictures of frames that are kept
+FRAME_QUALITY = 85  # of their JPEG
 FRAMES_KEPT = 400  # of a scan; beyond that their faces alone are
 CANCELLED = "cancelled"
 
@@ -113,10 +115,7 @@ class _Notes:
 
     def crops(self, _path: str, crops: Sequence[Crop], scores: Sequence[FaceScore]) -> None:
         for crop, score in zip(crops, scores, strict=True):
-            ok, png = cv2.imencode(".png", np.ascontiguousarray(crop.pixels[..., ::-1]))
-            if not ok:
-                raise InputError("a face could not be written")
-            (self._folder / f"face-{self._faces}.png").write_bytes(png.tobytes())
+            (self._folder / f"face-{self._faces}.png").write_bytes(encode(crop.pixels))
             self._say(
                 {
                     "event": "face",
@@ -137,14 +136,10 @@ class _Notes:
         self._events.flush()
 
 
-def _write_frame(path: Path, image: np.ndarray) -> None:
+def _write_frame(path: Path, image: Pixels) -> None:
     height, width = image.shape[:2]
     factor = FRAME_SIDE / max(height, width)
     if factor < 1:
         size = max(1, round(width * factor)), max(1, round(height * factor))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    ok, jpeg = cv2.imencode(
-        ".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 85]
-    )
-    if ok:
-        path.write_bytes(jpeg.tobytes())
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    path.write_bytes(encode(image, "jpg", FRAME_QUALITY))

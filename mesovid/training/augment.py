@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mesovid.opencv import cv2
+from mesovid.pictures import decode, encode
 from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings
 
@@ -142,11 +143,7 @@ def add_noise(crop: Pixels, sigma: float, seed: int) -> Pixels:
 
 def jpeg(crop: Pixels, quality: int) -> Pixels:
     """Through a JPEG file of that quality (4:2:0) and back."""
-    _, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, quality)
-    )
-    decoded: Pixels = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    return decoded
+    return decode(encode(crop, "jpg", quality))
 
 
 def like_h264(crop: Pixels, qp: float) -> Pixels:

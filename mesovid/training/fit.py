@@ -14,7 +14,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from mesovid.models.card import ModelCard, find_card, read_card
 from mesovid.models.classifier import load_model
 from mesovid.models.weights import load_weights
 from mesovid.opencv import cv2
+from mesovid.pictures import encode
 from mesovid.records import Pixels
 from mesovid.settings import Geometry, RuntimeSettings, TrainSettings
 
@@ -317,7 +317,8 @@ class _Run:
         places = ((batch, int(place)) for batch in plan for place in np.flatnonzero(batch.made))
         blended = list(itertools.islice(places, BLENDED_ROWS))
         with writing(self._job.folder):
-            _write_png(self._job.folder / "samples.png", _grid(shown[: SHEET_ROWS * SHEET_COLUMNS]))
+            grid = _grid(shown[: SHEET_ROWS * SHEET_COLUMNS])
+            write_whole(self._job.folder / "samples.png", encode(grid))
             if blended:
                 reals = [
                     int((batch.rows if batch.blend[place] else batch.other)[place])
@@ -325,7 +326,7 @@ class _Run:
                 ]
                 crops = [self._train.reader[row] for row in reals]
                 made = [self._train.blended(batch, place) for batch, place in blended]
-                _write_png(self._job.folder / "self-blend.png", sheet(crops, made))
+                write_whole(self._job.folder / "self-blend.png", encode(sheet(crops, made)))
 
     def _log(self, line: Epoch) -> None:
         if not self._job.train.tensorboard:
@@ -466,8 +467,3 @@ def _grid(crops: Sequence[Pixels], side: int = 128) -> Pixels:
         np.hstack(small[row : row + SHEET_COLUMNS]) for row in range(0, len(small), SHEET_COLUMNS)
     ]
     return np.asarray(np.vstack(rows), np.uint8)
-
-
-def _write_png(path: Path, image: Pixels) -> None:
-    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    write_whole(path, data.tobytes())

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mesovid.dataset.manifest import CropEntry, Dataset, digest, read_dataset
-from mesovid.errors import DatasetError, ModelError, TrainingError
+from mesovid.errors import DatasetError, InputError, ModelError, TrainingError
 from mesovid.evaluation.calibrate import MISSES
-from mesovid.evaluation.evaluate import check_geometry, read_crop
+from mesovid.evaluation.evaluate import check_geometry
 from mesovid.models.card import PANEL, Member, ModelCard
 from mesovid.models.classifier import Classifier, load_model
+from mesovid.pictures import read_crop
 from mesovid.settings import FALSE_ALARMS, RuntimeSettings
 
 HELD_BACK = ("dev", "test")  # splits that no rule may be learned on
@@ -187,10 +188,10 @@ def _evenly(crops: Sequence[CropEntry], count: int) -> Iterator[CropEntry]:
 
 
 def _read(dataset: Dataset, crop: CropEntry, judge: Classifier) -> npt.NDArray[np.uint8]:
-    pixels = read_crop(dataset.path(crop), judge.card.geometry.size)
-    if isinstance(pixels, str):
-        raise DatasetError(f"{dataset.path(crop)}: {pixels}")
-    return pixels
+    try:
+        return read_crop(dataset.path(crop), judge.card.geometry.size)
+    except InputError as error:
+        raise DatasetError(str(error)) from error
 
 
 def _levels(heard: Heard, threshold: float, share: float, asked: Sequence[str]) -> dict[str, float]:

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from mesovid.align import transform
 from mesovid.dataset.manifest import CropEntry, Dataset
 from mesovid.dataset.splits import linked_sets
-from mesovid.errors import DatasetError, TrainingError
-from mesovid.opencv import cv2
+from mesovid.errors import DatasetError, InputError, TrainingError
+from mesovid.pictures import read_crop, resized
 from mesovid.records import Pixels
 from mesovid.settings import Geometry, TrainSettings
 
@@ -141,7 +141,8 @@ def memory_for_crops() -> float:
 class CropReader:
     """Reads crops as RGB uint8 of one size.
 
-    It keeps as many decoded as fit into `memory` bytes, and is safe for threads.
+    It keeps as many decoded as fit into `memory` bytes, and is safe for threads. DatasetError for a
+    crop that is missing or damaged.
     """
 
     def __init__(self, paths: Names, size: int, memory: float) -> None:
@@ -159,7 +160,7 @@ class CropReader:
         if index < len(self._ready) and self._ready[index]:
             kept: Pixels = self._kept[index]
             return kept
-        pixels = read_crop(Path(str(self._paths[index])), self._size)
+        pixels = _read(Path(str(self._paths[index])), self._size)
         if index < len(self._ready):
             self._kept[index] = pixels
             with self._lock:
@@ -167,24 +168,11 @@ class CropReader:
         return pixels
 
 
-def read_crop(path: Path, size: int) -> Pixels:
-    """A crop as RGB uint8 `(size, size, 3)`. Raises DatasetError when it is missing or damaged."""
+def _read(path: Path, size: int) -> Pixels:
     try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot read the crop {path} ({error.strerror}); extract it again"
-        ) from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise DatasetError(f"the crop {path} is damaged; delete it and run `mesovid extract` again")
-    if image.shape[:2] != (size, size):
-        shrinks = image.shape[0] > size
-        image = cv2.resize(
-            image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        )
-    pixels: Pixels = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return pixels
+        return resized(read_crop(path), size)
+    except InputError as error:
+        raise DatasetError(f"{error}; delete it and run `mesovid extract` again") from error
 
 
 def _common_geometry(
