@@ -10,9 +10,16 @@ import click
 import pytest
 
 from mesovid.cli import cli
+from mesovid.recipes import find
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted(
+    [
+        *(ROOT / folder / "README.md" for folder in ("", "benchmarks", "trained_models")),
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").glob("*.md"),
+    ]
+)
 SKIPPED = ("...", "…")  # stands for what the reader fills in
 
 
@@ -29,7 +36,7 @@ def commands(page: Path) -> list[str]:
     return found
 
 
-CASES = [(page.name, words) for page in PAGES for words in commands(page)]
+CASES = [(page.relative_to(ROOT).as_posix(), words) for page in PAGES for words in commands(page)]
 
 
 def test_there_is_something_to_check() -> None:
@@ -48,5 +55,7 @@ def test_every_command_can_be_typed(page: str, words: str) -> None:
         assert found is not None, f"{page}: no command {name} {rest[0]}"
         command, rest = found, rest[1:]
     arguments = [word for word in rest if word not in SKIPPED]
+    if name == "run" and arguments and not arguments[0].startswith("-"):
+        find(arguments[0])  # raises for a recipe that is not there
     context = click.Context(command, info_name=name)
     command.make_parser(context).parse_args(args=arguments)  # raises for an unknown option
