@@ -27,6 +27,7 @@ from mesovid.errors import DatasetError, InputError, SettingsError
 from mesovid.evaluation import degrade
 from mesovid.evaluation.evaluate import Evaluation, choose_splits, evaluate, native_side
 from mesovid.evaluation.plots import plots, sheet
+from mesovid.evaluation.results import to_json
 from mesovid.evaluation.scoreboard import add
 from mesovid.evaluation.tables import tables, to_text
 from mesovid.models.card import ModelCard, sha256_of
@@ -498,13 +499,27 @@ def test_the_scoreboard_grows_and_replaces(evaluation: Evaluation, tmp_path: Pat
     ]
 
 
+def test_a_scoreboard_keeps_what_it_or_a_card_shows(evaluation: Evaluation, tmp_path: Path) -> None:
+    board = tmp_path / "board.md"
+    add(board, "A set", evaluation)
+    shown, kept = board.read_text(), board.with_suffix(".json").read_text()
+    full = {"set": "A set"} | to_json(evaluation) | to_json(evaluation)["models"][1]
+    entries = [*json.loads(kept)["entries"][:1], full]  # as earlier versions kept it
+    board.with_suffix(".json").write_text(json.dumps({"schema": 1, "entries": entries}))
+    add(board, "A set", replace(evaluation, models=evaluation.models[:1], comparisons=()))
+    assert board.read_text() == shown
+    assert board.with_suffix(".json").read_text() == kept
+    assert len(kept) < len(json.dumps(full)) / 2
+
+
 def test_a_foreign_file_beside_the_scoreboard_is_left_alone(
     evaluation: Evaluation, tmp_path: Path
 ) -> None:
-    (tmp_path / "board.json").write_text('{"something": "else"}')
-    with pytest.raises(InputError, match="holds no scoreboard"):
-        add(tmp_path / "board.md", "A set", evaluation)
-    assert (tmp_path / "board.json").read_text() == '{"something": "else"}'
+    for text in ('{"something": "else"}', '{"schema": 1, "entries": [{"set": "A", "name": "b"}]}'):
+        (tmp_path / "board.json").write_text(text)
+        with pytest.raises(InputError, match="holds no scoreboard"):
+            add(tmp_path / "board.md", "A set", evaluation)
+        assert (tmp_path / "board.json").read_text() == text
 
 
 # The command line

@@ -39,7 +39,36 @@ Written by `mesovid evaluate --scoreboard`; the figures lie in `{data}`. Every s
 In brackets: 95 % intervals, by bootstrap over videos, Wilson's for fractions of verdicts. Called
 fake: at the threshold of the model's card, outside of its uncertain band."""
 
-Entry = dict[str, Any]  # a set's title, and one model of `results.to_json` on it: JSON in, JSON out
+# a set's title, and what the board and a card say of one model of `results.to_json` on it
+Entry = dict[str, Any]
+_SHAPE: dict[str, Any] = {
+    "set": None,
+    "name": None,
+    "sha256": None,
+    "dataset": {"digest": None, "splits": None},
+    "notes": None,
+    "videos": {"reals": None, "fakes": None, "auc": None, "calibration_error": None},
+    "crops": {"auc": None},
+    "pairs": {"accuracy": None},
+    "methods": {
+        "method": None,
+        "videos": {"fakes": None, "auc": None, "eer": None},
+        "crops": {"auc": None},
+    },
+    "verdicts": {
+        "name": None,
+        "fake": None,
+        "videos": None,
+        "called_fake": None,
+        "uncertain": None,
+        "called_real": None,
+    },
+    "robustness": {
+        "degradation": None,
+        "videos": {"auc": None, "false_alarms": None, "recall": None},
+        "change": None,
+    },
+}
 
 
 def add(file: Path, title: str, evaluation: Evaluation) -> None:
@@ -56,8 +85,8 @@ def add(file: Path, title: str, evaluation: Evaluation) -> None:
         else:
             entries.append(new)
     file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"schema": SCHEMA, "entries": entries}, indent=1, ensure_ascii=False)
-    write_whole(data, (text + "\n").encode())
+    lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
+    write_whole(data, f'{{"schema": {SCHEMA}, "entries": [\n{lines}\n]}}\n'.encode())
     write_whole(file, to_markdown(entries, data.name).encode())
 
 
@@ -74,15 +103,20 @@ def to_markdown(entries: list[Entry], data: str) -> str:
 
 def _entries(title: str, evaluation: Evaluation) -> list[Entry]:
     found = to_json(evaluation, scores=False)
-    shared = {key: found[key] for key in ("mesovid", "settings", "notes")}
-    dataset = {key: found["dataset"][key] for key in ("digest", "splits", "geometry")}
-    excluded = len(found["excluded"])
-    return [
-        {"set": title, "dataset": dataset, "excluded": excluded}
-        | shared
-        | {key: value for key, value in model.items() if key != "mistakes"}
-        for model in found["models"]
-    ]
+    shared = {"set": title, "dataset": found["dataset"], "notes": found["notes"]}
+    return [_shaped(shared | model) for model in found["models"]]
+
+
+def _shaped(value: Any, shape: Any = _SHAPE) -> Any:
+    """What `shape` has of a JSON value, and of each value of a list; all of it where that is None.
+
+    An older board holds everything that was found.
+    """
+    if shape is None or value is None:
+        return value
+    if isinstance(value, list):
+        return [_shaped(item, shape) for item in value]
+    return {key: _shaped(value[key], inner) for key, inner in shape.items()}
 
 
 def _key(entry: Entry) -> tuple[str, str]:
@@ -94,16 +128,13 @@ def _read(data: Path) -> list[Entry]:
         return []
     try:
         content = json.loads(data.read_text(encoding="utf-8"))
-        entries: list[Entry] = content["entries"]
         if content["schema"] != SCHEMA:
             raise ValueError(f"schema {content['schema']!r}; this mesovid writes {SCHEMA}")
-        for entry in entries:
-            _key(entry)
+        return [_shaped(entry) for entry in content["entries"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{data} holds no scoreboard ({error}); move it away to begin a new one"
         ) from error
-    return entries
 
 
 def _overview_row(entry: Entry) -> tuple[str, ...]:
