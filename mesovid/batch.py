@@ -18,7 +18,7 @@ from mesovid.errors import InputError, MesovidError, OutputError
 from mesovid.files import is_text
 from mesovid.folders import OnSkip, walk
 from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from mesovid.pool import NOTHING_YET, Crash, Limits, NothingYet, run
+from mesovid.pool import NOTHING_YET, Crash, Engine, Limits, NothingYet, run
 from mesovid.records import Failure, Scan
 from mesovid.report.faces import FaceSaver
 from mesovid.scanner import OnCrops, Options, Scanner
@@ -28,7 +28,6 @@ from mesovid.texts import decode, lines
 _log = logging.getLogger(__name__)
 
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
-Engine = Callable[..., Iterator[tuple[str, Scan | Failure | Crash]]]
 SETTLED = 2.0  # seconds without a change after which a file that arrives counts as complete
 WALKING = 0.01  # of the time that a watch may take to walk through its folders...
 RAREST = 60.0  # ...unless that were as rarely as this; seconds
@@ -147,13 +146,13 @@ def scan_in_processes(
         yield ready.pop(number)
 
 
-def engine_of(settings: BatchSettings, options: Options) -> Engine:
-    """What the settings ask for: processes of this machine, or a Ray cluster."""
+def engine_of(settings: BatchSettings, device: str) -> Engine:
+    """What the settings ask for: processes of this machine, or a Ray cluster; with GPUs for cuda."""
     if settings.engine == "local":
         return run
     from mesovid import ray_engine
 
-    return partial(ray_engine.run, address=settings.address, gpu=options.runtime.device == "cuda")
+    return partial(ray_engine.run, address=settings.address, gpu=device == "cuda")
 
 
 def arrivals(

@@ -31,6 +31,7 @@ from mesovid.errors import SettingsError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Engine = Callable[..., Iterator[tuple[Any, Any]]]  # `run`, or what has its contract
 
 _log = logging.getLogger(__name__)
 

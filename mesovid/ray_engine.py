@@ -1,16 +1,21 @@
 """The contract of `mesovid.pool.run` on a Ray cluster: many machines in place of processes of one.
 
 Ray's actors hold the networks; jobs go to them one by one, and results come back to this process,
-which alone writes. Needs `pip install mesovid[ray]` here, and mesovid on every machine of the
-cluster. Paths are opened where the actor is.
+which alone writes. Needs `pip install mesovid[ray]` here and on every machine of the cluster. Paths
+are opened where the actor is; relative ones start from the folder in which this process runs, where
+that machine has it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import os
+import re
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,7 +27,11 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 CONNECT = 10.0  # seconds
-TRIES = 2  # of a job whose actor died: a machine that dies is no fault of the job's
+TRIES = 2  # of a job whose actor died, by its own fault perhaps
+MOVES = 20  # of a job whose machines died, which is no fault of the job's
+STARTS = 8  # actors that fail to start one after the other before the run gives up
+LOOK = 5.0  # seconds after which the cluster is looked at again: machines may have joined it
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _log = logging.getLogger(__name__)
 
 
@@ -37,17 +46,14 @@ def run(
 ) -> Iterator[tuple[Job, Result | Crash]]:
     """Each job with its result, as they end, from `workers` actors.
 
-    0 takes as many as the cluster has processors.
-
+    0 takes as many as the cluster has processors (or GPUs), also of machines that join it later.
     `address` is that of a running cluster (`auto` finds one that this machine belongs to); without
-    it Ray starts here. A job whose actor dies, with its machine or by its own fault, is given to
-    another actor once. SettingsError where Ray is not installed or the cluster cannot be reached;
-    what `work` raises is raised here.
+    it Ray starts here. A job whose machine dies is given to another; one whose actor dies alone, by
+    its own fault perhaps, once. SettingsError where Ray is not installed, the cluster cannot be
+    reached or has nothing to run on; what `work` raises is raised here.
     """
     ray = _started(address)
     try:
-        if not workers:
-            workers = max(1, int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1)))
         yield from _Actors(ray, work, workers, limits or Limits(), gpu).outcomes(jobs)
     finally:
         ray.shutdown()
@@ -59,22 +65,31 @@ def _started(address: str | None) -> Any:
     except ImportError as error:
         raise SettingsError("--engine ray needs Ray: pip install 'mesovid[ray]'") from error
     _check(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray tells its makers who uses it
     options: dict[str, Any] = (
         {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     )
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SettingsError(f"no Ray cluster at {address or 'this machine'} ({first})") from error
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        where = address or "this machine"
+        raise SettingsError(f"no Ray cluster at {where} ({_first_line(error)})") from error
+    _keep_quiet(ray)
     return ray
 
 
-def _check(address: str | None) -> None:
-    """Raise SettingsError when nobody listens at HOST:PORT.
+def _keep_quiet(ray: Any) -> None:
+    """Ray prints on stdout, which is for results, that a machine died; no option stops that."""
+    with contextlib.suppress(AttributeError):
+        ray._private.worker.print_to_stdstream = _noted
 
-    Ray itself ends the whole process then.
-    """
+
+def _noted(data: dict[str, Any], **_: Any) -> None:
+    _log.info("Ray: %s", (data.get("lines") or [""])[0].partition("\n")[0])
+
+
+def _check(address: str | None) -> None:
+    """Raise SettingsError when nobody listens at HOST:PORT: Ray itself ends the process then."""
     host, colon, port = (address or "").rpartition(":")
     if not colon or "/" in host:
         return
@@ -86,12 +101,20 @@ def _check(address: str | None) -> None:
 
 
 @dataclass(eq=False, slots=True)
+class _Job:
+    """A job, and how often it was lost."""
+
+    job: Any
+    deaths: int = 0  # of its actor alone
+    moves: int = 0  # of its machine
+
+
+@dataclass(eq=False, slots=True)
 class _Busy:
     """A job under way."""
 
-    job: Any
+    of: _Job
     actor: Any
-    tries: int
     deadline: float
 
 
@@ -101,91 +124,163 @@ class _Actors:
     def __init__(
         self, ray: Any, work: Callable[[Any], Any], workers: int, limits: Limits, gpu: bool
     ) -> None:
-        self._ray, self._work, self._count, self._limits = ray, work, workers, limits
+        self._ray, self._work, self._limits = ray, work, limits
+        self._resource = "GPU" if gpu else "CPU"
         self._kind = ray.remote(num_cpus=1, num_gpus=int(gpu), max_restarts=0)(_Actor)
+        errors = ray.exceptions
+        # what an actor's or a machine's death looks like; a result may die with its machine, too
+        self._deaths = (errors.RayActorError, errors.ObjectLostError, errors.WorkerCrashedError,
+                        errors.OutOfMemoryError, errors.NodeDiedError)  # fmt: skip
+        self._grows = not workers
+        self._count = workers or self._capacity()
+        if not self._count:
+            raise SettingsError(
+                f"the Ray cluster has no {self._resource} to run on; add a machine that has one, or"
+                " wait for one with --workers N"
+            )
+        self._looked = time.monotonic()
+        self._queue: deque[_Job] = deque()  # taken, and not given yet
+        self._starting: dict[Any, Any] = {}  # the answer in which an actor says where it is -> it
+        self._failed = 0  # actors in a row that did not start
         self._idle: list[Any] = []
-        self._busy: dict[Any, _Busy] = {}
+        self._busy: dict[Any, _Busy] = {}  # the answer to come -> the job
+        self._machine: dict[Any, str] = {}  # of each actor that has started
 
     def outcomes(self, jobs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         waiting = iter(jobs)
-        again: list[tuple[Any, int]] = []  # jobs whose actor died, and how often they were tried
         end = object()
         more = True
-        while more or again or self._busy:
+        while more or self._queue or self._busy:
             idle = False
-            while len(self._busy) < self._count and not idle:
-                if again:
-                    self._give(*again.pop())
-                    continue
-                job = next(waiting, end) if more else end
+            while more and not idle and len(self._queue) + len(self._busy) < self._count:
+                job = next(waiting, end)
                 if job is end:
                     more = False
-                    break
-                if isinstance(job, NothingYet):
+                elif isinstance(job, NothingYet):
                     idle = True
                 else:
-                    self._give(job, 0)
-            if self._busy:
-                for busy, outcome in self._ended(POLL if idle else None):
-                    if outcome is None and busy.tries < TRIES:
-                        again.append((busy.job, busy.tries))
-                    else:
-                        yield busy.job, outcome or Crash("it took its worker down, on two of them")
-            elif idle:
-                time.sleep(POLL)
+                    self._queue.append(_Job(job))
+            self._give_and_start()
+            if not (self._busy or self._starting):
+                time.sleep(POLL if idle else 0)
+                continue
+            for busy, outcome in self._ended(POLL if idle else LOOK):
+                if outcome is not None:
+                    yield busy.of.job, outcome
+                elif busy.of.deaths < TRIES and busy.of.moves < MOVES:
+                    self._queue.append(busy.of)
+                else:
+                    yield busy.of.job, Crash("it took its worker down, on two of them")
+            self._look_again()
 
-    def _give(self, job: Any, tries: int) -> None:
-        actor = (
-            self._idle.pop() if self._idle else self._kind.remote(self._work, self._limits.memory)
-        )
-        seconds = self._limits.timeout
-        # an actor that has to start first has its time besides: `do` is asked for once it is there
-        deadline = math.inf if seconds is None else time.monotonic() + seconds
-        self._busy[actor.do.remote(job)] = _Busy(job, actor, tries + 1, deadline)
+    def _give_and_start(self) -> None:
+        """Give each waiting job to an actor; start one for each that has none."""
+        while self._queue and self._idle:
+            actor, job = self._idle.pop(), self._queue.popleft()
+            seconds = self._limits.timeout
+            deadline = math.inf if seconds is None else time.monotonic() + seconds
+            self._busy[actor.do.remote(job.job)] = _Busy(job, actor, deadline)
+        while len(self._starting) < len(self._queue):
+            actor = self._kind.remote(self._work, self._limits.memory, os.getcwd())
+            self._starting[actor.machine.remote()] = actor
 
-    def _ended(self, at_most: float | None) -> list[tuple[_Busy, Any]]:
-        """Jobs that have ended or run out of time; None is the outcome of one whose actor died."""
-        left = min(each.deadline for each in self._busy.values()) - time.monotonic()
-        wait = min(left, at_most if at_most is not None else math.inf)
+    def _capacity(self) -> int:
+        return int(self._ray.cluster_resources().get(self._resource, 0))
+
+    def _look_again(self) -> None:
+        """Machines may have joined the cluster."""
+        if self._grows and time.monotonic() - self._looked > LOOK:
+            self._looked = time.monotonic()
+            self._count = max(self._count, self._capacity())
+
+    def _ended(self, at_most: float) -> list[tuple[_Busy, Any]]:
+        """Jobs that have ended or run out of time; None is the outcome of one that was lost."""
+        left = min((each.deadline for each in self._busy.values()), default=math.inf)
         ready, _ = self._ray.wait(
-            list(self._busy), num_returns=1, timeout=None if wait == math.inf else max(wait, 0)
+            [*self._busy, *self._starting],
+            num_returns=1,
+            timeout=max(min(left - time.monotonic(), at_most), 0),
         )
         found: list[tuple[_Busy, Any]] = []
         for reference in ready:
-            busy = self._busy.pop(reference)
-            try:
-                outcome = self._ray.get(reference)
-            except self._ray.exceptions.RayActorError as error:
-                _log.warning("an actor died: %s", error)
-                found.append((busy, None))
-                continue
-            if isinstance(outcome, Raised):
-                raise outcome.error
-            self._idle.append(busy.actor)
-            found.append((busy, outcome.value if isinstance(outcome, Returned) else outcome))
+            if reference in self._starting:
+                self._has_started(reference)
+            else:
+                busy = self._busy.pop(reference)
+                found.append((busy, self._outcome(reference, busy)))
         now = time.monotonic()
         for reference, busy in list(self._busy.items()):
             if busy.deadline <= now:
                 del self._busy[reference]
                 self._ray.kill(busy.actor)
-                found.append(
-                    (
-                        busy,
-                        Crash(
-                            f"it took longer than the {self._limits.timeout:g} s allowed "
-                            "(--timeout)"
-                        ),
-                    )
-                )
+                text = f"it took longer than the {self._limits.timeout:g} s allowed (--timeout)"
+                found.append((busy, Crash(text)))
         return found
+
+    def _has_started(self, reference: Any) -> None:
+        actor = self._starting.pop(reference)
+        try:
+            self._machine[actor] = self._ray.get(reference)
+        except self._deaths as error:
+            self._ray.kill(actor)
+            self._failed += 1
+            reason = _reason(error)
+            _log.warning("an actor did not start: %s", reason)
+            if self._failed == STARTS:
+                raise SettingsError(
+                    f"{STARTS} workers in a row did not start on the Ray cluster ({reason}); every"
+                    " machine needs the same Python and mesovid"
+                ) from error
+            return
+        self._failed = 0
+        self._idle.append(actor)
+
+    def _outcome(self, reference: Any, busy: _Busy) -> Any:
+        try:
+            outcome = self._ray.get(reference)
+        except self._deaths as error:
+            _log.warning("an actor died: %s", _reason(error))
+            self._ray.kill(busy.actor)  # it may live on where it cannot be reached, and take room
+            if self._is_alive(self._machine.pop(busy.actor)):
+                busy.of.deaths += 1
+            else:
+                busy.of.moves += 1
+            return None
+        if isinstance(outcome, Raised):
+            raise outcome.error
+        self._idle.append(busy.actor)
+        return outcome.value if isinstance(outcome, Returned) else outcome
+
+    def _is_alive(self, machine: str) -> bool:
+        return any(each["NodeID"] == machine and each["Alive"] for each in self._ray.nodes())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _reason(error: BaseException) -> str:
+    """One line: of an error with a traceback in it the last, which names the cause."""
+    lines = [line.strip() for line in COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[-1] if "Error" in lines[-1] else lines[0]
 
 
 class _Actor:
     """Holds what `work` loads, from job to job."""
 
-    def __init__(self, work: Callable[[Any], Any], memory: int | None) -> None:
+    def __init__(self, work: Callable[[Any], Any], memory: int | None, folder: str) -> None:
         self._work, self._memory = work, memory
+        with contextlib.suppress(OSError):
+            os.chdir(folder)
         bounded(memory)
+
+    def machine(self) -> str:
+        """On which it runs."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
 
     def do(self, job: Any) -> Any:
         """The outcome of a job; nothing is raised here."""

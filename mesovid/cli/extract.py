@@ -21,7 +21,13 @@ from mesovid.cli.options import (
 from mesovid.cli.process import ended_by, say
 from mesovid.dataset.layouts import AUTO, LAYOUTS
 from mesovid.names import shown
-from mesovid.settings import ExtractSettings, FaceSettings, RuntimeSettings, SampleSettings
+from mesovid.settings import (
+    BatchSettings,
+    ExtractSettings,
+    FaceSettings,
+    RuntimeSettings,
+    SampleSettings,
+)
 
 if TYPE_CHECKING:
     from mesovid.dataset.cutter import Result
@@ -60,7 +66,7 @@ if TYPE_CHECKING:
     "--workers",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Processes; 0 works in this one. Default: one a core.",
+    help="Processes; 0 works in this one. Default: one a core, on a Ray cluster one a processor.",
 )
 @click.option(
     "--sheet", metavar="PNG", type=click.Path(dir_okay=False), help="Also write a contact sheet."
@@ -71,6 +77,7 @@ if TYPE_CHECKING:
 @settings_options(SampleSettings)
 @settings_options(FaceSettings, skip=("faces",))
 @settings_options(RuntimeSettings, skip=("threads",))
+@settings_options(BatchSettings, skip=("workers", "timeout", "memory_limit"))
 def command(
     sources: tuple[str, ...],
     output: str,
@@ -94,6 +101,7 @@ def command(
     Exit status: 0 all done (a video without faces is an answer), 1 something
     failed and the rest is done, 2 wrong usage.
     """
+    from mesovid.batch import engine_of
     from mesovid.dataset.cutter import CutSettings
     from mesovid.dataset.extract import extract
     from mesovid.dataset.layouts import gather
@@ -110,12 +118,16 @@ def command(
     lists = Path(splits) if splits else None
     gathered = gather(sources, options, layout=layout, lists=lists)
     progress = _Progress(quiet)
+    batch: BatchSettings = settings["batch_settings"]
+    if workers is None:
+        workers = (os.cpu_count() or 1) if batch.engine == "local" else 0
     try:
         extraction = extract(
             gathered,
             output,
             chosen,
-            workers=(os.cpu_count() or 1) if workers is None else workers,
+            workers=workers,
+            engine=engine_of(batch, chosen.runtime.device),
             on_start=progress.start,
             on_results=progress.add,
         )

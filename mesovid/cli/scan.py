@@ -255,7 +255,7 @@ def _scans(
             limits=Limits(batch.timeout, batch.memory_limit),
             save_faces=save_faces,
             in_order=in_order,
-            engine=engine_of(batch, options),
+            engine=engine_of(batch, options.runtime.device),
         )
         return
     if batch.memory_limit is not None:

@@ -4,7 +4,9 @@ between its splits."""
 from __future__ import annotations
 
 import os
+import platform
 import random
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +25,7 @@ from mesovid.errors import DatasetError
 from mesovid.files import FULL_DISK
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
-from mesovid.pool import Crash, run
+from mesovid.pool import Crash, Engine, run
 from mesovid.settings import ExtractSettings
 
 DEFAULT_SPLIT = "80/10/10"
@@ -54,13 +56,14 @@ def extract(
     settings: CutSettings,
     *,
     workers: int = 1,
+    engine: Engine = run,
     on_results: OnResults | None = None,
     on_start: Callable[[int, int], None] | None = None,
 ) -> Extraction:
     """Extract all videos of `gathered` into the folder `root`; goes on where a killed run stopped.
 
-    `workers` is the number of processes; 0 works in this one. The outcome does not depend on it,
-    nor on how often the run was stopped. `on_start` hears how many videos there are and how many of
+    `workers` is the number of processes; 0 works in this one. `engine` is `mesovid.pool.run` or has
+    its contract. The outcome depends on neither, nor on how often the run was stopped. `on_start` hears how many videos there are and how many of
     them are done. Raises DatasetError for a folder that holds anything else, for a full disk (run
     again once there is room), and when no crop came out.
     """
@@ -78,7 +81,7 @@ def extract(
             if on_start is not None:
                 on_start(len(sources), len(sources) - sum(len(job.sources) for job in jobs))
             if jobs or not journal.finished:
-                _run(jobs, journal, settings, workers, on_results)
+                _run(jobs, journal, settings, partial(engine, workers=workers), on_results)
                 _complete(journal, gathered, settings, plan, leaks(sources))
             journal.remove()
             results = tuple(journal.results[source.video] for source in sources)
@@ -179,23 +182,24 @@ def _run(
     jobs: Iterable[Job],
     journal: Journal,
     settings: CutSettings,
-    workers: int,
+    engine: Engine,
     on_results: OnResults | None,
 ) -> None:
     """Work through the jobs in worker processes, noting each in the journal as it ends."""
-    for results in _results(list(jobs), journal.root, settings, workers):
+    for results in _results(list(jobs), journal.root, settings, engine):
         journal.add(results)
         if on_results is not None:
             on_results(results)
 
 
 def _results(
-    jobs: list[Job], root: Path, settings: CutSettings, workers: int
+    jobs: list[Job], root: Path, settings: CutSettings, engine: Engine
 ) -> Iterator[list[Result]]:
     """The results of each job, as they come. A job that takes its worker down fails; the others go
     on."""
+    work = partial(_cut, root=Path(os.path.abspath(root)), settings=settings)
     try:
-        for job, outcome in run(jobs, partial(_cut, root=root, settings=settings), workers):
+        for job, outcome in engine(jobs, work):
             if isinstance(outcome, Crash):
                 yield [failed(source, outcome.reason) for source in job.sources]
             else:
@@ -209,9 +213,15 @@ _cutters: dict[tuple[Path, CutSettings], Cutter] = {}  # of this process: the la
 
 def _cut(job: Job, root: Path, settings: CutSettings) -> list[Result]:
     if (root, settings) not in _cutters:
+        if not (root / WORK).is_dir():
+            raise DatasetError(
+                f"{root} is not there on {platform.node()}, which was to write into it; all machines"
+                " need it at the same path"
+            )
         cv2.setNumThreads(1)
         _cutters.clear()
-        _cutters[root, settings] = Cutter(root, root / WORK / f"stage-{os.getpid()}", settings)
+        stage = root / WORK / f"stage-{secrets.token_hex(4)}"
+        _cutters[root, settings] = Cutter(root, stage, settings)
     return _cutters[root, settings].cut(job)
 
 
