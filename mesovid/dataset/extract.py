@@ -63,8 +63,8 @@ def extract(
     """Extract all videos of `gathered` into the folder `root`; goes on where a killed run stopped.
 
     `workers` is the number of processes; 0 works in this one. `engine` is `mesovid.pool.run` or has
-    its contract. The outcome depends on neither, nor on how often the run was stopped. `on_start` hears how many videos there are and how many of
-    them are done. Raises DatasetError for a folder that holds anything else, for a full disk (run
+    its contract. The outcome depends on neither, nor on how often the run was stopped. `on_start`
+    hears how many videos there are and how many of them are done. Raises DatasetError for a folder that holds anything else, for a full disk (run
     again once there is room), and when no crop came out.
     """
     root = Path(root)
@@ -215,8 +215,8 @@ def _cut(job: Job, root: Path, settings: CutSettings) -> list[Result]:
     if (root, settings) not in _cutters:
         if not (root / WORK).is_dir():
             raise DatasetError(
-                f"{root} is not there on {platform.node()}, which was to write into it; all machines"
-                " need it at the same path"
+                f"{root} is not there on {platform.node()}, which was to write into it; all"
+                " machines need it at the same path"
             )
         cv2.setNumThreads(1)
         _cutters.clear()
