@@ -147,7 +147,7 @@ def scan_in_processes(
 
 
 def engine_of(settings: BatchSettings, device: str) -> Engine:
-    """What the settings ask for: processes of this machine, or a Ray cluster (its GPUs for cuda)."""
+    """The engine that the settings ask for; on a cluster `device` cuda takes GPUs."""
     if settings.engine == "local":
         return run
     from mesovid import ray_engine

@@ -64,8 +64,9 @@ def extract(
 
     `workers` is the number of processes; 0 works in this one. `engine` is `mesovid.pool.run` or has
     its contract. The outcome depends on neither, nor on how often the run was stopped. `on_start`
-    hears how many videos there are and how many of them are done. Raises DatasetError for a folder that holds anything else, for a full disk (run
-    again once there is room), and when no crop came out.
+    hears how many videos there are and how many of them are done. Raises DatasetError for a folder
+    that holds anything else, for a full disk (run again once there is room), and when no crop came
+    out.
     """
     root = Path(root)
     # one thread a network: the numbers must not depend on the machine's cores, and the workers fill
