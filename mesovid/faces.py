@@ -8,11 +8,11 @@ from itertools import islice, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from mesovid.boxes import overlap
 from mesovid.cascade import ALL_ROLLS, CERTAIN, UPRIGHT, Cascade, roll_of
 from mesovid.cuts import CutDetector
 from mesovid.opencv import cv2
-from mesovid.people import overlap
-from mesovid.records import Box, Face, Frame, FrameFaces, Pixels
+from mesovid.records import Face, Frame, FrameFaces, Pixels
 from mesovid.settings import FaceSettings, RuntimeSettings
 
 Faces = tuple[Face, ...]
@@ -68,7 +68,7 @@ class FaceFinder:
     def _chosen(self, faces: Faces) -> Faces:
         if self.settings.faces == "all" or not faces:
             return faces
-        return (max(faces, key=lambda face: _area(face.box)),)
+        return (max(faces, key=lambda face: face.area),)
 
 
 class _Clip:
@@ -225,21 +225,9 @@ def _same_faces(before: Faces, after: Faces) -> list[tuple[Face, Face]] | None:
 def _interpolated(pairs: Sequence[tuple[Face, Face]], first: int, last: int) -> dict[int, Faces]:
     """The faces in each frame between two, if they move evenly."""
     return {
-        i: tuple(_between(before, after, (i - first) / (last - first)) for before, after in pairs)
+        i: tuple(before.between(after, (i - first) / (last - first)) for before, after in pairs)
         for i in range(first + 1, last)
     }
-
-
-def _between(before: Face, after: Face, share: float) -> Face:
-    left, top, right, bottom = (
-        a + (b - a) * share for a, b in zip(before.box, after.box, strict=True)
-    )
-    landmarks = before.landmarks + (after.landmarks - before.landmarks) * np.float32(share)
-    return Face((left, top, right, bottom), min(before.confidence, after.confidence), landmarks)
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _turned(image: Pixels, turn: int) -> Pixels:

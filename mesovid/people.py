@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mesovid.records import Box, FrameFaces
+from mesovid.boxes import Box, distance, overlap, scaled, side
+from mesovid.records import FrameFaces
 
 MAX_DISTANCE = 0.8  # of the larger face's side: how far a face may move between two samples
 MAX_GROWTH = 1.8  # how much its side may change between two samples
@@ -48,8 +49,7 @@ class PeopleLinker:
         if self._people and (height, width) != self._size:
             down, across = height / self._size[0], width / self._size[1]
             for track in self._people:
-                left, top, right, bottom = track.box
-                track.box = left * across, top * down, right * across, bottom * down
+                track.box = scaled(track.box, across, down)
         self._size = height, width
 
     def _match(self, boxes: list[Box]) -> tuple[int, ...]:
@@ -86,27 +86,6 @@ def linkable(before: Box, after: Box) -> bool:
     if large > MAX_GROWTH * small:
         return False
     return overlap(before, after) >= MIN_OVERLAP or distance(before, after) <= MAX_DISTANCE
-
-
-def distance(a: Box, b: Box) -> float:
-    """Between the centres, in units of the larger box's side."""
-    dx, dy = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
-    return float((dx * dx + dy * dy) ** 0.5 / max(side(a), side(b), 1e-9))
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union, 0 to 1."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return float(shared / (areas - shared))
-
-
-def side(box: Box) -> float:
-    """The longer side of a box, in px: the size of a face."""
-    return max(box[2] - box[0], box[3] - box[1])
 
 
 @dataclass(slots=True)

@@ -12,10 +12,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mesovid import boxes
+from mesovid.boxes import Box as Box
+
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3) RGB
 Label = Literal["fake", "real", "uncertain"]
 Status = Literal["ok", "no_face", "too_few_faces", "error"]
-Box = tuple[float, float, float, float]  # left, top, right, bottom; px
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,34 @@ class Face:
     landmarks: npt.NDArray[
         np.float32
     ]  # (5, 2) px: eye, eye, nose, mouth corner, mouth corner; viewer's left first
+
+    @property
+    def side(self) -> float:
+        """The longer side of its box, in px."""
+        return boxes.side(self.box)
+
+    @property
+    def area(self) -> float:
+        """What its box covers, in square px."""
+        return boxes.area(self.box)
+
+    def between(self, other: Face, t: float) -> Face:
+        """The face at `t` of the way to where it is in another frame; as sure as the less sure."""
+        return Face(
+            boxes.between(self.box, other.box, t),
+            min(self.confidence, other.confidence),
+            self.landmarks + (other.landmarks - self.landmarks) * np.float32(t),
+        )
+
+    def scaled(self, across: float, down: float) -> Face:
+        """The face in a picture that is so many times as wide and as high."""
+        landmarks = self.landmarks * np.array([across, down], np.float32)
+        return Face(boxes.scaled(self.box, across, down), self.confidence, landmarks)
+
+    def moved(self, right: float, down: float) -> Face:
+        """The face so many px further to the right and down."""
+        landmarks = self.landmarks + np.array([right, down], np.float32)
+        return Face(boxes.moved(self.box, right, down), self.confidence, landmarks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

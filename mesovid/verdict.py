@@ -8,7 +8,6 @@ from itertools import groupby
 
 import numpy as np
 
-from mesovid.people import side
 from mesovid.records import FaceScore, Label, Person, Segment, Verdict
 
 MIN_RUN = 2  # suspicious samples in a row that make a segment
@@ -207,7 +206,7 @@ class _Look:
 
 def _look(faces: Sequence[FaceScore]) -> _Look:
     details = [face.detail for face in faces if face.detail is not None]
-    size = float(np.median([side(face.face.box) for face in faces]))
+    size = float(np.median([face.face.side for face in faces]))
     return _Look(size, float(np.median(details)) if details else None)
 
 

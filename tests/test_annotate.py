@@ -17,12 +17,12 @@ from click.testing import CliRunner, Result
 from test_pages import clip
 from test_report import scan
 
+from mesovid.boxes import overlap
 from mesovid.cli import cli
 from mesovid.errors import InputError, OutputError, SettingsError
 from mesovid.evidence.annotate import H264, VP9, annotate, check_target, choose
 from mesovid.evidence.canvas import Canvas, stored, tile
 from mesovid.evidence.course import Course, box_from, box_of
-from mesovid.people import overlap
 from mesovid.records import Face, Moment, Scan
 from mesovid.settings import SampleSettings
 from mesovid.video import sample

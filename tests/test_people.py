@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mesovid.people import PATIENCE, PeopleLinker, overlap
+from mesovid.boxes import overlap
+from mesovid.people import PATIENCE, PeopleLinker
 from mesovid.records import Box, Face, Frame, FrameFaces
 
 

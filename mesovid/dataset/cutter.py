@@ -25,7 +25,7 @@ from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.people import PeopleLinker
 from mesovid.pictures import encode
-from mesovid.records import Box, Face, Frame, FrameFaces, Pixels
+from mesovid.records import Face, Frame, FrameFaces, Pixels
 from mesovid.settings import (
     ExtractSettings,
     FaceSettings,
@@ -233,7 +233,7 @@ class Cutter:
             for i, edge in zip(missed, edges, strict=True)
         ]
         for i, edge, found in zip(missed, edges, self._find_batched(bordered), strict=True):
-            faces[i] = tuple(_moved(face, -edge) for face in found)
+            faces[i] = tuple(face.moved(-edge, -edge) for face in found)
         return faces
 
     def _find_batched(self, images: Sequence[Pixels]) -> list[tuple[Face, ...]]:
@@ -278,12 +278,11 @@ class Cutter:
         how = self._settings.extract
         staged.write_bytes(encode(pixels, how.format, how.jpeg_quality, quick=True))
         small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-        left, top, right, bottom = face.box
         return _Cut(
             entry=entry,
             staged=staged,
             shot=shot,
-            area=(right - left) * (bottom - top),
+            area=face.area,
             sharpness=sharpness(grey),
             thumbnail=small.astype(np.int16),
         )
@@ -453,36 +452,16 @@ def _borrowed(frame: Frame, known: Sequence[FrameFaces]) -> FrameFaces:
     first = dict(zip(linker.link(before), before.faces, strict=True))
     then = dict(zip(linker.link(behind), behind.faces, strict=True))
     shared = sorted(first.keys() & then.keys())
-    return FrameFaces(frame, tuple(_between(first[i], then[i], share) for i in shared), False)
-
-
-def _between(a: Face, b: Face, share: float) -> Face:
-    box = tuple((1 - share) * p + share * q for p, q in zip(a.box, b.box, strict=True))
-    landmarks = ((1 - share) * a.landmarks + share * b.landmarks).astype(np.float32)
-    return Face(_box(box), min(a.confidence, b.confidence), landmarks)
+    return FrameFaces(frame, tuple(first[i].between(then[i], share) for i in shared), False)
 
 
 def _at_size(item: FrameFaces, like: Frame) -> FrameFaces:
     """Faces in pixels of another frame of the same picture, whatever the size of either."""
     (height, width), (new_height, new_width) = item.frame.image.shape[:2], like.image.shape[:2]
-    zoom = np.array([new_width / width, new_height / height], np.float32)
-    faces = tuple(_zoomed(face, zoom) for face in item.faces)
+    faces = tuple(face.scaled(new_width / width, new_height / height) for face in item.faces)
     return replace(item, frame=_sized(item.frame, like.image.shape), faces=faces)
 
 
 def _sized(frame: Frame, shape: tuple[int, ...]) -> Frame:
     """The frame with an image of this height and width, but without pixels."""
     return replace(frame, image=np.empty((*shape[:2], 0), np.uint8))
-
-
-def _zoomed(face: Face, zoom: npt.NDArray[np.float32]) -> Face:
-    return Face(_box(np.array(face.box) * np.tile(zoom, 2)), face.confidence, face.landmarks * zoom)
-
-
-def _moved(face: Face, by: float) -> Face:
-    return Face(_box(np.array(face.box) + by), face.confidence, face.landmarks + np.float32(by))
-
-
-def _box(values: Iterable[float]) -> Box:
-    left, top, right, bottom = map(float, values)
-    return left, top, right, bottom

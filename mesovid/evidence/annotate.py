@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from mesovid import __version__, tones
+from mesovid.boxes import overlap
 from mesovid.container import beginning, open_container, video_stream
 from mesovid.display import AS_STORED, UNSPECIFIED, Colours, Display, orientation
 from mesovid.errors import InputError, OutputError, SettingsError
@@ -30,7 +31,6 @@ from mesovid.evidence.course import Course, Sight
 from mesovid.files import check_output, whole
 from mesovid.media import is_picture
 from mesovid.names import shown
-from mesovid.people import overlap
 from mesovid.records import Box, Scan
 from mesovid.report.look import FAKE, PEOPLE, REAL
 from mesovid.report.page import zone

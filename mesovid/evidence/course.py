@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mesovid.people import side
+from mesovid.boxes import between
 from mesovid.records import Box, Face, FaceScore, Scan
 from mesovid.report.page import standing
 
@@ -129,18 +129,12 @@ class _Track:
         return between(self._boxes[last], self._boxes[last + 1], share), False
 
 
-def between(before: Box, after: Box, share: float) -> Box:
-    """A box on its way from one place to another."""
-    left, top, right, bottom = (a + (b - a) * share for a, b in zip(before, after, strict=True))
-    return left, top, right, bottom
-
-
 def box_of(face: Face) -> Box:
     """The box of a face; from its landmarks where the box has drifted away from them."""
     left, top, right, bottom = face.box
     x, y = face.landmarks.T
     outside = max(left - x.min(), x.max() - right, top - y.min(), y.max() - bottom)
-    return box_from(face) if outside > DRIFTED * side(face.box) else face.box
+    return box_from(face) if outside > DRIFTED * face.side else face.box
 
 
 def box_from(face: Face) -> Box:

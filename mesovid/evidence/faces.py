@@ -16,7 +16,6 @@ import numpy.typing as npt
 from mesovid.align import align
 from mesovid.errors import InputError
 from mesovid.opencv import cv2
-from mesovid.people import side
 from mesovid.pictures import encode
 from mesovid.records import Crop, FaceScore, Pixels, Scan
 from mesovid.report.facts import ShownFace
@@ -93,7 +92,7 @@ class _Kept(Generic[Item]):
         )  # as it is recorded: later the same faces are chosen
         self._count += 1
         self._total += value
-        self._sides += side(score.face.box)
+        self._sides += score.face.side
         for heap, size, key in ((self._most, MOST, value), (self._least, LEAST, -value)):
             entry = (
                 key,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mesovid.boxes import side
 from mesovid.errors import InputError
 from mesovid.explain.explainer import Explainer
 from mesovid.media import is_picture
-from mesovid.people import side
 from mesovid.pictures import read_picture, resized
 from mesovid.records import Box, Crop, FaceScore, Pixels
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from statistics import median
 
-from mesovid.people import side
 from mesovid.records import FaceScore, Failure, Label, Person, Scan
 from mesovid.report.drawing import lane, scale
 from mesovid.report.facts import ClipFacts, ErrorRates, Evidence, ModelFacts, Rate, ShownFace
@@ -662,7 +661,7 @@ def _numbers(scan: Scan) -> str:
         return ""
     rows = [
         f"<tr><td>{clock(score.time)}</td><td class=n>{score.index}</td><td>person {score.person}"
-        f"</td><td class=n>{side(score.face.box):.0f} px</td><td class=n>"
+        f"</td><td class=n>{score.face.side:.0f} px</td><td class=n>"
         f"{score.fake_probability:.2f}{_of_members(scan.model.members, score.members)}</td></tr>"
         for score in scan.scores[:MOST_NUMBERS]
     ]
@@ -715,7 +714,7 @@ def _sizes(scan: Scan) -> dict[int, float]:
     """Of each person's faces the median, px."""
     sides: dict[int, list[float]] = {}
     for score in scan.scores:
-        sides.setdefault(score.person, []).append(side(score.face.box))
+        sides.setdefault(score.person, []).append(score.face.side)
     return {id_: median(values) for id_, values in sides.items()}
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from mesovid.boxes import side
 from mesovid.dataset.manifest import Dataset, digest
 from mesovid.dataset.sources import Options
 from mesovid.evaluation.calibrate import Decision
 from mesovid.evaluation.metrics import Scores, measure
 from mesovid.models.card import Figure, ModelCard, find_card, read_card, sha256_of
-from mesovid.people import side
 from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 from mesovid.training.run_folder import environment
 from mesovid.training.samples import Halves
