@@ -25,6 +25,7 @@ COMMANDS = {
     "ExtractSettings": "extract",
     "Geometry": "extract --geometry, models import --geometry",
     "EvaluateSettings": "evaluate",
+    "PredictSettings": "predict",
     "TrainSettings": "train",
     "AugmentSettings": "train",
     "NetworkSettings": "train",
@@ -52,18 +53,24 @@ def tables() -> str:
 
 
 def _table(cls: type[settings.Settings]) -> str:
+    """A class with its options, under a heading for each of its parts where it has several."""
     title = COMMANDS.get(cls.__name__, cls.__name__)
     first = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
-    rows = [
-        (
+    lines = [f"## {title} {{ #{cls.__name__.lower()} }}", "", first]
+    several = len(cls.headings) > 1
+    part: str | None = None
+    for field in dataclasses.fields(cls):
+        if not field.metadata:
+            continue
+        if (heading := cls.heading_of(field.name)) != part:
+            lines += ["", f"### {heading}"] if several else []
+            lines += ["", "| option | default | allowed | meaning |", "| --- | --- | --- | --- |"]
+            part = heading
+        lines.append(
             f"| `--{field.name.replace('_', '-')}` | {_shown(field.default)} | {_range(field)} | "
             f"{_cell(field.metadata['help'])} |"
         )
-        for field in dataclasses.fields(cls)
-        if field.metadata
-    ]
-    head = "| option | default | allowed | meaning |\n| --- | --- | --- | --- |"
-    return "\n".join([f"## {title} {{ #{cls.__name__.lower()} }}", "", first, "", head, *rows])
+    return "\n".join(lines)
 
 
 def _shown(default: Any) -> str:

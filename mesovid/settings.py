@@ -66,6 +66,16 @@ class Settings:
         for field in dataclasses.fields(self):
             check(field, getattr(self, field.name))
 
+    @classmethod
+    def heading_of(cls, name: str) -> str | None:
+        """The heading of the part that a field belongs to."""
+        found = None
+        for field in dataclasses.fields(cls):
+            found = cls.headings.get(field.name, found)
+            if field.name == name:
+                break
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
         return dataclasses.asdict(self)
@@ -350,6 +360,22 @@ class EvaluateSettings(Settings):
     seed: int = setting(0, "Seed of the bootstrap.", at_least=0)
     batch_size: int = setting(64, "Faces that pass a network at once.", at_least=1, at_most=4096)
     mistakes: int = setting(24, "Worst mistakes to show, for each model.", at_least=0, at_most=1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictSettings(Settings):
+    """How faces that are already cropped are judged."""
+
+    headings: ClassVar = {"threshold": "Judgement"}
+
+    threshold: float | None = setting(
+        None,
+        "P(fake) from which a face is called fake, without an uncertain band. Default: the model's"
+        " own.",
+        at_least=0,
+        at_most=1,
+    )
+    batch_size: int = setting(64, "Faces that pass the network at once.", at_least=1, at_most=4096)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from mesovid.errors import DatasetError, MesovidError
 from mesovid.models.card import read_card
 from mesovid.settings import Geometry
 
-QUICK = ("--frames", "2", "--size", "64", "--workers", "0")
+QUICK = ("--frames", "2", "--geometry", "size=64", "--workers", "0")
 
 
 @pytest.fixture(scope="module")

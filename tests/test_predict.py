@@ -75,6 +75,28 @@ def test_a_folder_is_compared_with_what_its_names_say(model: Path, faces: Path) 
     assert float(report["AUC"][0]) == pytest.approx(5 / 6, abs=1e-3)
 
 
+def test_a_threshold_of_ones_own_has_no_uncertain_band(model: Path, faces: Path) -> None:
+    result = run(model, faces, "--threshold", "0.42")  # the card: 0.5, uncertain from .35 to .45
+    assert result.exit_code == 0
+    labels = [line.split()[0] for line in result.stdout.splitlines() if line.endswith(".png")]
+    assert labels == ["real", "fake", "fake", "real", "fake"]  # 0.418 is below now
+    above = run(model, faces, "--threshold", "0.41").stdout
+    assert "uncertain" not in above
+    assert above.splitlines()[0].startswith("fake       0.418")
+    report = {line.split()[0]: line.split()[1:] for line in above.splitlines() if "  " in line}
+    assert report["AUC"][0] == "0.833"
+    # all three fakes are found, and of four called fake one is real
+    (fake,) = (line.split() for line in above.splitlines() if line.split()[:2] == ["fake", "0.750"])
+    assert fake[2] == "1.000"
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "nan", "half"])
+def test_a_threshold_that_is_no_probability_is_refused(model: Path, value: str) -> None:
+    result = run(model, "faces", "--threshold", value)
+    assert result.exit_code == 2
+    assert "--threshold" in result.output
+
+
 def test_a_machine_readable_format_keeps_stdout_to_itself(
     model: Path, faces: Path, tmp_path: Path
 ) -> None:

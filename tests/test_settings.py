@@ -74,9 +74,11 @@ def test_no_dropped_option_is_an_option() -> None:
     classes = [cls for _, cls in inspect.getmembers(settings, inspect.isclass)]
     for cls in classes:
         if issubclass(cls, Settings):
-            names = {field.name for field in dataclasses.fields(cls)}
+            fields = [field.name for field in dataclasses.fields(cls) if field.metadata]
+            names = set(fields)
             assert not names & cls.dropped.keys()
             assert cls.headings.keys() <= names
+            assert not fields or cls.heading_of(fields[0]), cls
 
 
 @click.command()

@@ -6,10 +6,13 @@ import ast
 import re
 import subprocess
 import sys
+import textwrap
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
@@ -144,21 +147,39 @@ def test_every_kind_of_import_of_the_page_is_seen() -> None:
     assert page_imports(text) == set("abcdef")
 
 
+def run_alone(program: str, *words: str) -> None:
+    """Runs a program in a process of its own, where nothing is imported yet."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *words],
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+    )
+    assert not done.returncode, done.stderr
+
+
 def test_help_imports_nothing_heavy() -> None:
-    program = (
-        "import sys\n"
-        "from mesovid.cli import cli\n"
-        "for words in (['--help'], ['scan', '--help'], ['train', '--help'], ['extract', "
-        "'--help']):\n"
-        "    try: cli(words)\n"
-        "    except SystemExit as end: assert not end.code\n"
-        "heavy = {'tensorflow', 'keras', 'mtcnn', 'cv2', 'numpy', 'onnxruntime', 'sklearn', "
-        "'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent
-    )
+    """That of every command: none waits for what it does not run."""
+    run_alone("""
+        import sys
+        import click
+        from mesovid.cli import cli
+
+        HEAVY = {"tensorflow", "keras", "mtcnn", "cv2", "numpy", "scipy", "onnxruntime", "sklearn",
+                 "matplotlib", "av", "fastapi"}
+
+        def show(command, *words):
+            try:
+                cli([*words, "--help"])
+            except SystemExit as end:
+                assert not end.code
+            assert not HEAVY & set(sys.modules), (words, HEAVY & set(sys.modules))
+            if isinstance(command, click.Group):
+                for name in command.list_commands(click.Context(command)):
+                    show(command.get_command(click.Context(command), name), *words, name)
+
+        show(cli)
+    """)
 
 
 def test_measuring_and_reporting_import_no_tensorflow() -> None:
@@ -181,13 +202,22 @@ def test_measuring_and_reporting_import_no_tensorflow() -> None:
     )
 
 
-def test_scanning_imports_no_tensorflow() -> None:
-    program = (
-        "import sys\n"
-        "import mesovid.batch, mesovid.report, mesovid.dataset.extract\n"
-        "heavy = {'tensorflow', 'keras', 'mtcnn', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, cwd=PACKAGE.parent
+def test_scanning_imports_no_tensorflow(tmp_path: Path, astronaut: np.ndarray) -> None:
+    """A picture is really scanned, so that imports in functions count."""
+    picture = tmp_path / "astronaut.png"
+    assert cv2.imwrite(str(picture), astronaut[..., ::-1])
+    run_alone(
+        """
+        import sys
+        import mesovid.dataset.extract
+        from mesovid.cli import cli
+
+        try:
+            cli(["scan", sys.argv[1], "--format", "json"])
+        except SystemExit as end:
+            assert not end.code, end.code
+        heavy = {"tensorflow", "keras", "mtcnn", "matplotlib", "sklearn"} & set(sys.modules)
+        assert not heavy, heavy
+        """,
+        str(picture),
     )

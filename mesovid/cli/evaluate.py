@@ -12,6 +12,7 @@ import click
 
 from mesovid.cli.options import class_options, complete_models, settings_options
 from mesovid.cli.process import STDOUT, say
+from mesovid.cli.sections import Sections
 from mesovid.files import check_output, reported, write_whole
 from mesovid.names import as_text, is_utf8
 from mesovid.settings import EvaluateSettings, RuntimeSettings
@@ -23,7 +24,21 @@ if TYPE_CHECKING:
 TABLES = (".json", ".jsonl", ".csv", ".txt")  # suffixes of the files by which a dataset is read
 
 
-@click.command()
+@click.command(
+    cls=Sections,
+    sections={
+        "Result": (
+            "--format",
+            "--output",
+            "--html",
+            "--plots",
+            "--scoreboard",
+            "--title",
+            "--quiet",
+        ),
+        "Data": ("--label", "--follow-links"),
+    },
+)
 @click.argument("words", nargs=-1, metavar="MODEL... DATASET", shell_complete=complete_models)
 @click.option(
     "--format",

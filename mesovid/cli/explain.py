@@ -10,6 +10,7 @@ import click
 
 from mesovid.cli.options import complete_models, settings_options
 from mesovid.cli.process import say
+from mesovid.cli.sections import Sections
 from mesovid.settings import ExplainSettings, FaceSettings, RuntimeSettings, SampleSettings
 
 if TYPE_CHECKING:
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from mesovid.explain.telling import Gathering
 
 
-@click.command()
+@click.command(
+    cls=Sections,
+    sections={
+        "Inputs and result": ("--output", "--crops"),
+    },
+)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
 @click.option(
     "-o",

@@ -19,6 +19,7 @@ from mesovid.cli.options import (
     settings_options,
 )
 from mesovid.cli.process import ended_by, say
+from mesovid.cli.sections import Sections
 from mesovid.dataset.layouts import AUTO, LAYOUTS
 from mesovid.names import shown
 from mesovid.settings import (
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
     from mesovid.dataset.sources import Options
 
 
-@click.command()
+@click.command(
+    cls=Sections,
+    sections={
+        "Collection": ("--layout", "--splits", "--label", "--follow-links"),
+        "Dataset": ("--output", "--sheet", "--quiet", "--workers"),
+        "Geometry": ("--geometry",),
+    },
+)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
 @click.option(
     "-o",
@@ -60,9 +68,6 @@ if TYPE_CHECKING:
 )
 @click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)  # fmt: skip
 @click.option(
-    "--size", type=int, metavar="PX", help="Side of a crop; the same as --geometry size=PX."
-)
-@click.option(
     "--workers",
     type=click.IntRange(min=0),
     metavar="N",
@@ -84,7 +89,6 @@ def command(
     layout: str,
     splits: str | None,
     geometry: tuple[str, ...],
-    size: int | None,
     workers: int | None,
     sheet: str | None,
     quiet: bool,
@@ -109,7 +113,7 @@ def command(
 
     refuse_inside(output, sources)
     chosen = CutSettings(
-        geometry=geometry_of(geometry, size),
+        geometry=geometry_of(geometry),
         sample=settings["sample_settings"],
         faces=settings["face_settings"],
         runtime=settings["runtime_settings"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from mesovid.cli.options import GEOMETRY_HELP, PAPER, complete_models, geometry_of
+from mesovid.cli.sections import Sections
 from mesovid.settings import (
     ACTIVATIONS,
     COLOURS,
@@ -84,7 +85,23 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-@command.command("import")
+@command.command(
+    "import",
+    cls=Sections,
+    sections={
+        "Model": ("--output", "--name", "--to", "--geometry"),
+        "Keras weights": ("--architecture", "--activation"),
+        "ONNX file": (
+            "--scores",
+            "--colour",
+            "--layout",
+            "--range",
+            "--mean",
+            "--deviation",
+            "--imagenet",
+        ),
+    },
+)
 @click.argument("file", type=click.Path())
 @click.option(
     "--output",
@@ -102,26 +119,22 @@ def _plain(value: object) -> str:
     help="Folder for the model's files.",
 )
 @click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)
-@click.option(
-    "--architecture", help="Keras weights: the network that they belong to, such as meso4."
-)
+@click.option("--architecture", help="The network that they belong to, such as meso4.")
 @click.option(
     "--activation",
     type=click.Choice(ACTIVATIONS),
-    help="Keras weights: activation of the network. Default: relu.",
+    help="Activation of the network. Default: relu.",
 )
 @click.option(
     "--scores",
     type=click.Choice(SCORES),
-    help="ONNX: the kind of number that it gives. Default: read off the graph.",
+    help="The kind of number that it gives. Default: read off the graph.",
 )
-@click.option(
-    "--colour", type=click.Choice(COLOURS), help="ONNX: order of the colours. Default: RGB."
-)
+@click.option("--colour", type=click.Choice(COLOURS), help="Order of the colours. Default: RGB.")
 @click.option(
     "--layout",
     type=click.Choice(LAYOUTS),
-    help="ONNX: order of the axes. Default: read off the graph.",
+    help="Order of the axes. Default: read off the graph.",
 )
 @click.option(
     "--range",
@@ -129,21 +142,17 @@ def _plain(value: object) -> str:
     nargs=2,
     type=float,
     metavar="LOW HIGH",
-    help="ONNX: what 0 and 255 become. Default: 0 1.",
+    help="What 0 and 255 become. Default: 0 1.",
 )
 @click.option(
     "--mean",
     nargs=3,
     type=float,
     metavar="R G B",
-    help="ONNX: taken off after that, in the network's order of colours.",
+    help="Taken off after that, in the network's order of colours.",
 )
-@click.option(
-    "--deviation", nargs=3, type=float, metavar="R G B", help="ONNX: divided by after that."
-)
-@click.option(
-    "--imagenet", is_flag=True, help="ONNX: mean .485 .456 .406 and deviation .229 .224 .225."
-)
+@click.option("--deviation", nargs=3, type=float, metavar="R G B", help="Divided by after that.")
+@click.option("--imagenet", is_flag=True, help="Mean .485 .456 .406 and deviation .229 .224 .225.")
 def import_(
     file: str,
     output: Literal["fake", "real"],
@@ -255,7 +264,15 @@ def publish(
     )
 
 
-@command.command("panel")
+@command.command(
+    "panel",
+    cls=Sections,
+    sections={
+        "Panel": ("--output", "--name"),
+        "Members": ("--decide", "--assent", "--show", "--finds"),
+        "Rule": ("--false-alarms", "--frames"),
+    },
+)
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
 @click.option(
     "-o",

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from mesovid.cli.sections import Option
 from mesovid.errors import DatasetError, SettingsError
 from mesovid.settings import Geometry, ScanSettings, Settings, check, choices
 
@@ -52,7 +53,8 @@ def settings_options(
             return function(**values)
 
         for field in reversed(fields):
-            command = _option(field, (complete or {}).get(field.name))(command)
+            section = cls.heading_of(field.name)
+            command = _option(field, section, (complete or {}).get(field.name))(command)
         return command
 
     return decorate
@@ -92,7 +94,7 @@ def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: st
     return [card.name for card in available() if card.name.startswith(incomplete)]
 
 
-def geometry_of(texts: tuple[str, ...], size: int | None = None) -> Geometry:
+def geometry_of(texts: tuple[str, ...]) -> Geometry:
     """The default model's geometry, or a named one, with single values changed.
 
     UsageError for a name or value that is none.
@@ -103,8 +105,6 @@ def geometry_of(texts: tuple[str, ...], size: int | None = None) -> Geometry:
         if text not in named:
             key, _, value = text.partition("=")
             values[key.strip().replace("-", "_")] = _value(value.strip())
-    if size is not None:
-        values["size"] = size
     try:
         return Geometry.from_dict(values)
     except (SettingsError, TypeError) as error:
@@ -152,11 +152,13 @@ def refuse_inside(output: str, sources: Sequence[str]) -> None:
 
 
 def _option(
-    field: dataclasses.Field[Any], complete: Completer | None
+    field: dataclasses.Field[Any], section: str | None, complete: Completer | None
 ) -> Callable[[Callable[..., Any]], Any]:
     flag = "--" + field.name.replace("_", "-")
     kind = _plain_type(field.type)
     options: dict[str, Any] = {
+        "cls": Option,
+        "section": section,
         "help": field.metadata["help"],
         "default": field.default,
         "show_default": field.default is not None,

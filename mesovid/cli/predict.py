@@ -13,15 +13,22 @@ import click
 
 from mesovid.cli.options import class_options, complete_models, settings_options
 from mesovid.cli.process import STDOUT, say
+from mesovid.cli.sections import Sections
 from mesovid.files import check_output, reported, write_whole
 from mesovid.names import as_text, is_utf8, shown, with_bytes
-from mesovid.settings import RuntimeSettings
+from mesovid.settings import PredictSettings, RuntimeSettings
 
 if TYPE_CHECKING:
     from mesovid.evaluation.predict import Prediction
 
 
-@click.command()
+@click.command(
+    cls=Sections,
+    sections={
+        "Result": ("--format", "--output"),
+        "Faces": ("--label", "--follow-links"),
+    },
+)
 @click.argument("model", shell_complete=complete_models)
 @click.argument("faces", nargs=-1, required=True, metavar="FACES...", type=click.Path())
 @click.option(
@@ -35,21 +42,14 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(), help="Write the result to this file; - is standard output."
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1, 4096),
-    default=64,
-    show_default=True,
-    help="Faces that pass the network at once.",
-)
 @class_options
+@settings_options(PredictSettings)
 @settings_options(RuntimeSettings)
 def command(
     model: str,
     faces: tuple[str, ...],
     format_: str,
     output: str | None,
-    batch_size: int,
     **settings: Any,
 ) -> None:
     """Score faces that are already cropped: files, or folders of them.
@@ -62,21 +62,22 @@ def command(
     Exit status: 0 all scored, 1 some file could not be read, or has no label
     beside others that have one, 2 wrong usage.
     """
-    from mesovid.evaluation.predict import find_faces, predict, report
+    from mesovid.evaluation.predict import find_faces, predict, report, rule_of
     from mesovid.models.classifier import load_model
 
+    chosen: PredictSettings = settings["predict_settings"]
     classifier = load_model(model, settings["runtime_settings"])
     found, problems = find_faces(faces, classifier, settings["options"])
     target = None if output in STDOUT else output
     if target is not None:
         check_output(target, [path for path, _ in found])
-    predictions = list(predict(found, classifier, batch_size))
+    predictions = list(predict(found, classifier, chosen))
     _write(_FORMATS[format_](predictions, target is None and not is_utf8(sys.stdout)), target)
     size = classifier.card.geometry.size
     if resized := sum(prediction.resized for prediction in predictions):
         noun = "face" if resized == 1 else "faces"
         say(f"{resized:,} {noun} resized to {size}x{size}")
-    if table := report(predictions, classifier.card.threshold):
+    if table := report(predictions, rule_of(classifier.card, chosen).threshold):
         # beside a machine's format, stdout carries only the result
         click.echo(f"\n{table}", err=format_ != "text" or target is not None)
     failed = [prediction for prediction in predictions if prediction.error]

@@ -15,6 +15,7 @@ import click
 
 from mesovid.cli.options import complete_models, settings_options
 from mesovid.cli.process import STDOUT, ended_by, say, uninterrupted
+from mesovid.cli.sections import Sections
 from mesovid.files import Lines, check_output, is_file_or_none, reported, whole
 from mesovid.names import shown
 from mesovid.settings import (
@@ -51,7 +52,7 @@ LATER = "make the pages afterwards: mesovid report results.jsonl -o DIR"
 KINDS_SHOWN = 8  # kinds of files and linked folders that are named as passed over
 
 
-class DashedFiles(click.Command):
+class DashedFiles(Sections):
     """Takes an argument that begins with a dash for a file where a file of that name exists."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -61,7 +62,24 @@ class DashedFiles(click.Command):
         )
 
 
-@click.command(cls=DashedFiles)
+@click.command(
+    cls=DashedFiles,
+    sections={
+        "Inputs": ("--from-file", "--follow-links", "--watch"),
+        "Result": (
+            "--format",
+            "--output",
+            "--restart",
+            "--retry-failed",
+            "--report",
+            "--annotate",
+            "--save-faces",
+            "--fail-on",
+            "--quiet",
+            "--verbose",
+        ),
+    },
+)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option(
     "--follow-links", is_flag=True, help="In a folder, follow links to folders elsewhere."

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mesovid.cli.options import settings_options
+from mesovid.cli.sections import Sections
 from mesovid.settings import ServeSettings
 
 PORT = 8765
@@ -14,7 +15,14 @@ TRIED = 20  # ports after PORT that are tried where none was asked for
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-@click.command()
+@click.command(
+    cls=Sections,
+    sections={
+        "Address": ("--host", "--port", "--open"),
+        "Who may use it": ("--token-file", "--no-token", "--allow-origin"),
+        "Models": ("--models",),
+    },
+)
 @click.option(
     "--host",
     default="127.0.0.1",

@@ -10,10 +10,19 @@ import click
 
 from mesovid.cli.options import class_options, complete_models, settings_options
 from mesovid.cli.process import ended_by
+from mesovid.cli.sections import Sections
 from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 
 
-@click.command()
+@click.command(
+    cls=Sections,
+    sections={
+        "Run": ("--output", "--name", "--override", "--quiet"),
+        "Network": ("--init",),
+        "Data": ("--label", "--follow-links", "--weight"),
+        "What is learned": ("--teacher",),
+    },
+)
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
 @click.option("-o", "--output", "folder", required=True, metavar="RUN", type=click.Path(file_okay=False), help="Folder of the run; one that is there is gone on with.")  # fmt: skip
 @click.option("--name", help="Name of the model.  [default: the folder's]")
