@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -59,3 +60,14 @@ def test_every_command_can_be_typed(page: str, words: str) -> None:
         find(arguments[0])  # raises for a recipe that is not there
     context = click.Context(command, info_name=name)
     command.make_parser(context).parse_args(args=arguments)  # raises for an unknown option
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    paths = re.findall(
+        r"`((?:mesovid|benchmarks|pipelines|docs|tests|trained_models)/[\w./-]*)`", text
+    )
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    for name in re.findall(r"`(mesovid(?:\.[a-z_]\w*)+)`", text):
+        pkgutil.resolve_name(name)  # raises for a module or a name in it that is not there

@@ -360,13 +360,6 @@ def test_stronger_damage_is_farther_from_the_picture(
     assert degrade.severity(degrade.parse(mild)[0]) < degrade.severity(degrade.parse(strong)[0])
 
 
-def test_h264_without_its_library_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
-    (codec,) = degrade.parse("h264:30")
-    with pytest.raises(SettingsError, match="pip install av"):
-        degrade.degrade([np.zeros((SIZE, SIZE, 3), np.uint8)], codec, [None])
-
-
 def test_damage_happens_at_the_size_a_face_had_in_its_video(astronaut: np.ndarray) -> None:
     face = cv2.resize(astronaut[:256, 70:326], (64, 64), interpolation=cv2.INTER_AREA)
     crop = cv2.resize(face, (256, 256))

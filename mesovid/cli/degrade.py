@@ -56,7 +56,7 @@ def command(
     """Write damaged copies of a collection's videos.
 
     SOURCE is a collection as for `mesovid extract`, which reads the copies too. Stopped at any
-    moment, the same command goes on where it was. Needs PyAV (pip install av).
+    moment, the same command goes on where it was.
 
     \b
     mesovid degrade FaceForensics++ -o damaged/h264-35 --damage h264:35

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 
@@ -81,8 +82,7 @@ def degrade(
 
     Crops are uint8 RGB (s, s, 3).
 
-    `native` is each crop's side in its video, px; None leaves a crop at the size it has. Raises
-    SettingsError when h264 is asked for and PyAV is not installed.
+    `native` is each crop's side in its video, px; None leaves a crop at the size it has.
     """
     kind = KINDS[degradation.kind]
     if kind.pointwise:
@@ -125,7 +125,6 @@ def _resized(image: Pixels, side: int) -> Pixels:
 
 def _h264(crops: Sequence[Pixels], crf: float) -> list[Pixels]:
     """Through libx264 as one clip; its frames all have the side of the first crop."""
-    av = import_av()
     side = crops[0].shape[0]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
@@ -144,15 +143,6 @@ def _h264(crops: Sequence[Pixels], crf: float) -> list[Pixels]:
     with av.open(buffer, "r") as clip:
         decoded = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
     return [np.asarray(image, dtype=np.uint8) for image in decoded]
-
-
-def import_av() -> Any:
-    """PyAV. SettingsError when it is not installed."""
-    try:
-        import av
-    except ImportError as error:
-        raise SettingsError("writing H.264 needs PyAV: pip install av") from error
-    return av
 
 
 def _jpeg(crops: Sequence[Pixels], quality: float) -> list[Pixels]:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 
 from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError, InputError, SettingsError
-from mesovid.evaluation.degrade import KINDS, Degradation, import_av, parse
+from mesovid.evaluation.degrade import KINDS, Degradation, parse
 from mesovid.files import remove_leftovers, whole, write_whole
 from mesovid.media import is_picture
 from mesovid.opencv import cv2
@@ -93,7 +94,6 @@ def degrade_video(source: Path, target: Path, degradations: Sequence[Degradation
 
     InputError when the video cannot be read.
     """
-    av = import_av()
     target.parent.mkdir(parents=True, exist_ok=True)
     options = {"crf": f"{NEARLY_LOSSLESS}", "preset": "ultrafast", "threads": "1"}
     if degradations[-1].kind == "h264":

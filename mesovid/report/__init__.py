@@ -1,4 +1,4 @@
-"""Writes what a scan found. Sees records only: a report can be made again without any model."""
+"""Writes what a scan found. It sees records alone, so that a report needs no model."""
 
 from mesovid.report.writers import WRITERS, Writer
 
