@@ -279,3 +279,50 @@ class Occlusion:
         np.float64
     ]  # (n, n), from top left: logit less that with the cell covered; above 0 speaks for fake
     fill: str  # what the cells were covered with: mean (the crop's mean colour) or blur
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a crop, px: from left and top, up to but without right and bottom."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """What a filter makes of one of the maps that it reads."""
+
+    source: int  # which of those maps, from 0
+    place: tuple[int, int]  # row and column of the patch's first number; below 0: in the border
+    patch: npt.NDArray[np.float64]  # (rows, columns); 0 in the border
+    kernel: npt.NDArray[np.float64]  # (rows, columns)
+    value: float  # sum of the products
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A number on its way through the stages of a layer."""
+
+    stage: Stage
+    operator: str  # of the network's file, such as Relu
+    value: float | None  # None: no window of the pooling covers the place
+    place: tuple[int, int] | None  # row and column
+    numbers: Mapping[str, float]  # the place that won a pooling; what a normalisation does
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arithmetic:
+    """How one number of a map came about."""
+
+    layer: Layer
+    filter: int  # from 0
+    row: int  # of the raw map
+    column: int
+    terms: tuple[Term, ...]
+    bias: float
+    total: float  # of the terms and the bias; the raw step is the same by the network
+    steps: tuple[Step, ...]
+    reach: Region  # the part of the crop that it depends on

@@ -42,6 +42,12 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
     help="Further models: a run's folder, or one of published models.",
 )
 @click.option(
+    "--results",
+    metavar="FILE.jsonl",
+    type=click.Path(exists=True, dir_okay=False),
+    help="List what `mesovid scan --format jsonl` recorded, and open any of it.",
+)
+@click.option(
     "--token-file",
     metavar="FILE",
     type=click.Path(dir_okay=False),
@@ -61,6 +67,7 @@ def command(
     port: int | None,
     open_: bool,
     folders: tuple[str, ...],
+    results: str | None,
     token_file: str | None,
     no_token: bool,
     origins: tuple[str, ...],
@@ -95,7 +102,8 @@ def command(
         if open_:
             click.launch(address)
 
-    serve(sock, host, token, origins, folders, serve_settings, ready)
+    with sock:
+        serve(sock, host, token, origins, folders, results, serve_settings, ready)
 
 
 def _token(file: str | None, none: bool) -> str | None:

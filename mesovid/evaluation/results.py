@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from mesovid import __version__
+from mesovid.evaluation.curves import curves
 from mesovid.evaluation.evaluate import Evaluation, ModelEvaluation
 
 SCHEMA = 1
@@ -39,6 +40,7 @@ def _model(model: ModelEvaluation, scores: bool) -> dict[str, Any]:
         "uncertain": list(model.uncertain) if model.uncertain else None,
         "videos": model.videos.to_dict(),
         "crops": model.crops.to_dict(),
+        "curves": curves(model.video_scores, model.model.threshold),
         "methods": [dataclasses.asdict(each) for each in model.methods],
         "verdicts": [dataclasses.asdict(each) for each in model.calls],
         "pairs": dataclasses.asdict(model.pairs) if model.pairs else None,

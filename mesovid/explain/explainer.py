@@ -23,12 +23,23 @@ from mesovid.errors import ModelError
 from mesovid.explain.graph import Graph, read_graph, with_outputs
 from mesovid.explain.layers import Laid, end_of, layers_of
 from mesovid.explain.occlude import CELLS, FILL, covered, fill_of
+from mesovid.explain.pixel import arithmetic, tensors_for
 from mesovid.explain.split import Head, head_of, split
 from mesovid.models.card import ModelCard, card_at, find_card, find_member, logit
 from mesovid.models.classifier import FACES_AT_ONCE, load_model
 from mesovid.models.inputs import preparation, sigmoid
 from mesovid.networks import OnnxNetwork, load_onnx
-from mesovid.records import Activation, Firing, Layer, ModelRef, Occlusion, Pixels, Split, Stage
+from mesovid.records import (
+    Activation,
+    Arithmetic,
+    Firing,
+    Layer,
+    ModelRef,
+    Occlusion,
+    Pixels,
+    Split,
+    Stage,
+)
 from mesovid.settings import RuntimeSettings
 
 PARTS = {"mesolite": ("eyes", "nose", "mouth")}  # of a face, as the architecture's head reads them
@@ -142,6 +153,20 @@ class Explainer:
             )
             for each in wanted
         )
+
+    def arithmetic(
+        self, crop: Pixels, layer: str, filter_: int, row: int, column: int
+    ) -> Arithmetic:
+        """How one number of a layer's raw map came about. ModelError for a layer without weights,
+        and for a place that it does not have."""
+        laid = self._find(layer)
+        try:
+            values = self._run(self._tapped, tensors_for(self._graph, laid), crop[None])
+            return arithmetic(
+                self._graph, laid, values, filter_, row, column, self.card.geometry.size
+            )
+        except ValueError as error:
+            raise ModelError(str(error)) from error
 
     def firing(self, crops: Pixels) -> tuple[Firing, ...]:
         """How often the filters of each layer fire on some faces, and which are dead. More faces,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mesovid.errors import ModelError
+from mesovid.models import curves
 from mesovid.models.card import SUFFIXES, Figure, ModelCard, find_card, model_files, read_card
 
 PROTOCOL = "mesovid evaluate; bootstrap over videos"
@@ -31,7 +32,8 @@ def publish(
 
     Figures come from a scoreboard's .json; words are taken where given.
 
-    Figures of the same set and metric are replaced, others kept. Raises ModelError when the
+    Figures of the same set and metric are replaced, others kept. The course of its training and the
+    curves of what was measured go to a file beside the card. Raises ModelError when the
     scoreboard does not hold this very model, told by the sha256 of its weights, or cannot be read.
     """
     source, folder = find_card(model), Path(folder)
@@ -43,22 +45,32 @@ def publish(
         )
     words: dict[str, Any] = {"summary": summary, "licence": licence, "limits": limits}
     card = replace(card, **{key: value for key, value in words.items() if value is not None})
+    drawn = curves.read_curves(source, card.sha256.get("onnx", ""))
     if scoreboard is not None:
-        card = replace(card, figures=_merged(card.figures, _figures(Path(scoreboard), card)))
+        figures, measured = _figures(Path(scoreboard), card)
+        card = replace(card, figures=_merged(card.figures, figures))
+        drawn = replace(drawn, measured=curves.merged(drawn.measured, measured))
     kept = [suffix for suffix in SUFFIXES if source.with_suffix(suffix).is_file()]
-    with model_files(folder, card.name, kept) as work:
+    some = bool(drawn.epochs or drawn.measured)
+    with model_files(folder, card.name, [*([curves.SUFFIX] if some else []), *kept]) as work:
         for suffix in kept:
             if suffix != ".json":
                 shutil.copyfile(source.with_suffix(suffix), work / f"{card.name}{suffix}")
+        if some:
+            drawn.write(work / f"{card.name}{curves.SUFFIX}")
         card.write(work)
     return card
 
 
-def _figures(scoreboard: Path, card: ModelCard) -> tuple[Figure, ...]:
+def _figures(
+    scoreboard: Path, card: ModelCard
+) -> tuple[tuple[Figure, ...], tuple[curves.Values, ...]]:
+    """What a scoreboard says of a model, and its curves."""
     try:
         entries = json.loads(scoreboard.with_suffix(".json").read_text(encoding="utf-8"))["entries"]
         own = [entry for entry in entries if entry["sha256"] == card.sha256["onnx"]]
         figures = tuple(figure for entry in own for figure in _of(entry))
+        measured = curves.measured_of(own, card.sha256["onnx"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{scoreboard} holds no scoreboard of `mesovid evaluate` ({error})"
@@ -67,7 +79,7 @@ def _figures(scoreboard: Path, card: ModelCard) -> tuple[Figure, ...]:
         raise ModelError(
             f"{scoreboard} has no figures of {card.name} with these weights; evaluate it first"
         )
-    return figures
+    return figures, measured
 
 
 def _of(entry: Mapping[str, Any]) -> list[Figure]:

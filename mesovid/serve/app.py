@@ -20,10 +20,21 @@ from pydantic import BaseModel, Field
 
 from mesovid import __version__
 from mesovid.pool import Limits
-from mesovid.serve import docs, faces_inside, models_inside, problems, samples, scans, static
+from mesovid.serve import (
+    docs,
+    faces_inside,
+    maps,
+    models_inside,
+    problems,
+    results,
+    samples,
+    scans,
+    static,
+)
 from mesovid.serve.guard import Access, Guard, cookie_name
 from mesovid.serve.jobs import Jobs
 from mesovid.serve.problems import ProblemError
+from mesovid.serve.recorded import Recorded
 from mesovid.serve.state import PREFIX, State
 from mesovid.serve.uploads import SUFFIXES
 from mesovid.settings import RuntimeSettings, ScanSettings, ServeSettings
@@ -34,12 +45,15 @@ def create_app(
     access: Access,
     *,
     models: dict[str, Path] | None = None,
+    recorded: Path | None = None,
     threads: int = 0,
 ) -> FastAPI:
     """The whole server as an ASGI app.
 
     Its worker process starts with the first scan and ends with the app.
     """
+    # what may be refused comes before what has to be closed
+    read = Recorded(recorded) if recorded is not None else None
     state = State(
         settings=settings,
         access=access,
@@ -52,6 +66,7 @@ def create_app(
             idle=settings.idle,
         ),
         guard=Guard(_nothing, access),
+        recorded=read,
     )
 
     @asynccontextmanager
@@ -74,7 +89,9 @@ def create_app(
     app.include_router(scans.routes(state), prefix=PREFIX)
     app.include_router(models_inside.routes(state), prefix=PREFIX)
     app.include_router(faces_inside.routes(state), prefix=PREFIX)
+    app.include_router(maps.routes(state), prefix=PREFIX)
     app.include_router(samples.routes(), prefix=PREFIX)
+    app.include_router(results.routes(state), prefix=PREFIX)
     app.include_router(static.routes())
     app.include_router(_about(state, app))
     app.add_middleware(Guard, access=access)
@@ -139,6 +156,7 @@ def _about(state: State, app: FastAPI) -> APIRouter:
             "idle": settings.idle,
             "suffixes": sorted(SUFFIXES),
             "default_model": ScanSettings().model,
+            "results": state.recorded is not None,
             "token_needed": state.access.token is not None,
         }
 

@@ -8,7 +8,6 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -16,35 +15,25 @@ import numpy.typing as npt
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from mesovid.errors import InputError
 from mesovid.explain.explainer import Explainer
 from mesovid.models.card import ModelCard
-from mesovid.pictures import decode, resized
+from mesovid.pictures import resized
 from mesovid.records import Pixels, Stage
 from mesovid.scanner import rule_of
+from mesovid.serve.faces import FaceRef, crop_of, decoded, firing_of
 from mesovid.serve.problems import ProblemError
-from mesovid.serve.scans import face_file
 from mesovid.serve.state import BYTES, Name, State, check_layer, explainer_of, refusals
 from mesovid.settings import ScanSettings
 from mesovid.verdict import label_of
 
 LARGEST_FACE = 16 * 2**20  # bytes of one picture of a face
-FIRING = 32  # faces of a scan that say which filters are dead
-FIRINGS_KEPT = 32  # answers about scans; more would only fill the memory
 MOST_NUMBERS = 200_000  # of maps that are sent as JSON; more go as .npz
-
-
-class FaceQuery(BaseModel):
-    """Which face: of a scan."""
-
-    scan: str = Field(max_length=100)
-    n: int = Field(ge=0, le=10**9)
 
 
 class Explanation(BaseModel):
     """What is asked of a face."""
 
-    face: FaceQuery
+    face: FaceRef
     model: str = Field(default=ScanSettings().model, max_length=100)
     methods: list[Literal["split", "occlusion"]] = Field(
         default=["split", "occlusion"], min_length=1
@@ -85,10 +74,9 @@ def routes(state: State) -> APIRouter:
     @router.post("/explanations", responses=refusals(409))
     def explain(asked: Explanation) -> dict[str, Any]:
         """Why a face of a scan scored as it did: how its logit came about, and what it hangs on."""
-        pixels = _read_face(face_file(state.jobs.get(asked.face.scan), asked.face.n))
         with state.lock:
             explainer = explainer_of(state, asked.model)
-            crop = resized(pixels, explainer.card.geometry.size)
+            crop = crop_of(state, asked.face, explainer)
             value: dict[str, Any] = {"model": asked.model, "face": asked.face.model_dump()}
             if "split" in asked.methods:
                 value["split"] = _split(explainer, crop)
@@ -106,30 +94,15 @@ def routes(state: State) -> APIRouter:
         id_: Name, model: Annotated[str, Query(max_length=100)] = ScanSettings().model
     ) -> dict[str, Any]:
         """How often each filter fires on a scan's faces, and which gave one number everywhere."""
-        job = state.jobs.get(id_)
-        count = len(job.scan.scores) if job.scan else 0
-        if not count:
-            raise ProblemError("not-finished", "there is no face of this scan to look at")
-        chosen = sorted({count * number // FIRING for number in range(FIRING)})
-        if (job.id, model) in state.firings:
-            return state.firings[job.id, model]
-        with state.lock:
-            explainer = explainer_of(state, model)
-            size = explainer.card.geometry.size
-            crops = [resized(_read_face(face_file(job, n)), size) for n in chosen]
-            found = explainer.firing(np.stack(crops))
-        value = {
+        faces, found = firing_of(state, id_, model)
+        return {
             "model": model,
-            "faces": len(chosen),
+            "faces": faces,
             "layers": {
                 each.layer.name: {"share": each.share.round(4).tolist(), "dead": list(each.dead)}
                 for each in found
             },
         }
-        while len(state.firings) >= FIRINGS_KEPT:
-            state.firings.pop(next(iter(state.firings)), None)
-        state.firings[job.id, model] = value
-        return value
 
     return router
 
@@ -172,18 +145,7 @@ async def _posted_face(request: Request) -> Pixels:
             )
     if not content:
         raise ProblemError("empty", "send one face as PNG or JPEG in the body")
-    return await asyncio.to_thread(_decoded, bytes(content))
-
-
-def _decoded(content: bytes) -> Pixels:
-    try:
-        return decode(content)
-    except InputError as error:
-        raise ProblemError("unreadable", "the body is no picture that can be read") from error
-
-
-def _read_face(path: Path) -> Pixels:
-    return _decoded(path.read_bytes())
+    return await asyncio.to_thread(decoded, bytes(content))
 
 
 def _split(explainer: Explainer, crop: Pixels) -> dict[str, Any] | None:

@@ -2,8 +2,8 @@
 
 Everything else is refused.
 
-Against other web pages in the user's browser (cross-site requests, DNS rebinding) and against other
-users of the machine.
+Against other web pages in the user's browser (cross-site requests, DNS rebinding) and against
+other users of the machine.
 """
 
 from __future__ import annotations

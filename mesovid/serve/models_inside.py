@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from mesovid.errors import ModelError
 from mesovid.models.card import available, read_card
+from mesovid.models.curves import read_curves
 from mesovid.records import Layer
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.state import Name, State, card_path, check_layer, explainer_of, refusals
@@ -32,6 +33,17 @@ def routes(state: State) -> APIRouter:
         with state.lock:
             explainer = explainer_of(state, name)
         return explainer.card.to_dict() | {"layers": [_layer(layer) for layer in explainer.layers]}
+
+    @router.get("/models/{name}/curves")
+    def curves(name: Name) -> dict[str, Any]:
+        """The course of a model's training (`epochs`, `best_epoch`), and ROC and reliability of
+        what was measured, set by set; empty where it was not recorded."""
+        path = card_path(state, name)
+        card = read_card(path)
+        found = read_curves(path, card.sha256.get("onnx", "")).to_dict()
+        return {"model": card.name} | {
+            key: found[key] for key in ("sha256", "epochs", "best_epoch", "measured")
+        }
 
     @router.get("/models/{name}/network.onnx", response_class=Response)
     def network(request: Request, name: Name) -> Response:

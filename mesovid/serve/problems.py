@@ -31,6 +31,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "no-such-model": (404, "There is no such model"),
     "no-such-layer": (404, "There is no such layer"),
     "no-such-sample": (404, "There is no such sample"),
+    "no-such-result": (404, "There is no such recorded result"),
     "bad-method": (405, "This address does not take this method"),
     "not-finished": (409, "The scan has no result yet"),
     "gone": (410, "It is no longer kept"),

@@ -27,6 +27,7 @@ def serve(
     token: str | None,
     origins: Sequence[str],
     folders: Sequence[str],
+    results: str | None,
     settings: ServeSettings,
     on_ready: Callable[[], None],
 ) -> None:
@@ -34,7 +35,12 @@ def serve(
 
     ModelError for a folder without a model.
     """
-    app = create_app(settings, access(host, token, origins), models=found_models(folders))
+    app = create_app(
+        settings,
+        access(host, token, origins),
+        models=found_models(folders),
+        recorded=Path(results) if results is not None else None,
+    )
     config = uvicorn.Config(
         app,
         log_config=None,

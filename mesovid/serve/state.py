@@ -11,9 +11,11 @@ from fastapi import Path as InPath
 
 from mesovid.explain.explainer import Explainer
 from mesovid.models.card import available, find_card
+from mesovid.records import Firing
 from mesovid.serve.guard import Access, Guard
 from mesovid.serve.jobs import Jobs
 from mesovid.serve.problems import MEDIA_TYPE, ProblemError
+from mesovid.serve.recorded import Recorded
 from mesovid.settings import RuntimeSettings, ServeSettings
 
 PREFIX = "/api/v1"
@@ -36,10 +38,10 @@ class State:
     models: dict[str, Path]  # name -> card, beside the shipped ones
     jobs: Jobs
     guard: Guard
+    recorded: Recorded | None = None  # what --results names
     explainers: dict[str, Explainer] = field(default_factory=dict)
-    firings: dict[tuple[str, str], dict[str, Any]] = field(
-        default_factory=dict
-    )  # by scan and model
+    # by scan and model: of how many faces, and what
+    firings: dict[tuple[str, str], tuple[int, tuple[Firing, ...]]] = field(default_factory=dict)
     lock: threading.Lock = field(
         default_factory=threading.Lock
     )  # an Explainer is one thread's at a time

@@ -3,8 +3,8 @@
 Progress and faces are files in the scan's own folder.
 
 A decoder that crashes takes this process along and not the server. What it finds goes to
-`events.jsonl`, a line each; the server reads along. A file `cancel` in the folder ends the scan at
-the next frame.
+`events.jsonl`, a line each; the server reads along. A file `cancel` in the folder ends the scan
+at the next frame.
 """
 
 from __future__ import annotations
