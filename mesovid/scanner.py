@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from mesovid.align import align, detail
+from mesovid.align import detail
+from mesovid.crops import STAGES, cut_out, find
 from mesovid.faces import FaceFinder
 from mesovid.models.card import ModelCard
 from mesovid.models.classifier import Classifier, load_model
-from mesovid.people import PeopleLinker
-from mesovid.records import Crop, FaceScore, Frame, FrameFaces, Moment, Scan
-from mesovid.settings import FaceSettings, Geometry, RuntimeSettings, SampleSettings, ScanSettings
+from mesovid.records import Crop, FaceScore, FrameFaces, Moment, Scan
+from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
+from mesovid.stopwatch import Stopwatch
 from mesovid.verdict import LEAST_DETAIL, Rule, Voice, doubted, judge
-from mesovid.video import Sampling, prefetch, sample
+from mesovid.video import sample
 
 _log = logging.getLogger(__name__)
 
@@ -95,17 +96,24 @@ def scan_video(
     on_frame: OnFrame | None = None,
 ) -> Scan:
     """Judge one video with loaded networks."""
-    watch = Stopwatch()
+    watch = Stopwatch((*STAGES, "classify"))
     began = time.perf_counter()
     sampled: list[Moment] = []
     scores: list[FaceScore] = []
     with (
         sample(path, options.sample) as sampling,
         # closed before the video: its thread decodes
-        closing(_find(sampling, finder, options.scan.batch_size, watch, sampled)) as found,
+        closing(find(sampling, finder, options.scan.batch_size, watch)) as found,
     ):
-        seen = found if on_frame is None else _shown(found, on_frame)
-        for batch in batched(_crop(seen, classifier.card.geometry, watch), options.scan.batch_size):
+
+        def crops() -> Iterator[Crop]:
+            for each in cut_out(found, classifier.card.geometry, watch):
+                sampled.append(Moment(each.found.frame.index, each.found.frame.time))
+                if on_frame is not None:
+                    on_frame(each.found)
+                yield from each.crops
+
+        for batch in batched(crops(), options.scan.batch_size):
             with watch("classify"):
                 new = _score(batch, classifier)
             scores += new
@@ -139,38 +147,6 @@ def scan_video(
         seconds=watch.seconds | {"total": seconds},
         warnings=tuple(sampling.warnings),
     )
-
-
-def _find(
-    sampling: Sampling, finder: FaceFinder, batch_size: int, watch: Stopwatch, sampled: list[Moment]
-) -> Generator[FrameFaces, None, None]:
-    """Faces of each sampled frame, found while the next frames decode in a thread; notes each frame in `sampled`."""
-    decoded = prefetch(watch.each("decode", sampling), batch_size)
-
-    def noted() -> Iterator[Frame]:
-        for frame in watch.each("wait", decoded):
-            sampled.append(Moment(frame.index, frame.time))
-            yield frame
-
-    yield from watch.each("detect", finder.follow(noted(), batch_size))
-    # the finder pulls its frames: its time includes the waiting for them
-    watch.seconds["detect"] -= watch.seconds["wait"]
-
-
-def _shown(found: Iterable[FrameFaces], on_frame: OnFrame) -> Iterator[FrameFaces]:
-    for item in found:
-        on_frame(item)
-        yield item
-
-
-def _crop(found: Iterable[FrameFaces], geometry: Geometry, watch: Stopwatch) -> Iterator[Crop]:
-    linker = PeopleLinker()
-    for item in found:
-        people = linker.link(item)
-        for face, person in zip(item.faces, people, strict=True):
-            with watch("align"):
-                pixels = align(item.frame.image, face.landmarks, geometry)
-            yield Crop(item.frame.index, item.frame.time, face, person, pixels)
 
 
 def _score(crops: Sequence[Crop], classifier: Classifier) -> list[FaceScore]:
@@ -237,35 +213,3 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
             batch = []
     if batch:
         yield batch
-
-
-class Stopwatch:
-    """Adds up wall seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = dict.fromkeys(
-            ("decode", "wait", "detect", "align", "classify"), 0.0
-        )
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += time.perf_counter() - began
-
-    def each(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items; the time it takes to make each one counts for `stage`."""
-        iterator = iter(items)
-        done = object()
-        try:
-            while True:
-                with self(stage):
-                    item: Any = next(iterator, done)
-                if item is done:
-                    return
-                yield item
-        finally:
-            if hasattr(iterator, "close"):
-                iterator.close()

@@ -11,7 +11,7 @@ import pytest
 import mesovid
 from mesovid.errors import InputError, ModelError, SettingsError
 from mesovid.records import Crop, FaceScore
-from mesovid.scanner import Stopwatch, batched
+from mesovid.scanner import batched
 from mesovid.verdict import LEAST_DETAIL
 
 
@@ -173,10 +173,3 @@ def test_a_broken_file_is_an_input_error(scanner: mesovid.Scanner, tmp_path: Pat
 
 def test_batched_keeps_order_and_loses_nothing() -> None:
     assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
-
-
-def test_stopwatch_counts_only_the_making_of_items() -> None:
-    watch = Stopwatch()
-    assert list(watch.each("detect", [1, 2])) == [1, 2]
-    assert watch.seconds["detect"] >= 0
-    assert watch.seconds["classify"] == 0

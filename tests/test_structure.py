@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 
 # lower layers never import upper ones; a package counts as one
 LAYERS = (
-    ("boxes", "records", "errors", "logs", "assets", "media", "folders", "texts", "names"),
+    ("boxes", "records", "errors", "logs", "stopwatch"),
+    ("assets", "media", "folders", "texts", "names"),
     ("settings", "files", "backend", "opencv"),
     ("pictures", "pool", "cropping", "tones", "fields"),
     (
@@ -36,6 +37,7 @@ LAYERS = (
     ("decoding", "animations"),
     ("video", "cascade"),
     ("faces", "models", "report"),
+    ("crops",),
     ("dataset", "recipes", "scanner"),
     ("evaluation", "explain"),
     ("training", "batch", "archive", "evidence"),

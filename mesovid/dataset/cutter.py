@@ -7,7 +7,8 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mesovid.align import align
+from mesovid.crops import cut_out, find
 from mesovid.dataset.manifest import CropEntry
 from mesovid.dataset.sources import Source, is_key
 from mesovid.errors import InputError, MesovidError, without_path
@@ -25,7 +26,7 @@ from mesovid.media import is_picture
 from mesovid.opencv import cv2
 from mesovid.people import PeopleLinker
 from mesovid.pictures import encode
-from mesovid.records import Face, Frame, FrameFaces, Pixels
+from mesovid.records import Crop, Face, Frame, FrameFaces, Pixels
 from mesovid.settings import (
     ExtractSettings,
     FaceSettings,
@@ -33,7 +34,7 @@ from mesovid.settings import (
     RuntimeSettings,
     SampleSettings,
 )
-from mesovid.video import prefetch, sample
+from mesovid.video import sample
 
 _log = logging.getLogger(__name__)
 
@@ -138,34 +139,50 @@ class Cutter:
 
     def _cut_video(self, source: Source, original: Source | None) -> Result:
         warnings: list[str] = []
-        with sample(source.files[0], self._settings.sample) as sampling:
-            if original is not None:
-                try:
-                    known = self._faces_of(original)
-                    found: Iterator[FrameFaces] = (_borrowed(frame, known) for frame in sampling)
-                except (MesovidError, OSError) as error:
-                    warnings.append(
-                        f"own boxes: its original cannot be read ({_reason(error, original.files[0])})"
-                    )
-                    found = self._found(sampling)
-            else:
-                found = self._found(sampling)
-                if self._settings.extract.pair:
-                    found = self._remembered(source, found)
+        with (
+            sample(source.files[0], self._settings.sample) as sampling,
+            closing(self._found(sampling, source, original, warnings)) as found,
+        ):
             frames, dropped, cuts = self._stage_all(source, found)
             warnings += sampling.warnings
         return self._finish(source, frames, dropped, cuts, warnings)
 
+    def _found(
+        self,
+        frames: Iterable[Frame],
+        source: Source,
+        original: Source | None,
+        warnings: list[str],
+    ) -> Generator[FrameFaces, None, None]:
+        """The faces of a video's frames, where its original shows them if there is one."""
+        if original is not None:
+            try:
+                known = self._faces_of(original)
+            except (MesovidError, OSError) as error:
+                why = _reason(error, original.files[0])
+                warnings.append(f"own boxes: its original cannot be read ({why})")
+            else:
+                yield from (_borrowed(frame, known) for frame in frames)
+                return
+        with closing(find(frames, self._finder, BATCH)) as found:
+            if self._settings.extract.pair and original is None:
+                yield from self._remembered(source, found)
+            else:
+                yield from found
+
     def _faces_of(self, original: Source) -> tuple[FrameFaces, ...]:
         """The faces of an original, without its pictures."""
         if self._known is None or self._known.video != original.video:
-            with sample(original.files[0], self._settings.sample) as sampling:
-                for _ in self._remembered(original, self._found(sampling)):
+            with (
+                sample(original.files[0], self._settings.sample) as sampling,
+                closing(find(sampling, self._finder, BATCH)) as found,
+            ):
+                for _ in self._remembered(original, found):
                     pass
         assert self._known is not None
         return self._known.found
 
-    def _remembered(self, source: Source, found: Iterator[FrameFaces]) -> Iterator[FrameFaces]:
+    def _remembered(self, source: Source, found: Iterable[FrameFaces]) -> Iterator[FrameFaces]:
         """The same, kept without their pictures for the fakes that come next."""
         kept = []
         for item in found:
@@ -244,45 +261,33 @@ class Cutter:
 
     # Both
 
-    def _found(self, sampling: Iterable[Frame]) -> Iterator[FrameFaces]:
-        """The faces of each sampled frame, found while the next ones decode in a thread."""
-        return self._finder.follow(prefetch(sampling, BATCH), BATCH)
-
     def _stage_all(
         self, source: Source, found: Iterable[FrameFaces]
     ) -> tuple[int, Counter[str], list[_Cut]]:
-        """Write every face's crop to the staging folder, so that a long video does not fill the
-        memory."""
-        linker = PeopleLinker()
+        """Write every face's crop to the staging folder: a long video must not fill the memory."""
         pictures = is_picture(source.files[0])
-        frames = shot = 0
+        frames = 0
         dropped: Counter[str] = Counter()
         cuts = []
-        for item in found:
+        for each in cut_out(found, self._settings.geometry, apart=pictures):
             frames += 1
-            shot += item.cut
-            if pictures:  # nothing says that one follows the other in time
-                linker = PeopleLinker()
-            people = linker.link(item)
-            dropped["no face in the frame"] += not item.faces
-            for face, person in zip(item.faces, people, strict=True):
-                cuts.append(self._stage_one(source, item.frame, face, person, shot))
+            dropped["no face in the frame"] += not each.crops
+            cuts += [self._stage_one(source, crop, each.shot) for crop in each.crops]
         return frames, dropped, cuts
 
-    def _stage_one(self, source: Source, frame: Frame, face: Face, person: int, shot: Shot) -> _Cut:
-        pixels = align(frame.image, face.landmarks, self._settings.geometry)
-        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-        entry = _entry(source, frame, face, person, self._settings.extract.format)
+    def _stage_one(self, source: Source, crop: Crop, shot: Shot) -> _Cut:
+        grey = cv2.cvtColor(crop.pixels, cv2.COLOR_RGB2GRAY)
+        entry = _entry(source, crop, self._settings.extract.format)
         self._staged += 1
         staged = self._stage / f"{self._staged}.{self._settings.extract.format}"
         how = self._settings.extract
-        staged.write_bytes(encode(pixels, how.format, how.jpeg_quality, quick=True))
+        staged.write_bytes(encode(crop.pixels, how.format, how.jpeg_quality, quick=True))
         small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
         return _Cut(
             entry=entry,
             staged=staged,
             shot=shot,
-            area=face.area,
+            area=crop.face.area,
             sharpness=sharpness(grey),
             thumbnail=small.astype(np.int16),
         )
@@ -385,17 +390,18 @@ def _read_picture(file: Path, index: int) -> Frame:
     return replace(frame, index=index)
 
 
-def _entry(source: Source, frame: Frame, face: Face, person: int, suffix: str) -> CropEntry:
+def _entry(source: Source, crop: Crop, suffix: str) -> CropEntry:
+    face = crop.face
     left, top, right, bottom = (round(float(value), 2) for value in face.box)
     place = "/".join(part for part in (source.split, source.label, source.video) if part)
     return CropEntry(
-        file=f"{place}/{frame.index:06d}_{person}.{suffix}",
+        file=f"{place}/{crop.index:06d}_{crop.person}.{suffix}",
         label=source.label,
         method=source.method,
         video=source.video,
-        frame=frame.index,
-        time=None if is_picture(source.files[0]) else round(frame.time, 6),
-        person=person,
+        frame=crop.index,
+        time=None if is_picture(source.files[0]) else round(crop.time, 6),
+        person=crop.person,
         split=source.split,
         target=source.target,
         source=source.source,
