@@ -44,7 +44,7 @@ import tensorflow as tf  # noqa: E402
 from mesovid.training.feed import Feed  # noqa: E402
 from mesovid.training.fused import fused  # noqa: E402
 from mesovid.training.sampler import Sampler  # noqa: E402
-from mesovid.training.samples import CropReader, gather  # noqa: E402
+from mesovid.training.samples import CropReader, training_data  # noqa: E402
 from mesovid.training.trainer import Trainer, learning_rate  # noqa: E402
 
 SIZE = 256  # px
@@ -203,7 +203,7 @@ def ours(
 ) -> Way:
     """The very parts that `mesovid train` runs in an epoch."""
     settings = TrainSettings(architecture=architecture, batch_size=BATCH, self_blend=self_blend)
-    samples = gather([read_dataset(folder)], settings).train
+    samples = training_data([read_dataset(folder)], settings).train
     feed = Feed(samples, CropReader(samples.path, SIZE, 4e9), augmentation, SIZE, 0)
     sampler = Sampler(samples, settings)
     trainer = Trainer(fused(build(architecture, NetworkSettings(), size=SIZE)), settings)

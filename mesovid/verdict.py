@@ -130,7 +130,7 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
         probability = aggregate([score.fake_probability for score in scores], rule.aggregate)
         look, members = _look(scores), _of_members(scores, rule)
         who, rest = f"{len(scores)} faces that could not be followed from frame to frame", ""
-    label, where = label_of(probability, rule)
+    label, where = label_at(probability, rule)
     if look.is_small(rule):
         label = "uncertain"
         where = (
@@ -235,7 +235,7 @@ def _beside(
     Blur says nothing of a face, and people who are blurred and smaller stand behind: a portrait
     with a soft background stays real. Others who look faked leave it uncertain.
     """
-    faked = [person for person in others if label_of(person.fake_probability, rule)[0] == "fake"]
+    faked = [person for person in others if label_at(person.fake_probability, rule)[0] == "fake"]
     if not faked:
         return "real", ""
     front = LIKE_THE_LARGEST * max(looks[person.id].size for person in rivals)
@@ -266,7 +266,7 @@ def _sharp(scores: Sequence[FaceScore], rule: Rule) -> list[FaceScore]:
     ]
 
 
-def label_of(probability: float, rule: Rule) -> tuple[Label, str]:
+def label_at(probability: float, rule: Rule) -> tuple[Label, str]:
     """The label of a probability, and in words where it lies."""
     if rule.band is not None and rule.band[0] <= probability <= rule.band[1]:
         low, high = rule.band

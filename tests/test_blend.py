@@ -14,10 +14,10 @@ from mesovid.settings import Geometry
 from mesovid.training.blend import (
     OUTLINES,
     blend_mask,
+    blend_sheet,
     outline_of,
     partial_fake,
     self_blend,
-    sheet,
     swap_blend,
     usual_landmarks,
 )
@@ -146,7 +146,7 @@ def test_a_part_of_a_fake_is_laid_on_its_original(face: np.ndarray, points: np.n
 
 def test_the_sheet_shows_five_panels_a_face(face: np.ndarray, points: np.ndarray) -> None:
     made = [self_blend(face, points, np.random.default_rng(seed)) for seed in range(3)]
-    image = sheet([face] * 3, made, side=40)
+    image = blend_sheet([face] * 3, made, side=40)
     assert image.shape == (120, 200, 3)
     np.testing.assert_array_equal(
         image[:40, 120:160], cv2.resize(made[0].fake, (40, 40), interpolation=cv2.INTER_AREA)

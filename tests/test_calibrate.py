@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesovid.evaluation.calibrate import MISSES, decide, fit
+from mesovid.evaluation.calibrate import MISSES, decide, fit_calibration
 from mesovid.evaluation.metrics import Scores
 from mesovid.models.card import logit
 from mesovid.models.inputs import sigmoid
@@ -27,7 +27,7 @@ def videos(
 
 
 def test_platt_recovers_scale_and_shift() -> None:
-    found = fit(videos(4000, scale=2.0, shift=-1.0))
+    found = fit_calibration(videos(4000, scale=2.0, shift=-1.0))
     assert found.scale == pytest.approx(2.0, rel=0.1)
     assert found.shift == pytest.approx(-1.0, abs=0.15)
 
@@ -36,7 +36,7 @@ def test_more_fakes_than_reals_do_not_move_it() -> None:
     scores = videos(4000, scale=2.0, shift=-1.0)
     reals = np.flatnonzero(~scores.fake)
     some = np.union1d(np.flatnonzero(scores.fake), reals[: len(reals) // 8])
-    found = fit(scores.select(some))
+    found = fit_calibration(scores.select(some))
     assert found.scale == pytest.approx(2.0, rel=0.2)
     assert found.shift == pytest.approx(-1.0, abs=0.4)
 
@@ -44,13 +44,13 @@ def test_more_fakes_than_reals_do_not_move_it() -> None:
 def test_separable_scores_do_not_become_certain() -> None:
     fake = np.arange(20) < 10
     scores = Scores.of(fake, np.where(fake, 0.99, 0.01), [f"v{number}" for number in range(20)])
-    calibrated = fit(scores)(scores.probability)
+    calibrated = fit_calibration(scores)(scores.probability)
     assert 0.8 < calibrated[fake].min() < 0.99
     assert 0.01 < calibrated[~fake].max() < 0.2
 
 
 def test_one_class_is_left_uncalibrated() -> None:
-    found = fit(Scores.of([True, True], [0.2, 0.3], ["a", "b"]))
+    found = fit_calibration(Scores.of([True, True], [0.2, 0.3], ["a", "b"]))
     assert (found.method, found.scale, found.shift) == ("none", 1.0, 0.0)
 
 
@@ -98,7 +98,7 @@ def test_varied_faces_calibrate_and_plain_ones_set_the_threshold() -> None:
     """
     plain, varied = videos(400, scale=2.0, seed=3), videos(400, scale=0.7, seed=3)
     as_they_are, decided = decide(plain, FALSE_ALARMS), decide(plain, FALSE_ALARMS, None, varied)
-    assert decided.calibration == fit(varied)
+    assert decided.calibration == fit_calibration(varied)
     assert decided.calibration.scale < as_they_are.calibration.scale
     assert decided.rule.endswith("calibrated on their faces varied as in training")
     judged = [

@@ -26,10 +26,10 @@ from mesovid.dataset.manifest import CropEntry, read_dataset, write_card, write_
 from mesovid.errors import DatasetError, InputError, SettingsError
 from mesovid.evaluation import degrade
 from mesovid.evaluation.evaluate import Evaluation, choose_splits, evaluate, native_side
-from mesovid.evaluation.plots import plots, sheet
+from mesovid.evaluation.plots import mistakes_sheet, plots
 from mesovid.evaluation.results import to_json
 from mesovid.evaluation.scoreboard import add
-from mesovid.evaluation.tables import tables, to_text
+from mesovid.evaluation.tables import all_tables, to_text
 from mesovid.models.card import ModelCard, sha256_of
 from mesovid.models.classifier import load_model
 from mesovid.settings import EvaluateSettings, Geometry
@@ -172,7 +172,7 @@ def test_a_model_that_is_upside_down_is_far_worse(evaluation: Evaluation) -> Non
 
 
 def test_verdicts_count_the_band_apart(evaluation: Evaluation) -> None:
-    calls = {each.name: each for each in evaluation.models[0].calls}
+    calls = {each.name: each for each in evaluation.models[0].verdicts}
     assert calls["real"].called_fake.value == pytest.approx(1 / 3)
     # fs/c lies at .31 on .35 to .45: called real, and the shares of a class make one
     assert calls["FaceSwap"].called_real.value == 1
@@ -443,7 +443,7 @@ def test_the_page_is_whole_and_needs_nothing_else(evaluation: Evaluation) -> Non
         assert head in ("data:image/png;base64", "data:image/jpeg;base64")
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
         assert picture is not None
-    for table in tables(evaluation):
+    for table in all_tables(evaluation):
         assert table.title in page.text
         for cell in table.rows[0]:
             assert cell in page.text
@@ -464,7 +464,8 @@ def test_plots_are_pictures(evaluation: Evaluation) -> None:
         image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
         assert image.std() > 5, name
     faces = cv2.imdecode(
-        np.frombuffer(sheet(evaluation, evaluation.models[0].mistakes), np.uint8), cv2.IMREAD_COLOR
+        np.frombuffer(mistakes_sheet(evaluation, evaluation.models[0].mistakes), np.uint8),
+        cv2.IMREAD_COLOR,
     )
     assert faces.shape == (144 + 34, 2 * 144, 3)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mesovid.opencv import cv2
-from mesovid.report.maps import ANCHORS, GAP, MARGIN, contrast, overlay, positive, sheet, signed
+from mesovid.report.maps import ANCHORS, GAP, MARGIN, contrast, map_sheet, overlay, positive, signed
 
 
 def lightness(colours: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ def test_nothing_to_say_leaves_the_face_grey() -> None:
 
 def test_a_sheet_has_one_scale() -> None:
     maps = np.stack([np.full((4, 4), value, np.float32) for value in (0.0, 1.0, 2.0)])
-    made = sheet(maps, 2.0, names=["1", "2", "3"], tile=32, columns=2)
+    made = map_sheet(maps, 2.0, names=["1", "2", "3"], tile=32, columns=2)
     assert made.shape == (2 * (32 + MARGIN + GAP) + GAP, 2 * (32 + GAP) + GAP, 3)
     tiles = [made[MARGIN + GAP + 16, GAP + 16], made[MARGIN + GAP + 16, 2 * GAP + 48]]
     assert [tile.tolist() for tile in tiles] == positive(np.array([[0.0, 1.0]]), 2.0)[0].tolist()

@@ -37,10 +37,10 @@ from mesovid.settings import (
 from mesovid.training import checkpoint, fit
 from mesovid.training.feed import Feed, Teacher
 from mesovid.training.fit import Reporter, train
-from mesovid.training.job import Job
+from mesovid.training.job import TrainJob
 from mesovid.training.run_folder import writing
 from mesovid.training.sampler import Sampler
-from mesovid.training.samples import CropReader, Samples, gather, self_blended
+from mesovid.training.samples import CropReader, Samples, self_blended, training_data
 from mesovid.training.trainer import learning_rate
 
 SIZE = 64  # px
@@ -115,9 +115,9 @@ def run(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def job(faces: Path, folder: Path, settings: TrainSettings = QUICK, **others: object) -> Job:
+def job(faces: Path, folder: Path, settings: TrainSettings = QUICK, **others: object) -> TrainJob:
     augmentation = AugmentSettings(jpeg=0.3, h264=0.3, noise=0.3)
-    return Job(
+    return TrainJob(
         datasets=[faces],
         folder=folder,
         name="small",
@@ -458,7 +458,7 @@ def test_the_sheet_shows_partial_fakes_beside_their_originals(
     rows = np.split(
         cv2.imread(str(tmp_path / "run" / "self-blend.png"))[..., ::-1], fit.BLENDED_ROWS
     )
-    learned = gather([dataset], QUICK).train
+    learned = training_data([dataset], QUICK).train
     side = len(rows[0])
     crops = [read_crop(Path(str(path)), SIZE) for path in learned.path]
     panels = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
@@ -558,58 +558,60 @@ def spoilt(dataset: Dataset, **keep: object) -> Dataset:
 
 def test_one_class_is_refused(dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match=r"no fake face among .* --self-blend 1"):
-        gather([spoilt(dataset, label="real")], QUICK)
+        training_data([spoilt(dataset, label="real")], QUICK)
     with pytest.raises(TrainingError, match="no real face among"):
-        gather([spoilt(dataset, label="fake")], QUICK)
+        training_data([spoilt(dataset, label="fake")], QUICK)
 
 
 def test_no_training_split_is_refused(dataset: Dataset) -> None:
     with pytest.raises(DatasetError, match="has no train split; it has valid"):
-        gather([spoilt(dataset, split="valid")], QUICK)
+        training_data([spoilt(dataset, split="valid")], QUICK)
 
 
 def test_validation_is_set_aside_by_group(dataset: Dataset) -> None:
-    halves = gather([spoilt(dataset, split="train")], dataclasses.replace(QUICK, valid_share=0.34))
-    assert len(set(halves.valid.group)) == 2
-    assert not set(halves.valid.group) & set(halves.train.group)
-    assert halves.valid.fake.any()
-    assert not halves.valid.fake.all()
+    data = training_data(
+        [spoilt(dataset, split="train")], dataclasses.replace(QUICK, valid_share=0.34)
+    )
+    assert len(set(data.valid.group)) == 2
+    assert not set(data.valid.group) & set(data.train.group)
+    assert data.valid.fake.any()
+    assert not data.valid.fake.all()
 
 
 def test_a_set_too_small_to_set_anything_aside_is_refused(dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match="no validation videos"):
-        gather([spoilt(dataset, split="train", group="train0")], QUICK)
+        training_data([spoilt(dataset, split="train", group="train0")], QUICK)
 
 
 def test_another_geometry_names_both_values(dataset: Dataset, tmp_path: Path) -> None:
     other = dataclasses.replace(dataset, geometry=Geometry(size=SIZE, scale=2.0), root=tmp_path)
     with pytest.raises(DatasetError, match=r"scale 2\.0 against 2\.96"):
-        gather([dataset, other], QUICK)
+        training_data([dataset, other], QUICK)
     with pytest.raises(DatasetError, match="size 64 against 256"):
-        gather([dataset], QUICK, Geometry())
+        training_data([dataset], QUICK, Geometry())
 
 
 def test_what_is_left_out_counts_for_neither_half(dataset: Dataset) -> None:
-    halves = gather([dataset], dataclasses.replace(QUICK, self_blend=1.0), leave_out=["swap"])
-    assert not halves.train.fake.any()
-    assert set(halves.valid.method) == {"", "self-blend"}
+    data = training_data([dataset], dataclasses.replace(QUICK, self_blend=1.0), leave_out=["swap"])
+    assert not data.train.fake.any()
+    assert set(data.valid.method) == {"", "self-blend"}
     with pytest.raises(TrainingError, match="no training videos"):
-        gather([dataset], QUICK, leave_out=[dataset.root.name])
+        training_data([dataset], QUICK, leave_out=[dataset.root.name])
     with pytest.raises(TrainingError, match="'reenactment' to leave out; there are"):
-        gather([dataset], QUICK, leave_out=["reenactment"])
+        training_data([dataset], QUICK, leave_out=["reenactment"])
 
 
 def test_the_same_dataset_twice_is_refused(dataset: Dataset) -> None:
     with pytest.raises(DatasetError, match="given twice"):
-        gather([dataset, dataset], QUICK)
+        training_data([dataset, dataset], QUICK)
 
 
 def test_validation_keeps_so_many_crops_a_person(dataset: Dataset) -> None:
-    halves = gather([dataset], dataclasses.replace(QUICK, valid_frames=2))
-    videos, counts = np.unique(halves.valid.video, return_counts=True)
+    data = training_data([dataset], dataclasses.replace(QUICK, valid_frames=2))
+    videos, counts = np.unique(data.valid.video, return_counts=True)
     assert len(videos) == 8
     assert set(counts) == {2}
-    assert set(halves.valid.frame) == {0, 3}
+    assert set(data.valid.frame) == {0, 3}
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture"], ids=["empty", "text"])
@@ -630,7 +632,7 @@ def test_a_corrupt_crop_stops_a_run_with_its_name(faces: Path, tmp_path: Path) -
 
 
 def test_crops_come_from_memory_as_from_disk(dataset: Dataset) -> None:
-    samples = gather([dataset], QUICK).train
+    samples = training_data([dataset], QUICK).train
     kept, read = (CropReader(samples.path, SIZE, memory) for memory in (1e9, 0.0))
     for index in (0, 5, 0):
         np.testing.assert_array_equal(kept[index], read[index])
@@ -641,7 +643,7 @@ def test_crops_come_from_memory_as_from_disk(dataset: Dataset) -> None:
 
 @pytest.fixture(scope="module")
 def samples(dataset: Dataset) -> Samples:
-    return gather([dataset], QUICK).train
+    return training_data([dataset], QUICK).train
 
 
 def test_batches_are_half_fake_and_follow_from_the_seed(samples: Samples) -> None:

@@ -50,7 +50,7 @@ def command() -> None:
 def show(dataset: str, sheet: str | None, columns: int, rows: int, options: Options) -> None:
     """Say what is in a dataset, and what was left out of it."""
     from mesovid.dataset.journal import read_results
-    from mesovid.dataset.manifest import digest, read_card, read_datasets
+    from mesovid.dataset.manifest import digest, read_datasets, read_description
     from mesovid.dataset.show import losses, table, write_sheet
     from mesovid.dataset.sources import Problem
 
@@ -59,7 +59,7 @@ def show(dataset: str, sheet: str | None, columns: int, rows: int, options: Opti
     problems = [
         *(
             Problem(entry["name"], entry["why"])
-            for entry in read_card(read.root).get("problems", [])
+            for entry in read_description(read.root).get("problems", [])
         ),
         *read.problems,
     ]

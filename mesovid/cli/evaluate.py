@@ -181,14 +181,16 @@ def _write(evaluation: Evaluation, format_: str, output: str | None) -> None:
 
 
 def _write_plots(evaluation: Evaluation, folder: Path) -> None:
-    from mesovid.evaluation.plots import plots, sheet
+    from mesovid.evaluation.plots import mistakes_sheet, plots
 
     for name, picture in plots(evaluation).items():
         _write_file(folder / f"{name}.png", picture)
     for model in evaluation.models:
         if model.mistakes:
             suffix = f"_{model.model.name}" if len(evaluation.models) > 1 else ""
-            _write_file(folder / f"mistakes{suffix}.png", sheet(evaluation, model.mistakes))
+            _write_file(
+                folder / f"mistakes{suffix}.png", mistakes_sheet(evaluation, model.mistakes)
+            )
 
 
 def _write_file(path: Path, content: bytes) -> None:

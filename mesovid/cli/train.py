@@ -64,9 +64,9 @@ def command(
     name = _name(name, folder)
 
     from mesovid.training.fit import train
-    from mesovid.training.job import Job
+    from mesovid.training.job import TrainJob
 
-    job = Job(
+    job = TrainJob(
         datasets=[Path(path) for path in datasets],
         options=settings["options"],
         folder=Path(folder),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesovid.dataset.labels import label_of, method_of, split_of
-from mesovid.dataset.manifest import CropEntry, Dataset, read_card
+from mesovid.dataset.manifest import CropEntry, Dataset, read_description
 from mesovid.dataset.splits import leaks
 from mesovid.dataset.tables import find_table
 from mesovid.errors import InputError
@@ -132,7 +132,7 @@ def _places(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _leaks(dataset: Dataset) -> Iterator[Finding]:
-    known = {(kind, name) for kind, name in read_card(dataset.root).get("leaks", [])}
+    known = {(kind, name) for kind, name in read_description(dataset.root).get("leaks", [])}
     for leak in leaks(dataset.crops):
         detail = (
             f"in {' and '.join(leak.splits)}, {leak.videos} "

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mesovid.dataset.cutter import PICTURES, CutSettings, Cutter, Job, Result, failed
-from mesovid.dataset.journal import WORK, Journal, plan_of, write_results
+from mesovid.dataset.journal import WORK, Journal, extraction_plan, write_results
 from mesovid.dataset.labels import FAKE, REAL
 from mesovid.dataset.layouts import Gathered
 from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset, write_card, write_manifest
@@ -75,7 +75,7 @@ def extract(
         settings, runtime=replace(settings.runtime, threads=settings.runtime.threads or 1)
     )
     sources = split_sources(gathered.sources, settings.extract)
-    plan = plan_of(sources, _record(gathered, settings))
+    plan = extraction_plan(sources, _record(gathered, settings))
     try:
         with Journal(root, plan) as journal:
             jobs = list(_open_jobs(sources, settings.extract.pair, journal.results))

@@ -25,7 +25,7 @@ from mesovid.dataset.manifest import (
     ESCAPE,
     MANIFEST,
     from_line,
-    read_card,
+    read_description,
     read_manifest,
     to_line,
 )
@@ -54,7 +54,7 @@ class Journal:
     def _open(self, plan: Mapping[str, Any]) -> None:
         holds = sorted(path.name for path in self.root.iterdir()) if self.root.is_dir() else []
         if (self.root / CARD).is_file():
-            _check_plan(self.root, read_card(self.root).get("plan"), plan)
+            _check_plan(self.root, read_description(self.root).get("plan"), plan)
             self.finished = True
             self.results = read_results(self.root)
         elif (self.work / "plan.json").is_file():
@@ -119,7 +119,7 @@ class Journal:
                 ) from error
 
 
-def plan_of(sources: Iterable[Source], settings: Mapping[str, Any]) -> dict[str, Any]:
+def extraction_plan(sources: Iterable[Source], settings: Mapping[str, Any]) -> dict[str, Any]:
     """What identifies an extraction: its settings, and a digest over names, labels and links of its
     videos."""
     sha = hashlib.sha256()

@@ -17,9 +17,9 @@ from mesovid.dataset.sources import (
     Options,
     Problem,
     Source,
+    in_one_line,
     is_key,
     refuse_unused,
-    told,
 )
 from mesovid.dataset.splits import apply_lists, find_lists, read_lists
 from mesovid.dataset.twins import read_once
@@ -94,7 +94,7 @@ def gather(
     problems += twice
     notes += again
     if not sources and problems:
-        raise DatasetError(f"no video or picture is left: {told(problems)}")
+        raise DatasetError(f"no video or picture is left: {in_one_line(problems)}")
     return Gathered(
         sources=tuple(sorted(sources, key=lambda source: source.video)),
         layouts=tuple(

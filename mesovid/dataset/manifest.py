@@ -25,9 +25,9 @@ from mesovid.dataset.sources import (
     Options,
     Problem,
     Source,
+    in_one_line,
     is_key,
     refuse_unused,
-    told,
 )
 from mesovid.errors import DatasetError, SettingsError
 from mesovid.files import write_whole
@@ -121,7 +121,7 @@ def read_dataset(
     problems: tuple[Problem, ...] = ()
     used: frozenset[str] = frozenset()
     if os.path.isfile(root / MANIFEST):
-        card = read_card(root)
+        card = read_description(root)
         crops = read_manifest(root / MANIFEST)
     elif os.path.isfile(root / CARD) or os.path.isdir(root / ".extract"):
         raise DatasetError(
@@ -138,10 +138,10 @@ def read_dataset(
                 f"{root} holds no crop; expected {MANIFEST} or folders such as train/real and "
                 "train/fake"
             )
-            + (f" ({told(problems)})" if problems else "")
+            + (f" ({in_one_line(problems)})" if problems else "")
         )
     if problems and whole:
-        raise DatasetError(f"a part of {root} would be left out: {told(problems)}")
+        raise DatasetError(f"a part of {root} would be left out: {in_one_line(problems)}")
     return Dataset(
         root=root,
         geometry=_geometry(root, card),
@@ -201,7 +201,7 @@ def write_card(
     )
 
 
-def read_card(root: Path) -> dict[str, Any]:
+def read_description(root: Path) -> dict[str, Any]:
     """`dataset.json` as it stands; empty when there is none. Raises DatasetError when it is
     damaged."""
     file = root / CARD

@@ -83,7 +83,7 @@ class NotThisLayoutError(Exception):
     """The folder does not follow the layout; the text says by what that shows."""
 
 
-def told(problems: Sequence[Problem], shown: int = 5) -> str:
+def in_one_line(problems: Sequence[Problem], shown: int = 5) -> str:
     """Problems as one line, without those beyond the first few."""
     more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
     return "; ".join(f"{problem.name}: {problem.why}" for problem in problems[:shown]) + more

@@ -276,13 +276,13 @@ def cells(text: str) -> list[dict[str, object]]:
     head = re.split("[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
     known = {name for names in COLUMNS.values() for name in names}
 
-    def fit(separator: str) -> int:
+    def known_cells(separator: str) -> int:
         return sum(
             cell.strip().lower() in known
             for cell in next(csv.reader([head], delimiter=separator), [])
         )
 
-    separator = max(SEPARATORS, key=fit)  # the first of equals
+    separator = max(SEPARATORS, key=known_cells)  # the first of equals
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     return [{(name or "").strip().lower(): value for name, value in row.items()} for row in reader]
 

@@ -52,7 +52,7 @@ def decide(
     reaches down from it to where `MISSES` of the fake videos lie below; above the band a video is
     fake, below it real.
     """
-    calibration = fit(varied or scores)
+    calibration = fit_calibration(varied or scores)
     videos = scores.with_probability(calibration(scores.probability)).per_video()
     reals, fakes = videos.probability[~videos.fake], videos.probability[videos.fake]
     sets = _by_dataset(videos, scores, dataset, false_alarms)
@@ -84,7 +84,7 @@ def _by_dataset(videos: Scores, rows: Scores, dataset: Names | None, share: floa
     return [part for part in parts if len(part) * share >= 1]
 
 
-def fit(scores: Scores) -> Calibration:
+def fit_calibration(scores: Scores) -> Calibration:
     """The calibration under which the mean over a video's faces has the least log loss.
 
     It is Platt's (1999), a scale and a shift of logits; there is none where a class is missing.

@@ -55,7 +55,7 @@ class Excluded:
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class VerdictRates:
     """What a model's verdicts on videos of one kind are, with Wilson intervals."""
 
     name: str  # "real", a method, or "all fakes", which comes before several methods
@@ -110,7 +110,7 @@ class ModelEvaluation:
     videos: Measures
     crops: Measures
     methods: tuple[MethodMeasures, ...]
-    calls: tuple[Calls, ...]
+    verdicts: tuple[VerdictRates, ...]
     pairs: Pairs | None
     robustness: tuple[Robustness, ...]
     mistakes: tuple[Mistake, ...]  # worst first
@@ -397,7 +397,7 @@ def _evaluated(
             )
             for method, part in by_method(clean)
         ),
-        calls=_calls(videos, threshold, band),
+        verdicts=_verdict_rates(videos, threshold, band),
         pairs=paired(
             videos, resamples=settings.resamples, seed=settings.seed, cluster=settings.cluster
         ),
@@ -458,7 +458,9 @@ def _robustness(
     return Robustness(degradation, *ruler.both(scores), change[0] if change else None)
 
 
-def _calls(videos: Scores, threshold: float, band: tuple[float, float] | None) -> tuple[Calls, ...]:
+def _verdict_rates(
+    videos: Scores, threshold: float, band: tuple[float, float] | None
+) -> tuple[VerdictRates, ...]:
     low, high = band or (np.inf, -np.inf)
     unsure = (videos.probability >= low) & (videos.probability <= high)
     called = (videos.probability >= threshold) & ~unsure
@@ -468,7 +470,7 @@ def _calls(videos: Scores, threshold: float, band: tuple[float, float] | None) -
         kinds.append((ALL_FAKES, True, videos.fake))
     kinds += [(name, True, videos.fake & (videos.method == name)) for name in methods]
     return tuple(
-        Calls(
+        VerdictRates(
             str(name),
             fake,
             count,

@@ -12,7 +12,7 @@ from mesovid import __version__
 from mesovid.evaluation.evaluate import Evaluation, Mistake, ModelEvaluation
 from mesovid.evaluation.metrics import Estimate
 from mesovid.evaluation.plots import plots, thumbnail
-from mesovid.evaluation.tables import UNKNOWN, estimate, excluded_line, heading, tables
+from mesovid.evaluation.tables import UNKNOWN, all_tables, estimate, excluded_line, heading
 from mesovid.pictures import encode
 from mesovid.report.look import FAKE_TEXT, REAL_TEXT
 from mesovid.report.table import html_table
@@ -94,7 +94,7 @@ def to_html(evaluation: Evaluation) -> str:
         _warnings(evaluation),
         *(_tiles(model, len(evaluation.models) > 1) for model in evaluation.models),
         _plots(evaluation),
-        *map(html_table, tables(evaluation)),
+        *map(html_table, all_tables(evaluation)),
         *(_mistakes(evaluation, model) for model in evaluation.models),
         (
             f"<footer>mesovid {__version__}, dataset sha256 {evaluation.digest[:16]}, seed "
@@ -117,8 +117,8 @@ def _warnings(evaluation: Evaluation) -> str:
 
 def _tiles(model: ModelEvaluation, named: bool) -> str:
     videos = model.videos
-    reals = next((call.called_fake for call in model.calls if not call.fake), Estimate(None))
-    fakes = next((call.called_fake for call in model.calls if call.fake), Estimate(None))
+    reals = next((call.called_fake for call in model.verdicts if not call.fake), Estimate(None))
+    fakes = next((call.called_fake for call in model.verdicts if call.fake), Estimate(None))
     shown = [
         ("Video AUC", videos.auc, False),
         ("Fakes called fake", fakes, True),

@@ -42,7 +42,7 @@ def plots(evaluation: Evaluation) -> dict[str, bytes]:
     return found
 
 
-def sheet(evaluation: Evaluation, mistakes: Sequence[Mistake], columns: int = 6) -> bytes:
+def mistakes_sheet(evaluation: Evaluation, mistakes: Sequence[Mistake], columns: int = 6) -> bytes:
     """The faces of mistakes as one PNG, each with its P(fake) and what it truly is."""
     rows = -(-len(mistakes) // columns)
     page = np.full((rows * (_TILE + _LABEL), min(columns, len(mistakes)) * _TILE, 3), 255, np.uint8)

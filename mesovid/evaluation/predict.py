@@ -13,8 +13,8 @@ from sklearn import metrics as sk
 
 from mesovid.dataset.classes import Classes
 from mesovid.dataset.labels import EVERYTHING, FAKE, REAL, SKIP, hint, is_called, label_of
-from mesovid.dataset.manifest import CARD, read_card
-from mesovid.dataset.sources import Options, Problem, refuse_unused, told
+from mesovid.dataset.manifest import CARD, read_description
+from mesovid.dataset.sources import Options, Problem, in_one_line, refuse_unused
 from mesovid.errors import InputError, SettingsError, without_path
 from mesovid.evaluation.evaluate import classify, geometry_differences
 from mesovid.folders import walk
@@ -24,8 +24,7 @@ from mesovid.models.classifier import Classifier
 from mesovid.pictures import read_crop
 from mesovid.records import Label, Pixels
 from mesovid.settings import Geometry, PredictSettings
-from mesovid.verdict import Rule
-from mesovid.verdict import label_of as judged
+from mesovid.verdict import Rule, label_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def find_faces(
             )
             if not files:
                 raise InputError(
-                    f"{path} holds no picture" + (f" ({told(problems)})" if problems else "")
+                    f"{path} holds no picture" + (f" ({in_one_line(problems)})" if problems else "")
                 )
             found += (
                 [(path / file, _of_dataset(path / file, own)) for file in files]
@@ -141,7 +140,7 @@ def predict(
                 if i in errors:
                     yield Prediction(str(path), None, None, truth, error=errors[i])
                     continue
-                label, probability = judged(probabilities[i], rule)[0], probabilities[i]
+                label, probability = label_at(probabilities[i], rule)[0], probabilities[i]
                 resized = images[i].shape[:2] != (card.geometry.size, card.geometry.size)
                 yield Prediction(str(path), label, probability, truth, resized)
 
@@ -182,10 +181,10 @@ def _check_geometry(folder: Path, classifier: Classifier) -> Path | None:
         if not (place / CARD).is_file():
             continue
         try:
-            geometry = Geometry.from_dict(read_card(place).get("geometry") or {})
+            geometry = Geometry.from_dict(read_description(place).get("geometry") or {})
         except (SettingsError, TypeError) as error:
             raise InputError(f"{place / CARD}: geometry: {error}") from error
-        if read_card(place).get("geometry") and (
+        if read_description(place).get("geometry") and (
             differ := geometry_differences(geometry, classifier)
         ):
             raise InputError(f"the faces of {folder} do not fit {classifier.card.name}: {differ}")

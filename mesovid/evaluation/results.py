@@ -42,7 +42,7 @@ def _model(model: ModelEvaluation, scores: bool) -> dict[str, Any]:
         "crops": model.crops.to_dict(),
         "curves": curves(model.video_scores, model.model.threshold),
         "methods": [dataclasses.asdict(each) for each in model.methods],
-        "verdicts": [dataclasses.asdict(each) for each in model.calls],
+        "verdicts": [dataclasses.asdict(each) for each in model.verdicts],
         "pairs": dataclasses.asdict(model.pairs) if model.pairs else None,
         "robustness": [
             dataclasses.asdict(each) | {"degradation": str(each.degradation)}

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mesovid.evaluation.evaluate import (
-    Calls,
     Evaluation,
     MethodMeasures,
     ModelEvaluation,
     Robustness,
+    VerdictRates,
 )
 from mesovid.evaluation.metrics import CALIBRATION_BINS, Difference, Estimate, Measures
 from mesovid.report.table import Table, text_table
@@ -34,7 +34,7 @@ FIGURE_NAMES = (
 )
 
 
-def tables(evaluation: Evaluation) -> tuple[Table, ...]:
+def all_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     """Everything that an evaluation found, as tables; those that would be empty are left out."""
     found = [
         _figures("Videos", evaluation, [model.videos for model in evaluation.models]),
@@ -86,7 +86,7 @@ def to_text(evaluation: Evaluation) -> str:
     parts = ["\n".join(heading(evaluation))]
     if warning := [*evaluation.notes, *filter(None, [excluded_line(evaluation)])]:
         parts.append("\n".join(f"Note: {line}" for line in warning))
-    parts += [text_table(table) for table in tables(evaluation)]
+    parts += [text_table(table) for table in all_tables(evaluation)]
     parts += [text_table(_mistakes(model)) for model in evaluation.models if model.mistakes]
     return "\n\n".join(parts) + "\n"
 
@@ -164,8 +164,8 @@ def _method(each: MethodMeasures, model: str) -> tuple[str, ...]:
 
 def _verdicts(evaluation: Evaluation) -> Iterator[Table]:
     rows = [
-        _verdict(model.calls[i], model.model.name)
-        for i in range(len(evaluation.models[0].calls))
+        _verdict(model.verdicts[i], model.model.name)
+        for i in range(len(evaluation.models[0].verdicts))
         for model in evaluation.models
     ]
     header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real")
@@ -176,7 +176,7 @@ def _verdicts(evaluation: Evaluation) -> Iterator[Table]:
     yield Table("Verdicts on videos", header, tuple(rows), names=2, note=note)
 
 
-def _verdict(each: Calls, model: str) -> tuple[str, ...]:
+def _verdict(each: VerdictRates, model: str) -> tuple[str, ...]:
     shares = (each.called_fake, each.uncertain, each.called_real)
     return each.name, model, f"{each.videos:,}", *(estimate(one, percent=True) for one in shares)
 

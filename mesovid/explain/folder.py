@@ -25,7 +25,7 @@ from mesovid.names import as_text, shown, with_bytes
 from mesovid.opencv import cv2
 from mesovid.pictures import encode
 from mesovid.records import Activation, Firing, Layer, Occlusion, Pixels, Split, Stage
-from mesovid.report.maps import contrast, overlay, sheet, table
+from mesovid.report.maps import contrast, map_sheet, overlay, table
 from mesovid.settings import ExplainSettings
 
 SCHEMA = 1  # of explanation.json
@@ -192,11 +192,13 @@ def _sheet(
     crossed = [place for place, number in enumerate(numbers) if number in dead]
     if len(maps) <= 16:
         names = [f"{number + 1} dead" if number in dead else str(number + 1) for number in numbers]
-        return sheet(maps, largest, title=title, names=names, crossed=crossed, tile=128, columns=4)
+        return map_sheet(
+            maps, largest, title=title, names=names, crossed=crossed, tile=128, columns=4
+        )
     tile, columns = (64, 8) if len(maps) <= 64 else (32, 16)
     if max(maps.shape[1:]) <= 16:
         tile = 32
-    return sheet(maps, largest, title=title, crossed=crossed, tile=tile, columns=columns)
+    return map_sheet(maps, largest, title=title, crossed=crossed, tile=tile, columns=columns)
 
 
 def _filters(place: Path, explainer: Explainer) -> Iterator[Drawn]:
@@ -241,7 +243,7 @@ def _filter_sheet(layer: Layer, weights: Numbers) -> Pixels:
         if inputs > 1
         else f"{layer.name}: a tile a filter"
     )
-    return sheet(
+    return map_sheet(
         weights.reshape(-1, rows, columns), largest, title=title, tile=tile, columns=across
     )
 

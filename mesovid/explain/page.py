@@ -20,7 +20,7 @@ from mesovid.names import shown
 from mesovid.records import Firing, Layer, ModelRef, Occlusion, Split
 from mesovid.report.maps import ANCHORS
 from mesovid.report.text import clock
-from mesovid.verdict import Rule, label_of
+from mesovid.verdict import Rule, label_at
 
 MOST_LISTED = 12  # dead filters of a layer
 
@@ -265,7 +265,7 @@ def _face(page: Page, number: int, part: FacePart) -> str:
 def _scale(card: ModelCard, probability: float) -> str:
     """The score on a line from real to fake, with the band in which the model cannot tell."""
     low, high = card.uncertain or (card.threshold, card.threshold)
-    label, words = label_of(probability, Rule(card.threshold, card.uncertain))
+    label, words = label_at(probability, Rule(card.threshold, card.uncertain))
     zones = [("real", "", low), ("cannot tell", "mid", high - low), ("fake", "", 1 - high)]
     spans = "".join(
         (

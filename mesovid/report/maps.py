@@ -94,7 +94,7 @@ def contrast(values: Numbers) -> float:
     return float(np.quantile(np.abs(values), 0.998)) if values.size else 0.0
 
 
-def sheet(
+def map_sheet(
     maps: Numbers,
     largest: float,
     *,

@@ -24,7 +24,7 @@ from mesovid.serve.faces import FaceRef, crop_of, decoded, firing_of
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.state import BYTES, Name, State, check_layer, explainer_of, refusals
 from mesovid.settings import ScanSettings
-from mesovid.verdict import label_of
+from mesovid.verdict import label_at
 
 LARGEST_FACE = 16 * 2**20  # bytes of one picture of a face
 MOST_NUMBERS = 200_000  # of maps that are sent as JSON; more go as .npz
@@ -217,4 +217,4 @@ def _safetensors(arrays: Mapping[str, npt.NDArray[np.float32]], about: object) -
 
 
 def _label(card: ModelCard, probability: float) -> str:
-    return label_of(probability, rule_of(card, ScanSettings(), picture=True))[0]
+    return label_at(probability, rule_of(card, ScanSettings(), picture=True))[0]

@@ -25,7 +25,7 @@ from mesovid.records import Failure, Scan
 from mesovid.scanner import Options
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.uploads import Upload
-from mesovid.serve.worker import CANCEL, CANCELLED, EVENTS, Job, work
+from mesovid.serve.worker import CANCEL, CANCELLED, EVENTS, ScanRequest, work
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED = frozenset(["done", "failed", "cancelled"])
@@ -171,7 +171,7 @@ class Jobs:
         for _, outcome in run(self._taken(), work, 1, self._limits):
             self._end(outcome)
 
-    def _taken(self) -> Iterator[Job]:
+    def _taken(self) -> Iterator[ScanRequest]:
         """The scans that are still wanted, as they come."""
         while (job := self._queue.get()) is not None:
             with self._lock:
@@ -180,7 +180,7 @@ class Jobs:
                     continue
                 job.state = "running"
                 self._running = job
-            yield Job(job.folder, job.upload.path, job.upload.name, job.options)
+            yield ScanRequest(job.folder, job.upload.path, job.upload.name, job.options)
 
     def _end(self, outcome: Scan | Failure | Crash) -> None:
         with self._lock:

@@ -35,7 +35,7 @@ CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ScanRequest:
     """What the worker is given."""
 
     folder: Path
@@ -51,7 +51,7 @@ class CancelError(Exception):
 _scanners: dict[tuple[Any, ...], Scanner] = {}  # of this process: the last few
 
 
-def work(job: Job) -> Scan | Failure:
+def work(job: ScanRequest) -> Scan | Failure:
     """Scan one upload.
 
     Its result speaks of the user's name for the file, never of where it lies.
@@ -93,14 +93,14 @@ def _scanner(options: Options) -> Scanner:
     return scanner
 
 
-def _renamed(text: str, job: Job) -> str:
+def _renamed(text: str, job: ScanRequest) -> str:
     return text.replace(str(job.path), job.name).replace("\n", " ")
 
 
 class _Notes:
     """Writes down what a scan shows on its way."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ScanRequest) -> None:
         self._folder = job.folder
         self._events = (job.folder / EVENTS).open("a", encoding="utf-8")
         self._frames = self._faces = 0

@@ -159,7 +159,7 @@ def usual_landmarks(size: int) -> Points:
     return np.asarray((TEMPLATE - centre) * (size / side) + (size - 1) / 2, np.float32)
 
 
-def sheet(crops: Sequence[Pixels], made: Sequence[Blended], side: int = 160) -> Pixels:
+def blend_sheet(crops: Sequence[Pixels], made: Sequence[Blended], side: int = 160) -> Pixels:
     """Samples side by side, a row each.
 
     A row is real, source, mask, fake, and four times their difference around grey.

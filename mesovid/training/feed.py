@@ -107,8 +107,8 @@ class Feed:
     def _targets(self, crops: Pixels, labels: Floats) -> Floats:
         if self.teacher is None:
             return labels
-        told = self.teacher.score(crops).astype(np.float32)
-        return labels + np.float32(self.teacher.share) * (told - labels)
+        taught = self.teacher.score(crops).astype(np.float32)
+        return labels + np.float32(self.teacher.share) * (taught - labels)
 
     def _plain(self, row: int) -> Pixels:
         if not self.samples.blend[row]:

@@ -40,11 +40,11 @@ from mesovid.evaluation.calibrate import decide  # noqa: E402
 from mesovid.evaluation.metrics import Scores, auc  # noqa: E402
 from mesovid.models.export import save_keras, write_model  # noqa: E402
 from mesovid.training import checkpoint, curves  # noqa: E402
-from mesovid.training.blend import sheet  # noqa: E402
+from mesovid.training.blend import blend_sheet  # noqa: E402
 from mesovid.training.checkpoint import Epoch, State  # noqa: E402
 from mesovid.training.feed import Feed, Teacher  # noqa: E402
 from mesovid.training.fused import fused  # noqa: E402
-from mesovid.training.job import Job, describe, known_already, plan_of  # noqa: E402
+from mesovid.training.job import TrainJob, describe, known_already, run_plan  # noqa: E402
 from mesovid.training.run_folder import (  # noqa: E402
     BEST,
     CURVES,
@@ -56,10 +56,10 @@ from mesovid.training.run_folder import (  # noqa: E402
 from mesovid.training.sampler import Sampler  # noqa: E402
 from mesovid.training.samples import (  # noqa: E402
     CropReader,
-    Halves,
     Samples,
-    gather,
+    TrainingData,
     memory_for_crops,
+    training_data,
 )
 from mesovid.training.trainer import Trainer, learning_rate  # noqa: E402
 
@@ -80,7 +80,7 @@ class Reporter:
     )  # epoch, batches done, batches of it
 
 
-def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
+def train(job: TrainJob, reporter: Reporter | None = None) -> ModelCard:
     """Train, or go on with training, and write the model and its card into the run's folder.
 
     Raises TrainingError, DatasetError or ModelError with one line; the run stays resumable.
@@ -99,45 +99,47 @@ def train(job: Job, reporter: Reporter | None = None) -> ModelCard:
     datasets = read_datasets(job.datasets, job.options)
     geometry = _geometry(job.starts)
     left_out = [name for name, weight in job.weights.items() if not weight]
-    halves = gather(datasets, job.train, geometry, left_out)
-    plan = plan_of(job, datasets, halves)
+    data = training_data(datasets, job.train, geometry, left_out)
+    plan = run_plan(job, datasets, data)
     folder = RunFolder(job.folder, plan, override=job.override)
     if folder.finished:
         reporter.say(f"{job.folder} is finished; more epochs take --override")
         return read_card(job.folder)
-    doubts = known_already(job, halves)
-    for note in (*halves.notes, *doubts):
+    caveats = known_already(job, data)
+    for note in (*data.notes, *caveats):
         reporter.say(f"note: {note}")
-    reporter.say(_account(halves))
-    run = _Run(job, halves, folder, reporter)
-    run.fit()
-    return run.finish(datasets, plan, doubts)
+    reporter.say(_account(data))
+    run = _Run(job, data, folder, reporter)
+    run.train()
+    return run.finish(datasets, plan, caveats)
 
 
 class _Run:
     """One run in memory."""
 
-    def __init__(self, job: Job, halves: Halves, folder: RunFolder, reporter: Reporter) -> None:
+    def __init__(
+        self, job: TrainJob, data: TrainingData, folder: RunFolder, reporter: Reporter
+    ) -> None:
         settings = job.train
         keras.utils.set_random_seed(settings.seed)
-        self._job, self._halves, self._folder, self._reporter = job, halves, folder, reporter
-        size = halves.geometry.size
-        self._trainer = Trainer(fused(_initial_model(job, halves.geometry)), settings)
+        self._job, self._data, self._folder, self._reporter = job, data, folder, reporter
+        size = data.geometry.size
+        self._trainer = Trainer(fused(_initial_model(job, data.geometry)), settings)
         self._sampler = Sampler(
-            halves.train, settings, {name: weight for name, weight in job.weights.items() if weight}
+            data.train, settings, {name: weight for name, weight in job.weights.items() if weight}
         )
         # validation crops are read in every epoch, so they come first
         memory = memory_for_crops()
-        of_valid = min(memory, len(halves.valid) * size * size * 3)
-        self._valid = _feed(halves.valid, job, size, of_valid)
-        teacher = _teacher(job, halves.geometry)
-        self._train = replace(_feed(halves.train, job, size, memory - of_valid), teacher=teacher)
+        of_valid = min(memory, len(data.valid) * size * size * 3)
+        self._valid = _feed(data.valid, job, size, of_valid)
+        teacher = _teacher(job, data.geometry)
+        self._train = replace(_feed(data.train, job, size, memory - of_valid), teacher=teacher)
         self._history: list[Epoch] = []
         self._best = 0
         self._logs: Any = None
         self._restore()
 
-    def fit(self) -> None:
+    def train(self) -> None:
         """Train epoch after epoch, to the end or until nothing gets better.
 
         With 0 epochs the start is kept as it is.
@@ -155,19 +157,19 @@ class _Run:
                 f"stopped: no better epoch than {self._best} for {self._job.train.patience} epochs"
             )
 
-    def finish(self, datasets: Sequence[Dataset], plan: Plan, doubts: Sequence[str]) -> ModelCard:
+    def finish(self, datasets: Sequence[Dataset], plan: Plan, caveats: Sequence[str]) -> ModelCard:
         """Make the best epoch, or the last, the model.
 
         It is calibrated, gets threshold and band, and is exported and described.
 
-        `doubts` are sentences for the card about what its figures are worth.
+        `caveats` are sentences for the card about what its figures are worth.
         """
         settings = self._job.train
         last = settings.keep == "last"
         load_weights(self._trainer.model, self._job.folder / (LAST if last else BEST))
         scores = self._scores()
         varied = self._scores(varied=True) if settings.calibrate_on == "varied" else None
-        decision = decide(scores, settings.false_alarms, self._halves.valid.dataset, varied)
+        decision = decide(scores, settings.false_alarms, self._data.valid.dataset, varied)
         probes = next(self._valid.once(PROBES))[0].numpy()
         epochs = {
             "epochs": len(self._history),
@@ -175,7 +177,7 @@ class _Run:
             "kept_epoch": len(self._history) if last else self._best,
         }
         card = describe(
-            self._job, self._halves, datasets, decision, scores, {**plan, **epochs}, doubts
+            self._job, self._data, datasets, decision, scores, {**plan, **epochs}, caveats
         )
         with writing(self._job.folder):
             card = write_model(self._trainer.model, card, self._job.folder, probes)
@@ -237,7 +239,7 @@ class _Run:
 
     def _scores(self, *, varied: bool = False) -> Scores:
         """Raw P(fake) of the validation crops, as they are or varied as in training."""
-        valid = self._halves.valid
+        valid = self._data.valid
         parts = [
             self._trainer.predict(batch[0])
             for batch in self._valid.once(VALID_BATCH, varied=varied)
@@ -290,7 +292,7 @@ class _Run:
             name=self._job.name,
             architecture=self._job.train.architecture,
             network=self._job.network,
-            geometry=self._halves.geometry,
+            geometry=self._data.geometry,
         )
         for name in (LAST, BEST) if better else (LAST,):
             with whole(self._job.folder / name) as partial:
@@ -326,7 +328,7 @@ class _Run:
                 ]
                 crops = [self._train.reader[row] for row in reals]
                 made = [self._train.blended(batch, place) for batch, place in blended]
-                write_whole(self._job.folder / "self-blend.png", encode(sheet(crops, made)))
+                write_whole(self._job.folder / "self-blend.png", encode(blend_sheet(crops, made)))
 
     def _log(self, line: Epoch) -> None:
         if not self._job.train.tensorboard:
@@ -349,13 +351,13 @@ class _Run:
             self._logs.flush()
 
 
-def _feed(samples: Samples, job: Job, size: int, memory: float) -> Feed:
+def _feed(samples: Samples, job: TrainJob, size: int, memory: float) -> Feed:
     return Feed(
         samples, CropReader(samples.path, size, memory), job.augment, size, job.train.workers
     )
 
 
-def _initial_model(job: Job, geometry: Geometry) -> keras.Model:
+def _initial_model(job: TrainJob, geometry: Geometry) -> keras.Model:
     """A fresh network, or one with the mean weights of the models to start from.
 
     Wortsman et al. 2022, arXiv 2203.05482.
@@ -367,7 +369,7 @@ def _initial_model(job: Job, geometry: Geometry) -> keras.Model:
     return model
 
 
-def _starting_weights(model: keras.Model, start: str, job: Job) -> list[Any]:
+def _starting_weights(model: keras.Model, start: str, job: TrainJob) -> list[Any]:
     """The weights of a model of the same network, turned so that they give P(fake)."""
     card = read_card(start)
     if (card.architecture, card.network.activation) != (
@@ -398,7 +400,7 @@ def _geometry(starts: Sequence[str]) -> Geometry | None:
     return found[starts[0]] if starts else None
 
 
-def _teacher(job: Job, geometry: Geometry) -> Teacher | None:
+def _teacher(job: TrainJob, geometry: Geometry) -> Teacher | None:
     """The model that teaches, on one thread: batches are made side by side.
 
     TrainingError when it cuts faces differently.
@@ -426,13 +428,13 @@ def _use_device(settings: TrainSettings) -> None:
         raise TrainingError("--tensorboard needs a package: pip install mesovid[tensorboard]")
 
 
-def _account(halves: Halves) -> str:
+def _account(data: TrainingData) -> str:
     parts = [
         (
             f"{name} {len(samples)} crops of {len(set(samples.video))} videos "
             f"({int(samples.fake.sum())} fake)"
         )
-        for name, samples in (("training:", halves.train), ("validation:", halves.valid))
+        for name, samples in (("training:", data.train), ("validation:", data.valid))
     ]
     return "; ".join(parts)
 

@@ -18,11 +18,11 @@ from mesovid.evaluation.metrics import Scores, measure
 from mesovid.models.card import Figure, ModelCard, find_card, read_card, sha256_of
 from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 from mesovid.training.run_folder import environment
-from mesovid.training.samples import Halves
+from mesovid.training.samples import TrainingData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class TrainJob:
     """All that a training run is asked to do."""
 
     datasets: Sequence[Path]
@@ -40,14 +40,14 @@ class Job:
     override: bool = False  # go on with a run of other settings
 
 
-def plan_of(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, Any]:
+def run_plan(job: TrainJob, datasets: Sequence[Dataset], data: TrainingData) -> dict[str, Any]:
     """Everything that decides the run's outcome, as JSON values."""
     return {
         "name": job.name,
         "datasets": [
             {"name": each.root.resolve().name, "digest": digest(each)} for each in datasets
         ],
-        "geometry": halves.geometry.to_dict(),
+        "geometry": data.geometry.to_dict(),
         "train": job.train.to_dict(),
         "augment": job.augment.to_dict(),
         "network": job.network.to_dict(),
@@ -58,20 +58,20 @@ def plan_of(job: Job, datasets: Sequence[Dataset], halves: Halves) -> dict[str, 
 
 
 def describe(
-    job: Job,
-    halves: Halves,
+    job: TrainJob,
+    data: TrainingData,
     datasets: Sequence[Dataset],
     decision: Decision,
     scores: Scores,
     history: Mapping[str, Any],
-    doubts: Sequence[str],
+    caveats: Sequence[str],
 ) -> ModelCard:
     """The card of a run's model, but for its weight files.
 
     `scores` are the raw ones of the validation crops, `history` is the run's plan and how many
-    epochs it took, and `doubts` are sentences, such as those of `known_already`.
+    epochs it took, and `caveats` are sentences, such as those of `known_already`.
     """
-    methods = sorted({str(method) for method in halves.train.method if method})
+    methods = sorted({str(method) for method in data.train.method if method})
     limits = (
         "Measured on its own validation videos only; on manipulations it has not seen it is less "
         "reliable."
@@ -84,7 +84,7 @@ def describe(
         ),
         architecture=job.train.architecture,
         network=job.network,
-        geometry=halves.geometry,
+        geometry=data.geometry,
         threshold=decision.threshold,
         uncertain=decision.uncertain,
         smallest_face=_smallest_face(datasets),
@@ -92,20 +92,20 @@ def describe(
         calibration=decision.calibration,
         training={
             **history,
-            "crops": {"train": len(halves.train), "valid": len(halves.valid)},
+            "crops": {"train": len(data.train), "valid": len(data.valid)},
             "methods": methods,
-            "held_back": _held_back(halves),
+            "held_back": _held_back(data),
             "environment": environment(),
         },
         figures=_figures(scores, decision, job.train),
         licence="that of the data it was trained on",
-        limits=" ".join((limits, *(f"{doubt}." for doubt in doubts))),
+        limits=" ".join((limits, *(f"{caveat}." for caveat in caveats))),
     )
 
 
-def known_already(job: Job, halves: Halves) -> list[str]:
+def known_already(job: TrainJob, data: TrainingData) -> list[str]:
     """What to say of starts and teachers that may have learned from this run's validation."""
-    mine, notes = _held_back(halves), []
+    mine, notes = _held_back(data), []
     for model in dict.fromkeys((*job.starts, *([job.teacher] if job.teacher else []))):
         card = read_card(model)
         learned = {each["name"] for each in card.training.get("datasets", ())}
@@ -125,12 +125,12 @@ def _named(model: str) -> dict[str, str]:
     return {"model": read_card(model).name, "sha256": sha256_of(card.with_suffix(".keras"))}
 
 
-def _held_back(halves: Halves) -> dict[str, str]:
+def _held_back(data: TrainingData) -> dict[str, str]:
     """For each dataset, a sha256 of which real videos validate.
 
     Runs with equal ones learned from none of each other's.
     """
-    reals = halves.valid.select(~halves.valid.fake)
+    reals = data.valid.select(~data.valid.fake)
     return {
         str(name): hashlib.sha256(
             "\n".join(sorted(set(reals.video[reals.dataset == name]))).encode()

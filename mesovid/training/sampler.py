@@ -70,7 +70,7 @@ class Sampler:
         else:
             reals = np.where(blend, fakes, self._partner(fakes, rng))
         others = np.where(
-            blend, self._donors(number, fakes, blend), self._undersides(number, fakes, reals)
+            blend, self._donors(number, fakes, blend), self._shown_beside(number, fakes, reals)
         )
         by_step = (
             fakes.reshape(self.steps, half),
@@ -79,7 +79,7 @@ class Sampler:
             reals.reshape(self.steps, -1),
         )
         return [
-            self._halves(number, step, *parts)
+            self._half_fake(number, step, *parts)
             for step, parts in enumerate(zip(*by_step, strict=True))
         ]
 
@@ -92,7 +92,7 @@ class Sampler:
                 donors[place] = self._donor(int(fakes[place]), rng)
         return donors
 
-    def _undersides(self, epoch: int, fakes: Integers, reals: Integers) -> Integers:
+    def _shown_beside(self, epoch: int, fakes: Integers, reals: Integers) -> Integers:
         """What shows beside a part of each fake.
 
         Nothing but itself, or now and then its pair, where that shows its original.
@@ -103,7 +103,7 @@ class Sampler:
         known = self._samples.original[fakes] == self._samples.video[reals]
         return np.where(known & (rng.random(len(fakes)) < self._settings.partial), reals, fakes)
 
-    def _halves(
+    def _half_fake(
         self,
         epoch: int,
         step: int,

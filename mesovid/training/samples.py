@@ -72,7 +72,7 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Halves:
+class TrainingData:
     """What is learned from, what it is judged on, and how both were cut."""
 
     train: Samples
@@ -81,13 +81,13 @@ class Halves:
     notes: tuple[str, ...]  # what the user should know about the data, one sentence each
 
 
-def gather(
+def training_data(
     datasets: Sequence[Dataset],
     settings: TrainSettings,
     geometry: Geometry | None = None,
     leave_out: Collection[str] = (),
-) -> Halves:
-    """Split the crops of all datasets into training and validation halves.
+) -> TrainingData:
+    """Split the crops of all datasets into what trains and what validates.
 
     A dataset's own `train` and `valid` splits are taken; where one has no `valid`, groups of its
     `train` (or of everything, where it has no splits) are set aside by the seed. Other splits stay
@@ -113,7 +113,7 @@ def gather(
             f"{few} validation videos of a class choose the best epoch by chance; --keep last "
             "takes the last"
         )
-    return Halves(train, _thinned(valid, settings.valid_frames), geometry, tuple(notes))
+    return TrainingData(train, _thinned(valid, settings.valid_frames), geometry, tuple(notes))
 
 
 def self_blended(reals: Samples) -> Samples:
