@@ -14,7 +14,7 @@ from mesovid.errors import ModelError
 from mesovid.explain.explainer import Explainer
 from mesovid.pictures import encode
 from mesovid.records import Arithmetic, Layer, Pixels, Stage, Term
-from mesovid.report.maps import contrast, sheet
+from mesovid.report.maps import contrast, map_sheet
 from mesovid.serve.faces import FaceQuery, crop_of, dead_of
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.state import Name, State, check_layer, explainer_of, refusals
@@ -171,7 +171,7 @@ def _drawn(made: _Made, scale: str) -> Pixels:
         largest, title = 1.0, f"{title}, each its own scale"
         names = [f"{name}: {value:.2g}" for name, value in zip(names, most, strict=True)]
     tile, columns = (128, 4) if len(maps) <= 16 else (64, 8) if len(maps) <= 64 else (64, 16)
-    return sheet(
+    return map_sheet(
         maps, largest, title=title, names=names, crossed=made.dead, tile=tile, columns=columns
     )
 
