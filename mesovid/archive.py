@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +21,7 @@ from mesovid.errors import InputError, SettingsError
 from mesovid.files import append, whole
 from mesovid.names import with_bytes
 from mesovid.records import Failure, Scan
+from mesovid.remote import Listed
 from mesovid.report.reader import BEGINNING
 from mesovid.report.writers import SCHEMA, to_json
 
@@ -45,11 +46,15 @@ class Archive:
         *,
         retry: bool = False,
         restart: bool = False,
+        inputs: Iterable[str | Failure] = (),
     ) -> None:
         self.path = Path(path)
         self._sha256 = model_sha256
         self._settings = dict(settings)
         self._retry, self._restart = retry, restart
+        self._listed: dict[str, dict[str, Any]] = {
+            path: path.facts for path in inputs if isinstance(path, Listed)
+        }
         self._done: dict[str, str | None] = {}  # path -> its verdict, status without one
         self._file = -1
         self._size = 0
@@ -186,7 +191,7 @@ class Archive:
     def _stands(self, line: Line) -> bool:
         if self._retry and line["status"] == "error":
             return False
-        now = facts(_path(line))
+        now = self._listed.get(_path(line)) or facts(_path(line))
         return now is None or line.get("file") == now
 
     def _check(self, line: Line) -> None:
@@ -211,6 +216,8 @@ class Archive:
 
 def facts(path: str) -> dict[str, Any] | None:
     """What tells whether a file has changed; None when it cannot be asked."""
+    if isinstance(path, Listed):
+        return path.facts or None
     with contextlib.suppress(OSError, ValueError):
         found = os.stat(path)
         return {"size": found.st_size, "modified": round(found.st_mtime, 6)}

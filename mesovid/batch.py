@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from mesovid.folders import OnSkip, walk
 from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from mesovid.pool import NOTHING_YET, Crash, Engine, Limits, NothingYet, run
 from mesovid.records import Failure, Scan
+from mesovid.remote import MOST, Listed, fetched, find, is_url
 from mesovid.report.faces import FaceSaver
 from mesovid.scanner import OnCrops, Options, Scanner
 from mesovid.settings import BatchSettings
@@ -38,7 +40,11 @@ AMBIGUOUS = frozenset([".mod", ".ts"])
 
 
 def scan_all(
-    paths: Iterable[str | Failure], scanner: Scanner, on_crops: OnCrops | None = None
+    paths: Iterable[str | Failure],
+    scanner: Scanner,
+    on_crops: OnCrops | None = None,
+    *,
+    fetch_limit: int = MOST,
 ) -> Iterator[Scan | Failure]:
     """One result for each path, in order.
 
@@ -47,22 +53,32 @@ def scan_all(
     OutputError passes: what `on_crops` cannot keep of one video, it cannot keep of the next.
     """
     for path in paths:
-        yield path if isinstance(path, Failure) else _scanned_here(path, scanner, on_crops)
+        yield (
+            path
+            if isinstance(path, Failure)
+            else _scanned_here(path, scanner, on_crops, fetch_limit)
+        )
 
 
-def _scanned_here(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failure:
+def _scanned_here(
+    path: str, scanner: Scanner, on_crops: OnCrops | None, fetch_limit: int
+) -> Scan | Failure:
     try:
-        return _scan(path, scanner, on_crops)
+        return _scan(path, scanner, on_crops, fetch_limit)
     except MemoryError:
         return Failure(path, f"{path}: there is not enough memory for it")
 
 
-def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failure:
+def _scan(
+    path: str, scanner: Scanner, on_crops: OnCrops | None, fetch_limit: int
+) -> Scan | Failure:
     """The result for one path.
 
     MemoryError passes: in a process of its own it says that the limit is reached.
     """
     try:
+        if isinstance(path, Listed):
+            return _scan_listed(path, scanner, on_crops, fetch_limit)
         return scanner.scan(path, on_crops)
     except (OutputError, MemoryError):
         raise
@@ -77,6 +93,22 @@ def _scan(path: str, scanner: Scanner, on_crops: OnCrops | None) -> Scan | Failu
         )
 
 
+def _scan_listed(
+    path: Listed, scanner: Scanner, on_crops: OnCrops | None, fetch_limit: int
+) -> Scan:
+    """The result for an input that was listed elsewhere; of an object in a bucket, of a copy."""
+    began = time.perf_counter()
+    with fetched(path, fetch_limit) if is_url(path) else nullcontext(path) as place:
+        seconds = {"fetch": time.perf_counter() - began} if is_url(path) else {}
+        try:
+            scan = scanner.scan(place, on_crops and (lambda _place, *seen: on_crops(path, *seen)))
+        except MesovidError as error:
+            raise type(error)(str(error).replace(str(place), path)) from error
+    seconds |= scan.seconds
+    seconds["total"] = time.perf_counter() - began
+    return replace(scan, video=replace(scan.video, path=path), seconds=seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class ScanWork:
     """Scans in a worker process.
@@ -86,13 +118,15 @@ class ScanWork:
 
     options: Options
     save_faces: str | None = None  # folder
+    fetch_limit: int = MOST  # MiB of an object in a bucket
 
     def __call__(self, path: str) -> Scan | Failure:
         """The result of one path."""
         if self not in _loaded:
             _loaded.clear()
             _loaded[self] = Scanner.of(self.options)
-        return _scan(path, _loaded[self], FaceSaver(self.save_faces) if self.save_faces else None)
+        saver = FaceSaver(self.save_faces) if self.save_faces else None
+        return _scan(path, _loaded[self], saver, self.fetch_limit)
 
 
 _loaded: dict[ScanWork, Scanner] = {}  # of this process
@@ -107,6 +141,7 @@ def scan_in_processes(
     save_faces: str | None = None,
     in_order: bool = True,
     engine: Engine = run,
+    fetch_limit: int = MOST,
 ) -> Iterator[Scan | Failure]:
     """One result for each path, from `workers` processes: what crashes, hangs or eats memory is a
     Failure and costs the others nothing.
@@ -116,7 +151,7 @@ def scan_in_processes(
     contract. Raises ModelError and SettingsError as a Scanner does.
     """
     runtime = replace(options.runtime, threads=options.runtime.threads or 1)
-    work = ScanWork(replace(options, runtime=runtime), save_faces)
+    work = ScanWork(replace(options, runtime=runtime), save_faces, fetch_limit)
     place: dict[str, int] = {}  # of each path in the order
     ready: dict[int, Scan | Failure] = {}
     given = 0
@@ -190,6 +225,52 @@ def arrivals(
         yield NOTHING_YET
 
 
+@dataclass(frozen=True, slots=True)
+class FindWork:
+    """Finds inputs on the machine of a worker."""
+
+    follow_links: bool = False
+
+    def __call__(self, name: str) -> tuple[list[str | Failure], list[tuple[str, str]]]:
+        """What one input names there, and what is passed over."""
+        skipped: list[tuple[str, str]] = []
+        found = find_inputs(
+            [name], follow_links=self.follow_links, on_skip=lambda *each: skipped.append(each)
+        )
+        here: list[str | Failure] = [
+            path if isinstance(path, Failure | Listed) else Listed(path, facts(path) or {})
+            for path in found
+        ]
+        return here, skipped
+
+
+def find_on_workers(
+    inputs: Sequence[str],
+    lists: Sequence[str],
+    engine: Engine,
+    *,
+    follow_links: bool = False,
+    on_skip: OnSkip = lambda _path, _why: None,
+) -> list[str | Failure]:
+    """What `inputs` name on the machines of an engine; `lists` are read here.
+
+    Every machine is taken to see the same: one worker lists them.
+    """
+    named = [item for name in inputs for item in (_read_list("-") if name == "-" else [name])]
+    for name in lists:
+        named += _read_list(name)
+    found: dict[str, str | Failure] = {}
+    for name, outcome in engine(iter(named), FindWork(follow_links), 1):
+        if isinstance(outcome, Crash):
+            found.setdefault(name, Failure(name, f"{name}: {outcome.reason}"))
+            continue
+        for path in outcome[0]:
+            found.setdefault(path.path if isinstance(path, Failure) else path, path)
+        for each in outcome[1]:
+            on_skip(*each)
+    return list(found.values())
+
+
 def workers_for(inputs: int, asked: int | None) -> int:
     """How many processes scan: as many as asked for, else one a core for many inputs.
 
@@ -228,6 +309,11 @@ def find_inputs(
 
 
 def _expand(name: str, follow_links: bool, on_skip: OnSkip) -> list[str | Failure]:
+    if is_url(name) and not os.path.lexists(name):
+        try:
+            return [*find(name, on_skip)]
+        except InputError as error:
+            return [Failure(name, str(error))]
     try:
         name = _existing(name)
         if stat.S_ISDIR(os.stat(name).st_mode):

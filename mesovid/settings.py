@@ -300,6 +300,13 @@ class BatchSettings(Settings):
         at_most=10_000_000,
         metavar="MIB",
     )
+    fetch_limit: int = setting(
+        4096,
+        "Give up an object of a bucket that is larger than this, MiB.",
+        at_least=1,
+        at_most=10_000_000,
+        metavar="MIB",
+    )
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)

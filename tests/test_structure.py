@@ -22,7 +22,7 @@ LAYERS = (
     ("boxes", "records", "errors", "logs", "stopwatch"),
     ("assets", "media", "folders", "texts", "names"),
     ("settings", "files", "backend", "opencv"),
-    ("pictures", "pool", "cropping", "tones", "fields"),
+    ("pictures", "pool", "remote", "cropping", "tones", "fields"),
     (
         "timeline",
         "ray_engine",

@@ -82,7 +82,7 @@ if TYPE_CHECKING:
 @settings_options(SampleSettings)
 @settings_options(FaceSettings, skip=("faces",))
 @settings_options(RuntimeSettings, skip=("threads",))
-@settings_options(BatchSettings, skip=("workers", "timeout", "memory_limit"))
+@settings_options(BatchSettings, skip=("workers", "timeout", "memory_limit", "fetch_limit"))
 def command(
     sources: tuple[str, ...],
     output: str,

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -65,7 +66,7 @@ class DashedFiles(Sections):
 @click.command(
     cls=DashedFiles,
     sections={
-        "Inputs": ("--from-file", "--follow-links", "--watch"),
+        "Inputs": ("--from-file", "--follow-links", "--on-workers", "--watch"),
         "Result": (
             "--format",
             "--output",
@@ -83,6 +84,11 @@ class DashedFiles(Sections):
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option(
     "--follow-links", is_flag=True, help="In a folder, follow links to folders elsewhere."
+)
+@click.option(
+    "--on-workers",
+    is_flag=True,
+    help="Inputs lie on the machines of the cluster, which find them; for --engine ray.",
 )
 @click.option(
     "--from-file",
@@ -150,6 +156,7 @@ class DashedFiles(Sections):
 def command(
     inputs: tuple[str, ...],
     follow_links: bool,
+    on_workers: bool,
     lists: tuple[str, ...],
     format_: str | None,
     output: str | None,
@@ -166,8 +173,9 @@ def command(
 ) -> None:
     """Say of videos and pictures whether a face in them is faked.
 
-    INPUT is a video, a picture, a folder that is searched through, a glob pattern, or - for a list
-    on standard input. Every score is P(fake), from 0 (real) to 1 (fake).
+    INPUT is a video, a picture, a folder that is searched through, a glob pattern, s3://BUCKET/KEY
+    or what lies below it (pip install mesovid[remote]), or - for a list on standard input. Every
+    score is P(fake), from 0 (real) to 1 (fake).
 
     \b
     Exit status: 0 all scanned (finding no face is an answer), 1 some input failed,
@@ -189,12 +197,15 @@ def command(
         raise click.UsageError(
             "--watch, --restart and --retry-failed are for results in a file: -o results.jsonl"
         )
+    if on_workers and watch:
+        raise click.UsageError("--watch looks at folders of this machine, without --on-workers")
     if watch and (lists or report or not all(map(os.path.isdir, inputs))):
         raise click.UsageError("--watch is for folders alone, without lists and --report")
     if report and settings["batch_settings"].workers:
         raise click.UsageError(f"--report keeps faces in this process, without --workers; {LATER}")
     skipped: list[tuple[str, str]] = []
-    paths = find_inputs(
+    finder = _finder(settings) if on_workers else find_inputs
+    paths = finder(
         inputs, lists, follow_links=follow_links, on_skip=lambda *path_why: skipped.append(path_why)
     )
     if format_ == "text" and not asked and len(paths) >= MANY_ROWS and not verbose:
@@ -211,7 +222,7 @@ def command(
     with _Results(format_, output, len(paths), quiet, verbose, lasting) as out:
         if lasting:
             options = _options(settings)
-            archive = _archive(str(output), options, restart, retry_failed)
+            archive = _archive(str(output), options, restart, retry_failed, paths)
             paths = out.go_on(paths, archive)
             if pages is not None and out.done:
                 raise click.UsageError(
@@ -274,6 +285,7 @@ def _scans(
             save_faces=save_faces,
             in_order=in_order,
             engine=engine_of(batch, options.runtime.device),
+            fetch_limit=batch.fetch_limit,
         )
         return
     if batch.memory_limit is not None:
@@ -287,7 +299,9 @@ def _scans(
         for watcher in watchers:
             watcher(*seen)
 
-    yield from scan_all(paths, scanner, on_crops if watchers else None)
+    yield from scan_all(
+        paths, scanner, on_crops if watchers else None, fetch_limit=batch.fetch_limit
+    )
 
 
 def _watched(
@@ -298,19 +312,22 @@ def _watched(
     follow_links: bool,
 ) -> Generator[Scan | Failure, None, None]:
     """The results of what arrives, without end."""
-    from mesovid.batch import arrivals, scan_in_processes
+    from mesovid.batch import arrivals, engine_of, scan_in_processes
     from mesovid.pool import Limits
 
     batch: BatchSettings = settings["batch_settings"]
+    local = batch.engine == "local"
+    options = _options(settings)
     yield from scan_in_processes(
         arrivals(
             folders, lambda path: archive.outcome(path) is not None, follow_links=follow_links
         ),
-        _options(settings),
-        workers=batch.workers or 1,
+        options,
+        workers=batch.workers or (1 if local else 0),
         limits=Limits(batch.timeout, batch.memory_limit),
         save_faces=save_faces,
         in_order=False,
+        engine=engine_of(batch, options.runtime.device),
     )
 
 
@@ -325,14 +342,30 @@ def _options(settings: dict[str, Any]) -> Options:
     )
 
 
-def _archive(file: str, options: Options, restart: bool, retry_failed: bool) -> Archive:
+def _finder(settings: dict[str, Any]) -> Callable[..., list[str | Failure]]:
+    """Finds inputs where the workers are."""
+    from mesovid.batch import engine_of, find_on_workers
+
+    batch: BatchSettings = settings["batch_settings"]
+    if batch.engine == "local":
+        raise click.UsageError("--on-workers is for the machines of a cluster; add --engine ray")
+    return partial(find_on_workers, engine=engine_of(batch, "cpu"))
+
+
+def _archive(
+    file: str,
+    options: Options,
+    restart: bool,
+    retry_failed: bool,
+    inputs: Sequence[str | Failure],
+) -> Archive:
     """The file of results that this run goes on with."""
     from mesovid.archive import Archive
     from mesovid.models.classifier import load_model
 
     ref = load_model(options.scan.model, options.runtime).ref
     recorded = options.to_dict() | {"model": ref.name}
-    return Archive(file, ref.sha256, recorded, retry=retry_failed, restart=restart)
+    return Archive(file, ref.sha256, recorded, retry=retry_failed, restart=restart, inputs=inputs)
 
 
 def _format_of(output: str | None) -> str:
@@ -561,9 +594,12 @@ def _pages(place: str | None, single: bool, model: str) -> Pages | None:
 
 def _check_annotated(target: str, inputs: Sequence[str], number: int) -> None:
     from mesovid.evidence.annotate import check_target
+    from mesovid.remote import Listed
 
     if number != 1:
         raise click.UsageError(f"--annotate writes one clip, of one video; {number} were named")
+    if any(isinstance(name, Listed) for name in inputs):
+        raise click.UsageError("--annotate needs the video on this machine; download it first")
     check_target(target, inputs)
 
 
