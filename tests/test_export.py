@@ -10,7 +10,7 @@ import pytest
 
 from mesovid.errors import ModelError
 from mesovid.models import export
-from mesovid.models.architectures import BUILDERS, build
+from mesovid.models.architectures import ARCHITECTURES, build
 from mesovid.models.card import ModelCard
 from mesovid.models.classifier import load_model
 from mesovid.models.export import import_model, write_model
@@ -47,7 +47,7 @@ def outputs(model: keras.Model, size: int) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-@pytest.mark.parametrize("architecture", BUILDERS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("activation", ["relu", "elu", "leaky_relu"])
 def test_exported_networks_agree(architecture: str, activation: str) -> None:
     if architecture == "mesolite" and activation != "relu":

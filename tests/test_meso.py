@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mesovid.errors import ModelError
-from mesovid.models.architectures import BUILDERS, build
+from mesovid.models.architectures import ARCHITECTURES, build
 from mesovid.models.weights import load_weights, read_layers
 from mesovid.settings import NetworkSettings
 
@@ -33,7 +33,7 @@ def test_parameters_are_those_of_the_paper(architecture: str, trainable: int, to
     assert model.count_params() == total
 
 
-@pytest.mark.parametrize("architecture", BUILDERS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_raw_pixels_give_a_probability(architecture: str) -> None:
     model = build(architecture, size=256)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3)).astype(np.float32)

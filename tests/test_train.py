@@ -10,6 +10,9 @@ import io
 import itertools
 import json
 import shutil
+import subprocess
+import sys
+import textwrap
 import weakref
 from pathlib import Path
 
@@ -36,8 +39,8 @@ from mesovid.settings import (
 )
 from mesovid.training import checkpoint, fit
 from mesovid.training.feed import Feed, Teacher
-from mesovid.training.fit import Reporter, train
-from mesovid.training.job import TrainJob
+from mesovid.training.fit import train
+from mesovid.training.job import Reporter, TrainJob
 from mesovid.training.run_folder import writing
 from mesovid.training.sampler import Sampler
 from mesovid.training.samples import CropReader, Samples, self_blended, training_data
@@ -325,7 +328,7 @@ def test_the_mean_of_models_is_calibrated_without_training(
     ]
     for first, second, mean in zip(*networks, strict=True):
         assert np.allclose(mean, (2 * first + second) / 3, atol=1e-6)
-    with pytest.raises(TrainingError, match="--init"):
+    with pytest.raises(SettingsError, match="--init"):
         train(job(faces, tmp_path / "nothing", none))
 
 
@@ -373,10 +376,10 @@ def test_a_teacher_is_named_and_changes_what_is_learned(
         job(faces, tmp_path / "deaf", dataclasses.replace(one, distillation=0.0), teacher=str(run))
     )
     assert deaf.sha256["onnx"] == alone.sha256["onnx"]
-    with pytest.raises(TrainingError, match=r"share; name one by --teacher"):
+    with pytest.raises(SettingsError, match=r"share; name one by --teacher"):
         train(job(faces, tmp_path / "nobody", dataclasses.replace(one, distillation=0.9)))
     idle = dataclasses.replace(one, epochs=0)
-    with pytest.raises(TrainingError, match=r"nothing is taught; leave --teacher out"):
+    with pytest.raises(SettingsError, match=r"nothing is taught; leave --teacher out"):
         train(job(faces, tmp_path / "idle", idle, starts=[str(run)], teacher=str(run)))
     with pytest.raises(TrainingError, match=r"the teacher mesolite cuts faces otherwise"):
         train(job(faces, tmp_path / "other", one, teacher="mesolite"))
@@ -803,23 +806,92 @@ def test_settings_that_contradict_each_other_are_refused(
         TrainSettings(**values)  # type: ignore[arg-type]
 
 
-def test_a_run_in_a_folder_called_run_ends_with_a_model(faces: Path, tmp_path: Path) -> None:
-    """Its card would have been the run's own run.json. The command itself, with a weight."""
-    words = [
-        "train",
-        str(faces),
-        "-o",
-        str(tmp_path / "run"),
-        "-q",
-        "--epochs",
-        "1",
-        "--steps",
-        "1",
-    ]
-    words += ["--batch-size", "4", "--weight", "real=1"]
+def test_the_command_trains_with_weights_into_a_folder_of_any_name(
+    faces: Path, tmp_path: Path
+) -> None:
+    """A weight of 0 leaves all fakes of the dataset out; `run.json` is the run's, not the card."""
+    words = ["train", str(faces), "-o", str(tmp_path / "run"), "-q", "--epochs", "1"]
+    words += ["--steps", "1", "--batch-size", "4", "--workers", "1"]
+    words += ["--weight", "swap=0", "--weight", "real=1", "--self-blend", "1"]
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 0, (result.output, result.exception)
-    assert load_model(tmp_path / "run").card.name == "model"
+    card = load_model(tmp_path / "run").card
+    assert result.stdout.startswith(f"model: threshold {card.threshold:g}; scan with it: mesovid")
+    assert card.name == "model"
+    assert card.training["weights"] == {"swap": 0, "real": 1}
+    assert card.training["crops"] == {"train": 24, "valid": 32}
+    assert card.training["methods"] == []
+
+
+REFUSED = {
+    "--architecture xception": "no architecture 'xception'; known: meso4",
+    "--architecture mesolite --activation elu": "mesolite has no activation 'elu'; it has relu",
+    "--epochs 0": "nothing but what --init names",
+    "--epochs 0 --init meso4 --teacher mesolite": "nothing is taught; leave --teacher out",
+    "--distillation 0.9": "name one by --teacher",
+    "--swap 0.5": "add --self-blend",
+    "--partial 0.5": "add --pairs",
+    "--ranking 1": "add --pairs",
+    "--decay-limit 0.01": "must not exceed the learning rate",
+    "--no-augment --jpeg 0.3": "leave out jpeg",
+    "--schedule staircase": "'staircase' is not one of",
+    "--optimizer sgd": "No such option",
+    "--weight swap": "write NAME=NUMBER",
+    "--weight swap=1 --weight swap=2": "--weight swap is 1 and 2",
+    "--weight reenactment=2": "no dataset or method 'reenactment' to weigh",
+    "--weight reenactment=0": "no dataset or method 'reenactment' to leave out",
+    "--init nobody": "no model 'nobody'",
+    "--init panel": "panel is a panel; training starts from a model of mesovid's own",
+    "--init mesolite": "mesolite is a mesolite with relu, training asks for a meso4",
+    "--init meso4": "are cut differently from those of the model that training starts from",
+    "--teacher nobody": "no model 'nobody'",
+    "--teacher mesolite": "the teacher mesolite cuts faces otherwise",
+    "--name best": "a model cannot be called so",
+}
+
+
+def test_what_contradicts_itself_is_refused_before_tensorflow_is_imported(
+    faces: Path, run: Path, tmp_path: Path
+) -> None:
+    """In a process of its own, which counts too how often a start and a teacher are opened."""
+    program = """
+        import json, sys
+        from collections import Counter
+        from pathlib import Path
+        from click.testing import CliRunner
+        from mesovid.cli import cli
+
+        faces, out, start, teacher, refused = sys.argv[1:]
+        for words, says in json.loads(refused).items():
+            result = CliRunner().invoke(cli, ["train", faces, "-o", out, *words.split()])
+            said = result.output if result.exit_code == 2 and result.output else result.exception
+            assert says in " ".join(str(said).split()), (words, said)
+            assert not {"tensorflow", "keras"} & set(sys.modules), words
+            assert not Path(out).exists(), words
+
+        opened = Counter()
+        sys.addaudithook(lambda event, about: event == "open" and opened.update([str(about[0])]))
+        from mesovid.training.job import TrainJob
+        from mesovid.training.prepare import prepare
+
+        job = TrainJob(datasets=[Path(faces)], folder=Path(out), name="x", starts=[start, start],
+                  teacher=teacher)
+        prepared = prepare(job)
+        assert len(prepared.starts) == 2
+        assert not {"tensorflow", "keras"} & set(sys.modules)
+        for suffix in (".json", ".keras"):
+            assert opened[str(Path(start).with_suffix(suffix))] == 1, opened
+        for suffix in (".json", ".onnx"):  # ONNX Runtime opens the latter for itself
+            assert opened[str(Path(teacher).with_suffix(suffix))] == 1, opened
+    """
+    other = shutil.copytree(run, tmp_path / "teacher")
+    words = (faces, tmp_path / "run", run / "small.keras", other / "small.onnx")
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *map(str, words), json.dumps(REFUSED)],
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stderr
 
 
 @pytest.mark.parametrize("name", ["run", "best", "last", ".hidden", "a/b", "a:b"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,11 @@ def command(
     mesovid train datasets/mine -o runs/mean --init runs/first --init runs/second --epochs 0
     mesovid scan clip.mp4 --model runs/mine
     """
-    parsed = dict(_weight(text) for text in weights)
+    parsed = _weights(weights)
     name = _name(name, folder)
 
-    from mesovid.training.fit import train
     from mesovid.training.job import TrainJob
+    from mesovid.training.prepare import finished, prepare
 
     job = TrainJob(
         datasets=[Path(path) for path in datasets],
@@ -80,8 +81,14 @@ def command(
         override=override,
     )
     progress = _Progress(quiet)
+    reporter = progress.reporter()
     try:
-        card = train(job, progress.reporter())
+        prepared = prepare(job)
+        card = finished(prepared, reporter)
+        if card is None:
+            from mesovid.training.fit import run  # TensorFlow, seconds
+
+            card = run(prepared, reporter)
     except KeyboardInterrupt as stop:
         raise ended_by(
             stop, f"the same command goes on after the last whole epoch ({folder})"
@@ -108,6 +115,16 @@ def _name(given: str | None, folder: str) -> str:
     return name
 
 
+def _weights(texts: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, number in map(_weight, texts):
+        if found.setdefault(name, number) != number:
+            raise click.UsageError(
+                f"--weight {name} is {found[name]:g} and {number:g}; give it once"
+            )
+    return found
+
+
 def _weight(text: str) -> tuple[str, float]:
     name, _, value = text.rpartition("=")
     try:
@@ -129,7 +146,7 @@ class _Progress:
         self._bar: Any = None
 
     def reporter(self) -> Any:
-        from mesovid.training.fit import Reporter
+        from mesovid.training.job import Reporter
 
         return Reporter() if self._quiet else Reporter(self._say, self._step)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from mesovid.errors import ModelError
 from mesovid.settings import FACE_SIZE, NetworkSettings
 
 INPUT_SCALE = 1 / 255  # the networks see RGB from 0 to 1
 LEAK = 0.1  # slope of every LeakyReLU below 0
-SHRINKAGE = 32  # the four poolings halve, halve, halve and quarter a side
 
 
 def meso4(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
@@ -36,10 +34,6 @@ def mesoinception4(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Mo
 
 
 def _input(size: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    if size % SHRINKAGE:
-        raise ModelError(
-            f"an input of {size} px does not fit; its side must be a multiple of {SHRINKAGE} px"
-        )
     inputs = keras.Input((size, size, 3), name="face")
     return inputs, layers.Rescaling(INPUT_SCALE, name="scale")(inputs)
 

@@ -14,7 +14,6 @@ import math
 import keras
 from keras import layers
 
-from mesovid.errors import ModelError
 from mesovid.settings import FACE_SIZE, NetworkSettings
 
 INPUT_SCALE, INPUT_OFFSET = 1 / 128, -127 / 128  # as EfficientNet-Lite0 was trained
@@ -37,10 +36,6 @@ def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
 
     ReLU6 throughout: the pretrained weights know no other activation.
     """
-    if settings.activation != "relu":
-        raise ModelError(
-            f"mesolite has ReLU6 throughout; activation {settings.activation!r} does not fit it"
-        )
     inputs = keras.Input((size, size, 3), name="face")
     # not resized to the 224 px of the trunk's own training: that smooths away what is looked for
     x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="scale")(inputs)

@@ -7,12 +7,14 @@ and Keras 3 (`.keras`, `.weights.h5`).
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,18 +38,38 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
     ModelError for a missing, damaged or foreign file, and then nothing has changed.
     """
+    fill(model, read_layers(path), str(path))
+
+
+def fill(model: keras.Model, groups: Sequence[Arrays], source: str) -> None:
+    """Put the arrays of `source`, as `read_layers` gives them, into `model`; as `load_weights`."""
     layers = [layer for layer in model.layers if layer.weights]
-    groups = read_layers(path)
     wanted = [[tuple(weight.shape) for weight in layer.weights] for layer in layers]
     found = [[array.shape for array in arrays] for arrays in groups]
     if wanted != found:
         raise ModelError(
-            f"{path} does not hold the weights of {model.name}: {_difference(wanted, found)}"
+            f"{source} does not hold the weights of {model.name}: {_difference(wanted, found)}"
         )
     if not all(np.isfinite(array).all() for arrays in groups for array in arrays):
-        raise ModelError(f"{path} is damaged: some weights are not finite numbers")
+        raise ModelError(f"{source} is damaged: some weights are not finite numbers")
     for layer, arrays in zip(layers, groups, strict=True):
         layer.set_weights(arrays)
+
+
+def read_once(path: Path) -> tuple[list[Arrays], str]:
+    """What `read_layers` gives of a `.keras` file, and its sha256; the file is read once."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"no such file: {path}") from error
+    except OSError as error:
+        raise ModelError(f"cannot read {path} ({error.strerror})") from error
+    try:
+        return _read_archive(io.BytesIO(data)), hashlib.sha256(data).hexdigest()
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"cannot read weights from {path}: it is damaged or no .keras file"
+        ) from error
 
 
 def read_layers(path: Path) -> list[Arrays]:
@@ -69,13 +91,13 @@ def read_layers(path: Path) -> list[Arrays]:
         ) from error
 
 
-def _read_archive(path: Path) -> list[Arrays]:
+def _read_archive(path: Path | IO[bytes]) -> list[Arrays]:
     """A `.keras` file: the network's layers in config.json, their arrays in model.weights.h5."""
     import h5py
 
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo("model.weights.h5").file_size > LARGEST_FILE:
-            raise ModelError(f"{path} is too large for a weight file")
+            raise ModelError("its model.weights.h5 is too large for a weight file")
         layers = json.loads(archive.read("config.json"))["config"]["layers"]
         with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
             return _layers_of_keras3(file, [str(layer["class_name"]) for layer in layers])

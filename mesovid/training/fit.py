@@ -8,28 +8,25 @@ the epoch alone, so that an epoch that was cut off is done again as it would hav
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mesovid.backend import import_tensorflow
-from mesovid.dataset.manifest import Dataset, read_datasets
 from mesovid.errors import TrainingError
 from mesovid.files import whole, write_whole
-from mesovid.models.architectures import build, check_architecture
-from mesovid.models.card import ModelCard, find_card, read_card
-from mesovid.models.classifier import load_model
-from mesovid.models.weights import load_weights
+from mesovid.models.architectures import build
+from mesovid.models.card import ModelCard
+from mesovid.models.weights import fill, load_weights
 from mesovid.opencv import cv2
 from mesovid.pictures import encode
 from mesovid.records import Pixels
-from mesovid.settings import Geometry, RuntimeSettings, TrainSettings
+from mesovid.settings import TrainSettings
 
 import_tensorflow()
 
@@ -44,22 +41,19 @@ from mesovid.training.blend import blend_sheet  # noqa: E402
 from mesovid.training.checkpoint import Epoch, State  # noqa: E402
 from mesovid.training.feed import Feed, Teacher  # noqa: E402
 from mesovid.training.fused import fused  # noqa: E402
-from mesovid.training.job import TrainJob, describe, known_already, run_plan  # noqa: E402
+from mesovid.training.job import Reporter, TrainJob, describe  # noqa: E402
+from mesovid.training.prepare import Prepared, Start, finished, prepare  # noqa: E402
 from mesovid.training.run_folder import (  # noqa: E402
     BEST,
     CURVES,
     LAST,
-    Plan,
-    RunFolder,
     writing,
 )
-from mesovid.training.sampler import Sampler  # noqa: E402
 from mesovid.training.samples import (  # noqa: E402
     CropReader,
     Samples,
     TrainingData,
     memory_for_crops,
-    training_data,
 )
 from mesovid.training.trainer import Trainer, learning_rate  # noqa: E402
 
@@ -70,70 +64,46 @@ BLENDED_ROWS = 8
 PROBES = 64  # validation crops on which both exported files are compared
 
 
-@dataclass(frozen=True, slots=True)
-class Reporter:
-    """Where a run tells how it goes: whole sentences, and steps within an epoch."""
-
-    say: Callable[[str], None] = lambda _message: None
-    step: Callable[[int, int, int], None] = lambda _epoch, _done, _of: (
-        None
-    )  # epoch, batches done, batches of it
-
-
 def train(job: TrainJob, reporter: Reporter | None = None) -> ModelCard:
     """Train, or go on with training, and write the model and its card into the run's folder.
 
-    Raises TrainingError, DatasetError or ModelError with one line; the run stays resumable.
+    Raises SettingsError, TrainingError, DatasetError or ModelError with one line; the run stays
+    resumable.
     """
     reporter = reporter or Reporter()
-    check_architecture(job.train.architecture)
-    if not (job.train.epochs or job.starts):
-        raise TrainingError(
-            "with --epochs 0 there is nothing but what --init names; it names no model"
-        )
-    if job.teacher and not job.train.epochs:
-        raise TrainingError("with --epochs 0 nothing is taught; leave --teacher out")
-    if not job.teacher and job.train.distillation != TrainSettings().distillation:
-        raise TrainingError("--distillation is a teacher's share; name one by --teacher")
-    _use_device(job.train)
-    datasets = read_datasets(job.datasets, job.options)
-    geometry = _geometry(job.starts)
-    left_out = [name for name, weight in job.weights.items() if not weight]
-    data = training_data(datasets, job.train, geometry, left_out)
-    plan = run_plan(job, datasets, data)
-    folder = RunFolder(job.folder, plan, override=job.override)
-    if folder.finished:
-        reporter.say(f"{job.folder} is finished; more epochs take --override")
-        return read_card(job.folder)
-    caveats = known_already(job, data)
-    for note in (*data.notes, *caveats):
+    prepared = prepare(job)
+    return finished(prepared, reporter) or run(prepared, reporter)
+
+
+def run(prepared: Prepared, reporter: Reporter) -> ModelCard:
+    """`train` of what is prepared and not finished."""
+    _use_device(prepared.job.train)
+    for note in (*prepared.data.notes, *prepared.caveats):
         reporter.say(f"note: {note}")
-    reporter.say(_account(data))
-    run = _Run(job, data, folder, reporter)
-    run.train()
-    return run.finish(datasets, plan, caveats)
+    reporter.say(_account(prepared.data))
+    began = _Run(prepared, reporter)
+    began.train()
+    return began.finish()
 
 
 class _Run:
     """One run in memory."""
 
-    def __init__(
-        self, job: TrainJob, data: TrainingData, folder: RunFolder, reporter: Reporter
-    ) -> None:
-        settings = job.train
-        keras.utils.set_random_seed(settings.seed)
-        self._job, self._data, self._folder, self._reporter = job, data, folder, reporter
-        size = data.geometry.size
-        self._trainer = Trainer(fused(_initial_model(job, data.geometry)), settings)
-        self._sampler = Sampler(
-            data.train, settings, {name: weight for name, weight in job.weights.items() if weight}
-        )
+    def __init__(self, prepared: Prepared, reporter: Reporter) -> None:
+        job, data = prepared.job, prepared.data
+        keras.utils.set_random_seed(job.train.seed)
+        self._prepared, self._job, self._data = prepared, job, data
+        self._folder, self._sampler, self._reporter = prepared.folder, prepared.sampler, reporter
+        self._trainer = Trainer(fused(_initial_model(prepared)), job.train)
         # validation crops are read in every epoch, so they come first
-        memory = memory_for_crops()
+        size, memory = data.geometry.size, memory_for_crops()
         of_valid = min(memory, len(data.valid) * size * size * 3)
         self._valid = _feed(data.valid, job, size, of_valid)
-        teacher = _teacher(job, data.geometry)
-        self._train = replace(_feed(data.train, job, size, memory - of_valid), teacher=teacher)
+        learned = _feed(data.train, job, size, memory - of_valid)
+        teacher = None
+        if prepared.teacher is not None:
+            teacher = Teacher(prepared.teacher, job.train.distillation)
+        self._train = replace(learned, teacher=teacher)
         self._history: list[Epoch] = []
         self._best = 0
         self._logs: Any = None
@@ -157,14 +127,12 @@ class _Run:
                 f"stopped: no better epoch than {self._best} for {self._job.train.patience} epochs"
             )
 
-    def finish(self, datasets: Sequence[Dataset], plan: Plan, caveats: Sequence[str]) -> ModelCard:
+    def finish(self) -> ModelCard:
         """Make the best epoch, or the last, the model.
 
         It is calibrated, gets threshold and band, and is exported and described.
-
-        `caveats` are sentences for the card about what its figures are worth.
         """
-        settings = self._job.train
+        prepared, settings = self._prepared, self._job.train
         last = settings.keep == "last"
         load_weights(self._trainer.model, self._job.folder / (LAST if last else BEST))
         scores = self._scores()
@@ -177,7 +145,13 @@ class _Run:
             "kept_epoch": len(self._history) if last else self._best,
         }
         card = describe(
-            self._job, self._data, datasets, decision, scores, {**plan, **epochs}, caveats
+            self._job,
+            self._data,
+            prepared.datasets,
+            decision,
+            scores,
+            {**prepared.plan, **epochs},
+            prepared.caveats,
         )
         with writing(self._job.folder):
             card = write_model(self._trainer.model, card, self._job.folder, probes)
@@ -357,63 +331,26 @@ def _feed(samples: Samples, job: TrainJob, size: int, memory: float) -> Feed:
     )
 
 
-def _initial_model(job: TrainJob, geometry: Geometry) -> keras.Model:
+def _initial_model(prepared: Prepared) -> keras.Model:
     """A fresh network, or one with the mean weights of the models to start from.
 
-    Wortsman et al. 2022, arXiv 2203.05482.
+    The mean of several is that of Wortsman et al. 2022, arXiv 2203.05482.
     """
-    model = build(job.train.architecture, job.network, size=geometry.size)
-    if job.starts:
-        weights = [_starting_weights(model, start, job) for start in job.starts]
+    job = prepared.job
+    model = build(job.train.architecture, job.network, size=prepared.data.geometry.size)
+    if prepared.starts:
+        weights = [_starting_weights(model, start) for start in prepared.starts]
         model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*weights, strict=True)])
     return model
 
 
-def _starting_weights(model: keras.Model, start: str, job: TrainJob) -> list[Any]:
+def _starting_weights(model: keras.Model, start: Start) -> list[Any]:
     """The weights of a model of the same network, turned so that they give P(fake)."""
-    card = read_card(start)
-    if (card.architecture, card.network.activation) != (
-        job.train.architecture,
-        job.network.activation,
-    ):
-        raise TrainingError(
-            f"{card.name} is a {card.architecture} with {card.network.activation}, training asks "
-            f"for a {job.train.architecture} with {job.network.activation}; both must be equal to "
-            "start from it"
-        )
-    load_weights(model, find_card(start).with_suffix(".keras"))
-    if card.output == "real":
+    fill(model, start.layers, start.card.name)
+    if start.card.output == "real":
         last = next(layer for layer in reversed(model.layers) if layer.weights)
         last.set_weights([-array for array in last.get_weights()])
     return list(model.get_weights())
-
-
-def _geometry(starts: Sequence[str]) -> Geometry | None:
-    """That of the models to start from. TrainingError when they cut faces differently."""
-    found = {start: read_card(start).geometry for start in starts}
-    for start, geometry in found.items():
-        if geometry != found[starts[0]]:
-            raise TrainingError(
-                f"{start} and {starts[0]} cut faces differently; weights of such models have no "
-                "mean"
-            )
-    return found[starts[0]] if starts else None
-
-
-def _teacher(job: TrainJob, geometry: Geometry) -> Teacher | None:
-    """The model that teaches, on one thread: batches are made side by side.
-
-    TrainingError when it cuts faces differently.
-    """
-    if job.teacher is None:
-        return None
-    model = load_model(job.teacher, RuntimeSettings(threads=1))
-    if model.card.geometry != geometry:
-        raise TrainingError(
-            f"the teacher {model.card.name} cuts faces otherwise than these were cut; it cannot "
-            "judge them"
-        )
-    return Teacher(model, job.train.distillation)
 
 
 def _use_device(settings: TrainSettings) -> None:
@@ -424,8 +361,6 @@ def _use_device(settings: TrainSettings) -> None:
         )
     if settings.device == "cpu":
         tf.config.set_visible_devices([], "GPU")
-    if settings.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise TrainingError("--tensorboard needs a package: pip install mesovid[tensorboard]")
 
 
 def _account(data: TrainingData) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,29 @@ from typing import Any
 import numpy as np
 
 from mesovid.boxes import side
-from mesovid.dataset.manifest import Dataset, digest
+from mesovid.dataset.manifest import Dataset
 from mesovid.dataset.sources import Options
+from mesovid.errors import SettingsError
 from mesovid.evaluation.calibrate import Decision
 from mesovid.evaluation.metrics import Scores, measure
-from mesovid.models.card import Figure, ModelCard, find_card, read_card, sha256_of
+from mesovid.models.card import Figure, ModelCard
 from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
 from mesovid.training.run_folder import environment
 from mesovid.training.samples import TrainingData
 
 
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Where a run tells how it goes: whole sentences, and steps within an epoch."""
+
+    say: Callable[[str], None] = lambda _message: None
+    # epoch, batches done, batches of it
+    step: Callable[[int, int, int], None] = lambda _epoch, _done, _of: None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainJob:
-    """All that a training run is asked to do."""
+    """All that a training run is asked to do. SettingsError where that contradicts itself."""
 
     datasets: Sequence[Path]
     folder: Path
@@ -39,22 +49,15 @@ class TrainJob:
     teacher: str | None = None  # model whose scores are taught beside the labels, by name or path
     override: bool = False  # go on with a run of other settings
 
-
-def run_plan(job: TrainJob, datasets: Sequence[Dataset], data: TrainingData) -> dict[str, Any]:
-    """Everything that decides the run's outcome, as JSON values."""
-    return {
-        "name": job.name,
-        "datasets": [
-            {"name": each.root.resolve().name, "digest": digest(each)} for each in datasets
-        ],
-        "geometry": data.geometry.to_dict(),
-        "train": job.train.to_dict(),
-        "augment": job.augment.to_dict(),
-        "network": job.network.to_dict(),
-        "weights": dict(job.weights),
-        "start": [_named(start) for start in job.starts],
-        "teacher": _named(job.teacher) if job.teacher else None,
-    }
+    def __post_init__(self) -> None:
+        if not (self.train.epochs or self.starts):
+            raise SettingsError(
+                "with --epochs 0 there is nothing but what --init names; it names no model"
+            )
+        if self.teacher and not self.train.epochs:
+            raise SettingsError("with --epochs 0 nothing is taught; leave --teacher out")
+        if not self.teacher and self.train.distillation != TrainSettings().distillation:
+            raise SettingsError("--distillation is a teacher's share; name one by --teacher")
 
 
 def describe(
@@ -69,7 +72,7 @@ def describe(
     """The card of a run's model, but for its weight files.
 
     `scores` are the raw ones of the validation crops, `history` is the run's plan and how many
-    epochs it took, and `caveats` are sentences, such as those of `known_already`.
+    epochs it took, and `caveats` are sentences, such as those of `prepare`.
     """
     methods = sorted({str(method) for method in data.train.method if method})
     limits = (
@@ -94,7 +97,7 @@ def describe(
             **history,
             "crops": {"train": len(data.train), "valid": len(data.valid)},
             "methods": methods,
-            "held_back": _held_back(data),
+            "held_back": held_back(data),
             "environment": environment(),
         },
         figures=_figures(scores, decision, job.train),
@@ -103,29 +106,7 @@ def describe(
     )
 
 
-def known_already(job: TrainJob, data: TrainingData) -> list[str]:
-    """What to say of starts and teachers that may have learned from this run's validation."""
-    mine, notes = _held_back(data), []
-    for model in dict.fromkeys((*job.starts, *([job.teacher] if job.teacher else []))):
-        card = read_card(model)
-        learned = {each["name"] for each in card.training.get("datasets", ())}
-        theirs = card.training.get("held_back", {})
-        if known := sorted(
-            name for name in mine if name in learned and theirs.get(name) != mine[name]
-        ):
-            notes.append(
-                f"{card.name} may have learned from videos of {', '.join(known)} that validate "
-                "this run, which makes threshold and figures too good; train both with one --seed"
-            )
-    return notes
-
-
-def _named(model: str) -> dict[str, str]:
-    card = find_card(model)
-    return {"model": read_card(model).name, "sha256": sha256_of(card.with_suffix(".keras"))}
-
-
-def _held_back(data: TrainingData) -> dict[str, str]:
+def held_back(data: TrainingData) -> dict[str, str]:
     """For each dataset, a sha256 of which real videos validate.
 
     Runs with equal ones learned from none of each other's.
