@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from mesovid.evaluation import metrics
-from mesovid.evaluation.evaluate import _calls
+from mesovid.evaluation.evaluate import _verdict_rates
 from mesovid.evaluation.metrics import FIGURES, Scores
 from mesovid.records import Face, FaceScore
 from mesovid.verdict import Rule, judge
@@ -385,8 +385,8 @@ def test_a_video_gets_the_probability_and_the_label_that_a_scan_gives_it(
         return
     assert verdict.fake_probability is not None
     assert abs(verdict.fake_probability - float(videos.probability[0])) < 1e-12
-    (calls,) = _calls(videos, rule.threshold, rule.band)
-    counted = {"fake": calls.called_fake, "uncertain": calls.uncertain, "real": calls.called_real}
+    (rates,) = _verdict_rates(videos, rule.threshold, rule.band)
+    counted = {"fake": rates.called_fake, "uncertain": rates.uncertain, "real": rates.called_real}
     edge = min(abs(verdict.fake_probability - value) for value in (0.4, 0.6))
     if edge > 1e-9:  # both means are sums in another order
         assert {name: share.value for name, share in counted.items()} == {
