@@ -15,12 +15,11 @@ import numpy as np
 from mesovid.align import detail
 from mesovid.crops import STAGES, cut_out, find
 from mesovid.faces import FaceFinder
-from mesovid.models.card import ModelCard
 from mesovid.models.classifier import Classifier, load_model
 from mesovid.records import Crop, FaceScore, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
 from mesovid.stopwatch import Stopwatch
-from mesovid.verdict import LEAST_DETAIL, Rule, Voice, doubted, judge
+from mesovid.verdict import Rule, doubted, judge
 from mesovid.video import sample
 
 _log = logging.getLogger(__name__)
@@ -129,7 +128,8 @@ def scan_video(
         watch.seconds,
     )
     model = classifier.ref
-    judgement = judge(scores, rule_of(classifier.card, options.scan, sampling.info.is_picture))
+    rule = Rule.of_scan(classifier.card, options.scan, picture=sampling.info.is_picture)
+    judgement = judge(scores, rule)
     verdict = (
         judgement.verdict if sampling.doubt is None else doubted(judgement.verdict, sampling.doubt)
     )
@@ -164,23 +164,6 @@ def _score(crops: Sequence[Crop], classifier: Classifier) -> list[FaceScore]:
         )
         for crop, probability, parts in zip(crops, probabilities, members, strict=True)
     ]
-
-
-def rule_of(card: ModelCard, settings: ScanSettings, picture: bool) -> Rule:
-    """How a model's scores become a verdict: by its card, unless the settings name a threshold of their own."""
-    own = settings.threshold is None
-    return Rule(
-        threshold=card.threshold if settings.threshold is None else settings.threshold,
-        band=card.uncertain if own else None,
-        aggregate=settings.aggregate,
-        min_faces=1 if picture else settings.min_faces,
-        smallest_face=card.smallest_face if own else None,
-        least_detail=LEAST_DETAIL if own else None,
-        members=tuple(
-            Voice(member.name, member.decides, member.assents_from if own else None)
-            for member in card.members
-        ),
-    )
 
 
 def _options(model: str, given: dict[str, Any]) -> Options:

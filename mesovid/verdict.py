@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Protocol, Self
 
 import numpy as np
 
 from mesovid.records import FaceScore, Label, Person, Segment, Verdict
+from mesovid.settings import ScanSettings
 
 MIN_RUN = 2  # suspicious samples in a row that make a segment
 LIKE_THE_LARGEST = 2 / 3  # of the largest person's size: who is smaller stands behind
@@ -28,6 +30,30 @@ class Voice:
     assents_from: float | None = None
 
 
+class OneOfPanel(Protocol):
+    """What a rule reads of a panel's member."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def decides(self) -> bool: ...
+    @property
+    def assents_from(self) -> float | None: ...
+
+
+class Card(Protocol):
+    """What a rule reads of a model's card."""
+
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def uncertain(self) -> tuple[float, float] | None: ...
+    @property
+    def smallest_face(self) -> float | None: ...
+    @property
+    def members(self) -> Sequence[OneOfPanel]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How scores become a verdict: from the model's card and the user's options."""
@@ -40,6 +66,43 @@ class Rule:
     smallest_face: float | None = None
     least_detail: float | None = None  # of faces with less in the median, nothing is certain
     members: tuple[Voice, ...] = ()  # of a panel
+
+    @classmethod
+    def of(
+        cls,
+        card: Card,
+        threshold: float | None = None,
+        *,
+        aggregate: str = "mean",
+        min_faces: int = 1,
+    ) -> Self:
+        """The rule of a model's card.
+
+        A threshold of the user's own switches off all that makes a verdict uncertain.
+        """
+        voices = tuple(Voice(each.name, each.decides, each.assents_from) for each in card.members)
+        if threshold is not None:
+            silent = tuple(replace(voice, assents_from=None) for voice in voices)
+            return cls(threshold, None, aggregate, min_faces, members=silent)
+        return cls(
+            card.threshold,
+            card.uncertain,
+            aggregate,
+            min_faces,
+            card.smallest_face,
+            LEAST_DETAIL,
+            voices,
+        )
+
+    @classmethod
+    def of_scan(cls, card: Card, settings: ScanSettings, *, picture: bool) -> Self:
+        """The rule of a scan: a picture shows each face once, and all of them count."""
+        return cls.of(
+            card,
+            settings.threshold,
+            aggregate=settings.aggregate,
+            min_faces=1 if picture else settings.min_faces,
+        )
 
 
 @dataclass(frozen=True, slots=True)

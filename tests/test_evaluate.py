@@ -172,15 +172,32 @@ def test_a_model_that_is_upside_down_is_far_worse(evaluation: Evaluation) -> Non
 
 
 def test_verdicts_count_the_band_apart(evaluation: Evaluation) -> None:
-    calls = {each.name: each for each in evaluation.models[0].verdicts}
-    assert calls["real"].called_fake.value == pytest.approx(1 / 3)
+    rates = {each.name: each for each in evaluation.models[0].verdicts}
+    assert rates["real"].called_fake.value == pytest.approx(1 / 3)
     # fs/c lies at .31 on .35 to .45: called real, and the shares of a class make one
-    assert calls["FaceSwap"].called_real.value == 1
-    assert list(calls) == ["real", "all fakes", "Deepfakes", "FaceSwap"]
-    assert calls["all fakes"].called_fake.value == pytest.approx(2 / 3)
-    for call in calls.values():
-        shares = (call.called_fake.value, call.uncertain.value, call.called_real.value)
-        assert sum(share or 0 for share in shares) == pytest.approx(1)
+    assert rates["FaceSwap"].called_real.value == 1
+    assert list(rates) == ["real", "all fakes", "Deepfakes", "FaceSwap"]
+    assert rates["all fakes"].called_fake.value == pytest.approx(2 / 3)
+    for each in rates.values():
+        shares = (each.called_fake, each.uncertain, each.called_real, each.no_verdict)
+        assert sum(share.value or 0 for share in shares) == pytest.approx(1)
+
+
+def test_a_video_with_too_few_faces_has_no_verdict(
+    folder: Path, model: Path, evaluation: Evaluation, tmp_path: Path
+) -> None:
+    # four faces each, but for real/b and df/b: two people, whose eight faces are judged as one
+    settings = replace(QUICK, min_faces=5)
+    few = evaluate(read_dataset(folder), [load_model(model)], settings)
+    rates = {each.name: each for each in few.models[0].verdicts}
+    assert rates["real"].no_verdict.value == pytest.approx(2 / 3)
+    assert rates["real"].called_fake.value == 0  # real/c, the false alarm, has four faces
+    assert rates["FaceSwap"].no_verdict.value == 1
+    assert {mistake.video for mistake in few.models[0].mistakes} <= {"real/b", "df/b"}
+    assert "No verdict" in to_text(few)
+    assert "No verdict" not in to_text(evaluation)
+    add(tmp_path / "board.md", "A set", few)
+    assert "| No verdict |" in (tmp_path / "board.md").read_text()
 
 
 def test_damage_is_measured_on_the_same_crops(evaluation: Evaluation) -> None:

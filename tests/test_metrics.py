@@ -5,6 +5,7 @@ The intervals hold what they promise.
 
 from __future__ import annotations
 
+import dataclasses
 from statistics import NormalDist
 
 import numpy as np
@@ -178,9 +179,23 @@ def test_a_video_takes_its_most_suspicious_person() -> None:
 def test_a_stray_detection_does_not_judge_a_video() -> None:
     scores = Scores.of([False] * 4, [0.1, 0.1, 0.1, 1.0], ["a"] * 4, person=[0, 0, 0, 1])
     assert scores.per_video().probability == pytest.approx([0.1])
-    assert scores.per_video(min_faces=1).probability == pytest.approx([1.0])
+    each_counts = dataclasses.replace(scores, min_faces=np.ones(4, np.int64))
+    assert each_counts.per_video().probability == pytest.approx([1.0])
     nobody_has_three = scores.select(np.array([2, 3]))
     assert nobody_has_three.per_video().probability == pytest.approx([0.55])
+    assert [list(each.too_few()) for each in (scores, nobody_has_three)] == [[False], [True]]
+
+
+def test_pictures_beside_videos_need_one_face() -> None:
+    scores = Scores.of(
+        [False] * 5,
+        [0.1, 0.9, 0.1, 0.1, 0.7],
+        ["picture", "picture", "video", "video", "video"],
+        person=[0, 1, 0, 0, 1],
+        min_faces=[1, 1, 3, 3, 3],
+    )
+    assert scores.per_video().probability == pytest.approx([0.9, 0.3])
+    assert list(scores.too_few()) == [False, False]
 
 
 def test_videos_of_one_name_in_two_folders_stay_apart() -> None:
@@ -374,18 +389,22 @@ def test_a_video_gets_the_probability_and_the_label_that_a_scan_gives_it(
     scores = [FaceScore(i, i / 25, face, person, value) for i, (person, value) in enumerate(rows)]
     rule = Rule(threshold=0.6, band=(0.4, 0.6), min_faces=min_faces)
     verdict = judge(scores, rule).verdict
-    videos = Scores.of(
+    crops = Scores.of(
         [True] * len(rows),
         [value for _, value in rows],
         ["v"] * len(rows),
         person=[person for person, _ in rows],
-    ).per_video(min_faces)
-    if len(rows) < min_faces:  # a scan says nothing; an evaluation takes what there is
-        assert verdict.label is None
+        min_faces=min_faces,
+    )
+    videos = crops.per_video()
+    (rates,) = _verdict_rates(videos, crops.too_few(), rule)
+    if verdict.fake_probability is None:
+        assert verdict.status == "too_few_faces"
+        assert (verdict.label, rates.no_verdict.value) == (None, 1.0)
+        assert rates.called_fake.value == rates.uncertain.value == rates.called_real.value == 0.0
         return
-    assert verdict.fake_probability is not None
     assert abs(verdict.fake_probability - float(videos.probability[0])) < 1e-12
-    (rates,) = _verdict_rates(videos, rule.threshold, rule.band)
+    assert rates.no_verdict.value == 0.0
     counted = {"fake": rates.called_fake, "uncertain": rates.uncertain, "real": rates.called_real}
     edge = min(abs(verdict.fake_probability - value) for value in (0.4, 0.6))
     if edge > 1e-9:  # both means are sums in another order

@@ -62,8 +62,9 @@ def command(
     Exit status: 0 all scored, 1 some file could not be read, or has no label
     beside others that have one, 2 wrong usage.
     """
-    from mesovid.evaluation.predict import find_faces, predict, report, rule_of
+    from mesovid.evaluation.predict import find_faces, predict, report
     from mesovid.models.classifier import load_model
+    from mesovid.verdict import Rule
 
     chosen: PredictSettings = settings["predict_settings"]
     classifier = load_model(model, settings["runtime_settings"])
@@ -77,7 +78,7 @@ def command(
     if resized := sum(prediction.resized for prediction in predictions):
         noun = "face" if resized == 1 else "faces"
         say(f"{resized:,} {noun} resized to {size}x{size}")
-    if table := report(predictions, rule_of(classifier.card, chosen).threshold):
+    if table := report(predictions, Rule.of(classifier.card, chosen.threshold).threshold):
         # beside a machine's format, stdout carries only the result
         click.echo(f"\n{table}", err=format_ != "text" or target is not None)
     failed = [prediction for prediction in predictions if prediction.error]

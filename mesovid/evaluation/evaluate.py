@@ -23,6 +23,7 @@ from mesovid.dataset.splits import linked_sets
 from mesovid.errors import DatasetError, InputError, without_path
 from mesovid.evaluation.degrade import Degradation, degrade, parse
 from mesovid.evaluation.metrics import (
+    MIN_FACES,
     Cluster,
     Difference,
     Estimate,
@@ -40,6 +41,7 @@ from mesovid.models.classifier import Classifier
 from mesovid.pictures import read_crop, resized
 from mesovid.records import ModelRef, Pixels
 from mesovid.settings import EvaluateSettings, Geometry
+from mesovid.verdict import Rule, label_at
 
 ALL_FAKES = "all fakes"
 PREFERRED_SPLITS = ("test", "dev", "valid")
@@ -64,6 +66,7 @@ class VerdictRates:
     called_fake: Estimate
     uncertain: Estimate  # inside the band of the model's card
     called_real: Estimate
+    no_verdict: Estimate  # too few faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +306,13 @@ def _groups(crops: Sequence[CropEntry]) -> list[str]:
     return [names[crop.video] for crop in crops]
 
 
-def scores_of(crops: Sequence[CropEntry], probability: Floats) -> Scores:
-    """The crops' columns with their probabilities."""
+def scores_of(
+    crops: Sequence[CropEntry], probability: Floats, min_faces: int = MIN_FACES
+) -> Scores:
+    """The crops' columns with their probabilities.
+
+    As in a scan, a picture shows each face once and all of them count.
+    """
     return Scores.of(
         [crop.label == FAKE for crop in crops],
         probability,
@@ -313,6 +321,7 @@ def scores_of(crops: Sequence[CropEntry], probability: Floats) -> Scores:
         method=[_method(crop) for crop in crops],
         group=_groups(crops),
         original=[crop.original for crop in crops],
+        min_faces=[1 if crop.time is None else min_faces for crop in crops],
     )
 
 
@@ -374,19 +383,15 @@ def _evaluated(
     degradations: Sequence[Degradation],
     settings: EvaluateSettings,
 ) -> ModelEvaluation:
-    card = classifier.card
-    own = settings.threshold is None
-    threshold = card.threshold if settings.threshold is None else settings.threshold
-    band = card.uncertain if own else None
-    min_faces = _min_faces(crops, settings)
-    blank = scores_of(crops, np.zeros(len(crops)))
+    rule = Rule.of(classifier.card, settings.threshold)
+    blank = scores_of(crops, np.zeros(len(crops)), settings.min_faces)
     clean, *damaged = (blank.with_probability(probability) for probability in probabilities)
-    videos = clean.per_video(min_faces)
-    ruler = _Ruler(threshold, settings.resamples, settings.seed, settings.cluster, min_faces)
+    videos, few = clean.per_video(), clean.too_few()
+    ruler = _Ruler(rule.threshold, settings.resamples, settings.seed, settings.cluster)
     of_videos, of_crops = ruler.both(clean)
     return ModelEvaluation(
-        model=dataclasses.replace(classifier.ref, threshold=threshold),
-        uncertain=band,
+        model=dataclasses.replace(classifier.ref, threshold=rule.threshold),
+        uncertain=rule.band,
         scores=clean,
         video_scores=videos,
         videos=of_videos,
@@ -397,7 +402,7 @@ def _evaluated(
             )
             for method, part in by_method(clean)
         ),
-        verdicts=_verdict_rates(videos, threshold, band),
+        verdicts=_verdict_rates(videos, few, rule),
         pairs=paired(
             videos, resamples=settings.resamples, seed=settings.seed, cluster=settings.cluster
         ),
@@ -405,7 +410,7 @@ def _evaluated(
             _robustness(degradation, scores, videos, ruler)
             for degradation, scores in zip(degradations, damaged, strict=True)
         ),
-        mistakes=_mistakes(crops, clean, videos, threshold, settings.mistakes),
+        mistakes=_mistakes(crops, clean, videos.select(~few), rule.threshold, settings.mistakes),
     )
 
 
@@ -417,11 +422,10 @@ class _Ruler:
     resamples: int
     seed: int
     cluster: Cluster
-    min_faces: int
 
     def both(self, crops: Scores) -> tuple[Measures, Measures]:
         """The figures of videos and of single crops, the same where each video is one crop."""
-        videos = crops.per_video(self.min_faces)
+        videos = crops.per_video()
         of_videos = self.measure(videos)
         return of_videos, of_videos if len(videos) == len(crops) else self.measure(crops)
 
@@ -445,25 +449,24 @@ class _Ruler:
         )
 
 
-def _min_faces(crops: Sequence[CropEntry], settings: EvaluateSettings) -> int:
-    """As in a scan, a picture shows each face once and all of them count."""
-    return 1 if all(crop.time is None for crop in crops) else settings.min_faces
-
-
 def _robustness(
     degradation: Degradation, scores: Scores, clean: Scores, ruler: _Ruler
 ) -> Robustness:
-    videos = scores.per_video(ruler.min_faces)
+    videos = scores.per_video()
     change = ruler.change(videos, clean.probability, ("auc",))
     return Robustness(degradation, *ruler.both(scores), change[0] if change else None)
 
 
 def _verdict_rates(
-    videos: Scores, threshold: float, band: tuple[float, float] | None
+    videos: Scores, few: npt.NDArray[np.bool_], rule: Rule
 ) -> tuple[VerdictRates, ...]:
-    low, high = band or (np.inf, -np.inf)
-    unsure = (videos.probability >= low) & (videos.probability <= high)
-    called = (videos.probability >= threshold) & ~unsure
+    """How often videos are called what; those of `few` have too few faces for a verdict."""
+    labels = np.array(
+        [
+            "none" if none else label_at(float(probability), rule)[0]
+            for probability, none in zip(videos.probability, few, strict=True)
+        ]
+    )
     methods = np.unique(videos.method[videos.fake])
     kinds: list[tuple[str, bool, npt.NDArray[np.bool_]]] = [("real", False, ~videos.fake)]
     if len(methods) > 1:
@@ -474,9 +477,10 @@ def _verdict_rates(
             str(name),
             fake,
             count,
-            called_fake=share(int(called[rows].sum()), count),
-            uncertain=share(int(unsure[rows].sum()), count),
-            called_real=share(int((~called & ~unsure)[rows].sum()), count),
+            *(
+                share(int((labels[rows] == label).sum()), count)
+                for label in ("fake", "uncertain", "real", "none")
+            ),
         )
         for name, fake, rows in kinds
         if (count := int(rows.sum()))

@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sk
 
+from mesovid.settings import ScanSettings
+
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -27,8 +29,7 @@ Cluster = Literal["video", "group"]
 
 # equal widths of P(fake), closed on the left; the last one closed on both sides
 CALIBRATION_BINS = 10
-# a person seen in fewer faces is not judged when another one of the video is; as in ScanSettings
-MIN_FACES = 3
+MIN_FACES = ScanSettings().min_faces  # fewer of a person, or of a whole video, are not judged
 COVERAGE = 0.95  # of every interval
 _Z = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 _BLOCK = 2_000_000  # weights held at once by a bootstrap; 16 MB
@@ -46,6 +47,7 @@ class Scores:
     # (n,) what must not be thought independent: an identity, a source clip; the video where unknown
     group: Names
     original: Names  # (n,) video key of a fake's original; "" where there is none
+    min_faces: Integers  # (n,) fewer faces of a person of this video, or of it all, are not judged
 
     def __len__(self) -> int:
         return len(self.fake)
@@ -61,11 +63,12 @@ class Scores:
         method: Sequence[str] | Names | None = None,
         group: Sequence[str | None] | Names | None = None,
         original: Sequence[str | None] | Names | None = None,
+        min_faces: int | Sequence[int] = MIN_FACES,
     ) -> Self:
         """Fill in what is not given.
 
         Each row is then a video of its own, with one person, one method and a group equal to the
-        video.
+        video. All rows of a video have one `min_faces`.
 
         Raises ValueError when lengths differ or a probability is not a finite number in [0, 1].
         """
@@ -88,6 +91,9 @@ class Scores:
             original=np.asarray(
                 [o or "" for o in ([""] * count if original is None else original)], dtype=np.str_
             ),
+            min_faces=np.full(count, min_faces, np.int64)
+            if isinstance(min_faces, int)
+            else np.asarray(min_faces, np.int64),
         )
         if lengths := {len(getattr(scores, field.name)) for field in dataclasses.fields(cls)} - {
             count
@@ -112,29 +118,36 @@ class Scores:
         """The same rows as another model scored them."""
         return dataclasses.replace(self, probability=np.asarray(probability, dtype=np.float64))
 
-    def per_video(self, min_faces: int = MIN_FACES) -> Self:
+    def per_video(self) -> Self:
         """One row a video, as `verdict.judge` has it.
 
         A person's score is the mean over their faces; the video takes the most suspicious person.
 
         People seen in fewer than `min_faces` faces have no say: a stray detection must not judge a
-        video. Where nobody was seen in as many, all faces are judged as one. Rows follow the order
-        of video keys.
+        video. Where nobody was seen in as many, all faces are judged as one; where they are too few
+        together, `too_few` says so. Rows follow the order of video keys.
         """
+        _, first = np.unique(self.video, return_index=True)
         people, of_row = np.unique(
             np.stack([self._video_ids(), self.person], axis=1), axis=0, return_inverse=True
         )
         faces = np.bincount(of_row.ravel())
         mean = np.bincount(of_row.ravel(), weights=self.probability) / faces
-        video, judged = people[:, 0], faces >= min_faces
+        video = people[:, 0]
+        judged = faces >= self.min_faces[first][video]
         count = int(video.max(initial=-1)) + 1
         worst = np.full(count, -np.inf)
         np.maximum.at(worst, video[judged], mean[judged])
         everyone = np.bincount(video, faces * mean, count) / np.bincount(video, faces, count)
         worst = np.where(np.isfinite(worst), worst, everyone)
-        _, first = np.unique(self.video, return_index=True)
         # a mean of ones can exceed one by a rounding error
         return dataclasses.replace(self.select(first), probability=np.clip(worst, 0.0, 1.0))
+
+    def too_few(self) -> Flags:
+        """For each row of `per_video`, whether its faces are too few for a verdict."""
+        _, first, faces = np.unique(self.video, return_index=True, return_counts=True)
+        few: Flags = faces < self.min_faces[first]
+        return few
 
     def _video_ids(self) -> Integers:
         return np.unique(self.video, return_inverse=True)[1].ravel().astype(np.int64)

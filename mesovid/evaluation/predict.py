@@ -19,7 +19,6 @@ from mesovid.errors import InputError, SettingsError, without_path
 from mesovid.evaluation.evaluate import classify, geometry_differences
 from mesovid.folders import walk
 from mesovid.media import PICTURE_SUFFIXES
-from mesovid.models.card import ModelCard
 from mesovid.models.classifier import Classifier
 from mesovid.pictures import read_crop
 from mesovid.records import Label, Pixels
@@ -105,13 +104,6 @@ def _by_folders(
     return [(root / file, folder.label) for file, folder in folders.items() if folder.label != SKIP]
 
 
-def rule_of(card: ModelCard, settings: PredictSettings) -> Rule:
-    """The threshold asked for, or the card's with its uncertain band."""
-    if settings.threshold is not None:
-        return Rule(settings.threshold, None)
-    return Rule(card.threshold, card.uncertain)
-
-
 def predict(
     faces: Iterable[tuple[Path, str | None]],
     classifier: Classifier,
@@ -123,7 +115,7 @@ def predict(
     """
     settings = settings or PredictSettings()
     card = classifier.card
-    rule, batch_size = rule_of(card, settings), settings.batch_size
+    rule, batch_size = Rule.of(card, settings.threshold), settings.batch_size
     with ThreadPoolExecutor() as pool:
         for batch in _batches(faces, batch_size):
             pending = [pool.submit(read_crop, path) for path, _ in batch]

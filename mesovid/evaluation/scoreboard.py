@@ -17,7 +17,7 @@ from mesovid.errors import InputError
 from mesovid.evaluation.evaluate import ALL_FAKES, Evaluation
 from mesovid.evaluation.metrics import Difference, Estimate
 from mesovid.evaluation.results import to_json
-from mesovid.evaluation.tables import UNKNOWN, difference, estimate
+from mesovid.evaluation.tables import UNKNOWN, difference, estimate, verdict_table
 from mesovid.files import write_whole
 from mesovid.report.table import Table, markdown_table
 
@@ -62,6 +62,7 @@ _SHAPE: dict[str, Any] = {
         "called_fake": None,
         "uncertain": None,
         "called_real": None,
+        "no_verdict": None,
     },
     "robustness": {
         "degradation": None,
@@ -110,12 +111,15 @@ def _entries(title: str, evaluation: Evaluation) -> list[Entry]:
 def _shaped(value: Any, shape: Any = _SHAPE) -> Any:
     """What `shape` has of a JSON value, and of each value of a list; all of it where that is None.
 
-    An older board holds everything that was found.
+    An older board holds everything that was found then, which did not count videos without a
+    verdict.
     """
     if shape is None or value is None:
         return value
     if isinstance(value, list):
         return [_shaped(item, shape) for item in value]
+    if shape is _SHAPE["verdicts"]:
+        value = {"no_verdict": None} | value
     return {key: _shaped(value[key], inner) for key, inner in shape.items()}
 
 
@@ -201,13 +205,14 @@ def _verdicts(entries: list[Entry]) -> Table:
             _share(call["called_fake"]),
             _share(call["uncertain"]),
             _share(call["called_real"]),
+            _share(call["no_verdict"]) if call["no_verdict"] else UNKNOWN,
         )
         for entry in entries
         for call in entry["verdicts"]
     ]
-    header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real")
-    ordered = sorted(rows, key=lambda row: (row[0] != "real", row[0] != ALL_FAKES, row[0]))
-    return Table("Verdicts on videos", header, tuple(ordered), names=2)
+    return verdict_table(
+        sorted(rows, key=lambda row: (row[0] != "real", row[0] != ALL_FAKES, row[0]))
+    )
 
 
 def _robustness(entries: list[Entry]) -> Table:

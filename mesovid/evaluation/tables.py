@@ -168,16 +168,27 @@ def _verdicts(evaluation: Evaluation) -> Iterator[Table]:
         for i in range(len(evaluation.models[0].verdicts))
         for model in evaluation.models
     ]
-    header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real")
     note = (
         "As a scan says it of faces that are large enough; uncertain: inside the band of the "
         "model's card. Intervals here are Wilson's."
     )
-    yield Table("Verdicts on videos", header, tuple(rows), names=2, note=note)
+    yield verdict_table(rows, note)
+
+
+def verdict_table(rows: Sequence[tuple[str, ...]], note: str = "") -> Table:
+    """Rows of truth, model, videos, and the fractions with each verdict.
+
+    The last column is that of no verdict, and goes where all videos have one.
+    """
+    header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real", "No verdict")
+    known = len(header) - all(row[-1] == UNKNOWN or row[-1].startswith("0.0 %") for row in rows)
+    return Table(
+        "Verdicts on videos", header[:known], tuple(row[:known] for row in rows), names=2, note=note
+    )
 
 
 def _verdict(each: VerdictRates, model: str) -> tuple[str, ...]:
-    shares = (each.called_fake, each.uncertain, each.called_real)
+    shares = (each.called_fake, each.uncertain, each.called_real, each.no_verdict)
     return each.name, model, f"{each.videos:,}", *(estimate(one, percent=True) for one in shares)
 
 

@@ -265,7 +265,7 @@ def _face(page: Page, number: int, part: FacePart) -> str:
 def _scale(card: ModelCard, probability: float) -> str:
     """The score on a line from real to fake, with the band in which the model cannot tell."""
     low, high = card.uncertain or (card.threshold, card.threshold)
-    label, words = label_at(probability, Rule(card.threshold, card.uncertain))
+    label, words = label_at(probability, Rule.of(card))
     zones = [("real", "", low), ("cannot tell", "mid", high - low), ("fake", "", 1 - high)]
     spans = "".join(
         (

@@ -14,7 +14,7 @@ from mesovid.report.drawing import lane, scale
 from mesovid.report.facts import ClipFacts, ErrorRates, Evidence, ModelFacts, Rate, ShownFace
 from mesovid.report.look import MARKS, WORDS, document, escaped, facts, name, picture
 from mesovid.report.text import clock
-from mesovid.verdict import LEAST_DETAIL, Rule, silent
+from mesovid.verdict import LEAST_DETAIL, Rule, label_at, silent
 
 MOST_LANES = 8  # people with a timeline or faces; the table lists all
 MOST_ROWS = 60  # of a table of people or segments
@@ -93,9 +93,7 @@ def undecided(scan: Scan, model: ModelFacts | None) -> tuple[float, float] | Non
 
 def zone(probability: float, threshold: float, band: tuple[float, float] | None) -> Label:
     """Where a score lies on the scale."""
-    if band is not None and band[0] <= probability <= band[1]:
-        return "uncertain"
-    return "fake" if probability >= threshold else "real"
+    return label_at(probability, Rule(threshold, band))[0]
 
 
 def standing(scan: Scan, smallest_face: float | None) -> dict[int, str]:

@@ -19,12 +19,11 @@ from mesovid.explain.explainer import Explainer
 from mesovid.models.card import ModelCard
 from mesovid.pictures import resized
 from mesovid.records import Pixels, Stage
-from mesovid.scanner import rule_of
 from mesovid.serve.faces import FaceRef, crop_of, decoded, firing_of
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.state import BYTES, Name, State, check_layer, explainer_of, refusals
 from mesovid.settings import ScanSettings
-from mesovid.verdict import label_at
+from mesovid.verdict import Rule, label_at
 
 LARGEST_FACE = 16 * 2**20  # bytes of one picture of a face
 MOST_NUMBERS = 200_000  # of maps that are sent as JSON; more go as .npz
@@ -217,4 +216,4 @@ def _safetensors(arrays: Mapping[str, npt.NDArray[np.float32]], about: object) -
 
 
 def _label(card: ModelCard, probability: float) -> str:
-    return label_at(probability, rule_of(card, ScanSettings(), picture=True))[0]
+    return label_at(probability, Rule.of(card))[0]

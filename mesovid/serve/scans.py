@@ -17,13 +17,12 @@ from fastapi.responses import FileResponse, StreamingResponse
 from mesovid.models.card import read_card
 from mesovid.report import WRITERS
 from mesovid.report.writers import to_json
-from mesovid.scanner import rule_of
 from mesovid.serve.jobs import Jobs, ScanJob
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.settings_query import ScanQuery, options_of
 from mesovid.serve.state import BYTES, PREFIX, Name, State, card_path, refusals
 from mesovid.serve.uploads import check_kind, receive
-from mesovid.verdict import doubt_of, doubted, judge
+from mesovid.verdict import Rule, doubt_of, doubted, judge
 
 EVENT_WAIT = 0.05  # seconds between looks at a scan's events
 EVENT_SILENCE = 15.0  # seconds after which a comment keeps the line open
@@ -133,9 +132,7 @@ def routes(state: State) -> APIRouter:
             job.options.scan, **{key: value for key, value in given.items() if value is not None}
         )
         card = read_card(job.options.scan.model)
-        rule = rule_of(
-            card, settings, picture=scan.video.frame_count == 1 and scan.video.duration is None
-        )
+        rule = Rule.of_scan(card, settings, picture=scan.video.is_picture)
         judged = judge(scan.scores, rule)
         doubt = doubt_of(scan.verdict)  # of the frames, which no rule mends
         found = judged.verdict if doubt is None else doubted(judged.verdict, doubt)
