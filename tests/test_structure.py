@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 # lower layers never import upper ones; a package counts as one
 LAYERS = (
     ("boxes", "records", "errors", "logs", "stopwatch"),
-    ("assets", "media", "folders", "texts", "names"),
+    ("assets", "media", "folders", "texts", "names", "atoms"),
     ("settings", "files", "backend", "opencv"),
     ("pictures", "pool", "remote", "cropping", "tones", "fields"),
     (
