@@ -29,6 +29,13 @@ from mesovid.records import Pixels
 Result = TypeVar("Result")
 Format = Literal["png", "jpg", "webp"]  # that pictures are encoded in
 
+Growth = Literal["linear", "cubic", "lanczos"]  # how pictures are interpolated
+_GROWTHS: dict[Growth, int] = {
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+
 UNREADABLE = "not a picture that can be read; it is damaged or something else by that name"
 QUALITY = 95  # of lossy formats, 0 to 100
 _QUALITIES = {"jpg": cv2.IMWRITE_JPEG_QUALITY, "webp": cv2.IMWRITE_WEBP_QUALITY}
@@ -183,14 +190,20 @@ def _unfit(pixels: Pixels, kind: Format) -> str:
 
 
 def resized(pixels: Pixels, size: int) -> Pixels:
-    """A face as a square of `size` px: averaged where it shrinks, interpolated where it grows.
+    """A face as a square of `size` px."""
+    return scaled(pixels, size, size)
+
+
+def scaled(pixels: Pixels, width: int, height: int, growth: Growth = "linear") -> Pixels:
+    """A picture at another size: averaged where it shrinks, interpolated where it grows.
 
     One that has that size is returned as it is.
     """
-    if pixels.shape[:2] == (size, size):
+    high, wide = pixels.shape[:2]
+    if (high, wide) == (height, width):
         return pixels
-    how = cv2.INTER_AREA if min(pixels.shape[:2]) > size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (size, size), interpolation=how), np.uint8)
+    how = cv2.INTER_AREA if width <= wide and height <= high else _GROWTHS[growth]
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
 
 
 def read_file(path: Path) -> bytes:
