@@ -5,7 +5,7 @@ import noUnsanitized from "eslint-plugin-no-unsanitized";
 export default [
   { ignores: ["mesovid/serve/page/vendor/"] },
   {
-    files: ["mesovid/serve/page/js/*.js"],
+    files: ["mesovid/serve/page/js/**/*.js"],
     plugins: { "no-unsanitized": noUnsanitized },
     rules: {
       "no-unsanitized/method": "error",

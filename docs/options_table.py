@@ -26,8 +26,6 @@ COMMANDS = {
     "Geometry": "extract --geometry, models import --geometry",
     "EvaluateSettings": "evaluate",
     "PredictSettings": "predict",
-    "CalibrateSettings": "models calibrate",
-    "PanelSettings": "models panel",
     "TrainSettings": "train",
     "AugmentSettings": "train",
     "NetworkSettings": "train",

@@ -93,6 +93,34 @@ def whole_together(folder: str | Path, names: Sequence[str]) -> Iterator[Path]:
 
 
 @contextmanager
+def appearing(folder: Path, what: str) -> Iterator[Path]:
+    """A work folder that becomes `folder`, for `what`, at the end; on failure it vanishes.
+
+    SettingsError unless `folder` is new or empty; OutputError when it cannot be written.
+    """
+    check_new_folder(folder, what)
+    with reported(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = folder.parent / f"{PREFIX}{secrets.token_hex(4)}"
+        work.mkdir()
+        try:
+            yield work
+            os.replace(work, folder)  # takes the place of an empty folder
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def check_new_folder(folder: Path, what: str) -> None:
+    """SettingsError unless `folder` is new or an empty folder; `what` it is for, in words."""
+    name = shown(str(folder))
+    if folder.is_dir():
+        if any(folder.iterdir()):
+            raise SettingsError(f"{name} is not empty; name a new folder for {what}")
+    elif folder.exists() or folder.is_symlink():
+        raise SettingsError(f"{name} is no folder; name a new one for {what}")
+
+
+@contextmanager
 def reported(what: str | Path) -> Iterator[None]:
     """Turns an OSError into an OutputError of one line that names what could not be written."""
     try:

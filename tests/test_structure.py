@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 import subprocess
 import sys
@@ -20,9 +21,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 # lower layers never import upper ones; a package counts as one
 LAYERS = (
     ("boxes", "records", "errors", "logs", "stopwatch"),
-    ("assets", "media", "folders", "texts", "names", "atoms"),
+    ("assets", "media", "folders", "texts", "names"),
     ("settings", "files", "backend", "opencv"),
-    ("pictures", "damage", "pool", "remote", "cropping", "tones", "fields"),
+    ("pictures", "pool", "remote", "cropping", "tones", "fields"),
     (
         "timeline",
         "ray_engine",
@@ -80,28 +81,15 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def uses(names: set[str]) -> set[tuple[str, str]]:
-    """The modules in which attributes of these names occur."""
-    return {
+def test_pictures_are_read_and_encoded_in_one_place() -> None:
+    codecs = {"imdecode", "imencode", "imread", "imwrite"}
+    used = {
         (module, node.attr)
         for module, path in modules().items()
         for node in ast.walk(parsed(path))
-        if isinstance(node, ast.Attribute) and node.attr in names
+        if isinstance(node, ast.Attribute) and node.attr in codecs
     }
-
-
-def test_pictures_are_read_and_encoded_in_one_place() -> None:
-    used = uses({"imdecode", "imencode", "imread", "imwrite"})
     assert used == {("pictures", "imdecode"), ("pictures", "imencode")}
-
-
-def test_pictures_are_damaged_in_one_place() -> None:
-    used = uses({"GaussianBlur", "LUT"})
-    assert used == {
-        ("damage", "GaussianBlur"),
-        ("damage", "LUT"),
-        ("training.blend", "GaussianBlur"),  # of masks
-    }
 
 
 def part(module: str) -> str:
@@ -126,8 +114,22 @@ def test_no_import_cycles() -> None:
 
 # the page's own modules, the lowest first: pages know no other page, and only main.js knows them
 PAGE_LAYERS = (
+    # what computes in the browser
+    (
+        "browser/files",
+        "browser/frames",
+        "browser/network",
+        "browser/onnx",
+        "browser/pixels",
+        "browser/split",
+    ),
+    ("browser/align", "browser/cascade", "browser/honest", "browser/model"),
+    ("browser/people",),
+    ("browser/core", "browser/verdict"),
+    ("browser/engine", "browser/worker"),
+    # what shows it
     ("source", "address", "dom"),
-    ("words", "damage", "pictures", "source_server"),
+    ("words", "damage", "pictures", "source_server", "browser/source_browser"),
     ("heat", "timeline"),
     ("layers",),
     ("start", "scan", "face", "models", "compare", "tour"),
@@ -137,22 +139,28 @@ PAGE_RANK = {name: rank for rank, names in enumerate(PAGE_LAYERS) for name in na
 PAGE = PACKAGE / "serve" / "page" / "js"
 
 
-def page_imports(text: str) -> set[str]:
-    """The modules that a module of the page names: at once, when it needs them, or as types."""
+def page_imports(text: str, folder: str = "") -> set[str]:
+    """The modules that one of the page names: at once, when it needs them, or as types."""
     at_once = re.findall(
         r"""^\s*(?:import\b|export\s*[*{])[^;"'`()=]*["']([^"']+)["']""", text, re.M
     )
     found = at_once + re.findall(r"""\bimport\(\s*["'`]([^"'`]+)["'`]""", text)
-    assert all(re.fullmatch(r"\./\w+\.js", name) for name in found), found
-    return {Path(name).stem for name in found}
+    assert all(re.fullmatch(r"\.{1,2}/(\w+/)?\w+\.js", name) for name in found), found
+    return {posixpath.normpath(posixpath.join(folder, name)).removesuffix(".js") for name in found}
 
 
-@pytest.mark.parametrize("path", sorted(PAGE.glob("*.js")), ids=lambda path: path.stem)
-def test_imports_of_the_page_point_downwards(path: Path) -> None:
-    assert path.stem in PAGE_RANK, f"{path.name} has no layer yet"
-    found = page_imports(path.read_text(encoding="utf-8"))
-    assert all((PAGE / f"{name}.js").is_file() for name in found)
-    assert not {name for name in found if PAGE_RANK[name] >= PAGE_RANK[path.stem]}
+def page_modules() -> dict[str, Path]:
+    found = sorted(PAGE.rglob("*.js"))
+    return {path.relative_to(PAGE).with_suffix("").as_posix(): path for path in found}
+
+
+@pytest.mark.parametrize("module", page_modules())
+def test_imports_of_the_page_point_downwards(module: str) -> None:
+    assert module in PAGE_RANK, f"{module} has no layer yet"
+    text = page_modules()[module].read_text(encoding="utf-8")
+    found = page_imports(text, posixpath.dirname(module))
+    assert found <= set(page_modules())
+    assert not {name for name in found if PAGE_RANK[name] >= PAGE_RANK[module]}
 
 
 def test_every_kind_of_import_of_the_page_is_seen() -> None:
@@ -160,6 +168,7 @@ def test_every_kind_of_import_of_the_page_is_seen() -> None:
     const later = () => import("./d.js"); /** @type {import("./e.js").E} */
     export * from "./f.js"; const said = ["learned from ", "here"];"""
     assert page_imports(text) == set("abcdef")
+    assert page_imports('import "../a.js";\nimport "./b.js";', "in") == {"a", "in/b"}
 
 
 def run_alone(program: str, *words: str) -> None:

@@ -12,6 +12,7 @@ Runs on the model's own .onnx file, so what is shown is what `scan` runs. Needs 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,33 @@ class Explainer:
     def tapped_file(self) -> bytes:
         """The .onnx file with every inner tensor as an output, for another program to run."""
         return with_outputs(self._content, _inner(self._graph))
+
+    def plan(self) -> dict[str, Any]:
+        """What a program needs that looks inside the .onnx file itself, as plain JSON values.
+
+        Layers with the tensors of their stages and the constant of what they learned, where the
+        logit stands, and what the head's parts are called. ModelError when the logit stands
+        nowhere.
+        """
+        if self._end is None:
+            raise ModelError(
+                f"{self.card.name} ends in no logit that could be read; it cannot be shown"
+            )
+        layers = [
+            asdict(each.layer)
+            | {
+                "shapes": {stage: list(shape) for stage, shape in each.layer.shapes.items()},
+                "tensors": dict(each.tensors),
+                "kernel": each.kernel,
+                "transposed": each.kernel is not None
+                and self._graph.constants[each.kernel].ndim == 2
+                and self._transposed(each),
+            }
+            for each in self._laid
+        ]
+        parts = list(PARTS.get(self.card.architecture, ()))
+        end = {"tensor": self._end.tensor, "factors": list(self._end.factors)}
+        return {"layers": layers, "end": end, "parts": parts}
 
     def layer(self, name: str) -> Layer:
         """One layer. ModelError when there is none of that name."""

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mesovid.errors import SettingsError
 from mesovid.explain.explainer import Explainer
 from mesovid.explain.faithfulness import figures_of
 from mesovid.explain.page import Drawn, FacePart, Page, to_html
 from mesovid.explain.telling import TellingFace
-from mesovid.files import PREFIX, reported
-from mesovid.names import as_text, shown, with_bytes
+from mesovid.files import appearing, check_new_folder
+from mesovid.names import as_text, with_bytes
 from mesovid.opencv import cv2
 from mesovid.pictures import encode
 from mesovid.records import Activation, Firing, Layer, Occlusion, Pixels, Split, Stage
@@ -29,6 +24,7 @@ from mesovid.report.maps import contrast, map_sheet, overlay, table
 from mesovid.settings import ExplainSettings
 
 SCHEMA = 1  # of explanation.json
+FOR = "the explanation"
 SIDE = 512  # px, of the maps over a face
 SHOWN = 64  # maps of a layer on the page; its picture shows all
 WEBP_QUALITY = 80
@@ -68,7 +64,7 @@ def write_explanation(
         )
         for face in faces
     ]
-    with _appearing(folder) as work:
+    with appearing(folder, FOR) as work:
         parts = list(_faces(work, explainer, explained, firing, settings.stage))
         filters = tuple(_filters(work / "filters", explainer))
         page = Page(
@@ -319,26 +315,6 @@ def _webp(pixels: Pixels) -> bytes:
     return encode(pixels, "webp", WEBP_QUALITY)
 
 
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A work folder that becomes `folder` at the end; on failure it vanishes."""
-    check_folder(folder)
-    with reported(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = folder.parent / f"{PREFIX}{secrets.token_hex(4)}"
-        work.mkdir()
-        try:
-            yield work
-            os.replace(work, folder)  # takes the place of an empty folder
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-
-
 def check_folder(folder: Path) -> None:
     """SettingsError unless `folder` is new or an empty folder."""
-    name = shown(str(folder))
-    if folder.is_dir():
-        if any(folder.iterdir()):
-            raise SettingsError(f"{name} is not empty; name a new folder for the explanation")
-    elif folder.exists() or folder.is_symlink():
-        raise SettingsError(f"{name} is no folder; name a new one for the explanation")
+    check_new_folder(folder, FOR)

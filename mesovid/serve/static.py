@@ -23,15 +23,22 @@ KINDS = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".wasm.gz": "application/wasm",
 }
 
 
 @cache
 def files() -> dict[str, Path]:
     """What is served below /static/, by address."""
-    found = (path for path in ROOT.rglob("*") if path.suffix in KINDS)
+    found = (path for path in ROOT.rglob("*") if kind_of(path))
     return {path.relative_to(ROOT).as_posix(): path for path in found}
+
+
+def kind_of(path: Path) -> str | None:
+    """The media type of a file of the page; None of what is not served."""
+    return next((kind for suffix, kind in KINDS.items() if path.name.endswith(suffix)), None)
 
 
 def routes() -> APIRouter:
@@ -52,4 +59,7 @@ def routes() -> APIRouter:
 
 def _file(path: Path) -> FileResponse:
     # asked for again each time, and answered by its tag: an update of mesovid is seen at once
-    return FileResponse(path, media_type=KINDS[path.suffix], headers={"cache-control": "no-cache"})
+    headers = {"cache-control": "no-cache"}
+    if path.suffix == ".gz":  # as it lies: browsers unpack it
+        headers["content-encoding"] = "gzip"
+    return FileResponse(path, media_type=kind_of(path), headers=headers)

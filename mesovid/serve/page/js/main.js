@@ -6,7 +6,7 @@ import { ServerSource } from "./source_server.js";
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 /** @type {import("./source.js").Source} */
-const source = new ServerSource();
+const source = await sourceOf();
 const PAGES = {
   "": ["Scan", () => import("./start.js")],
   scan: ["Video", () => import("./scan.js")],
@@ -20,6 +20,12 @@ let leave = () => {};
 /** @type {{identity: string, page: any} | null} */
 let shown = null;
 let turn = 0;
+
+/** With a server, or without one: `mesovid explore` says so in the page. */
+async function sourceOf() {
+  if (document.documentElement.dataset.source !== "browser") return new ServerSource();
+  return (await import("./browser/source_browser.js")).browserSource();
+}
 
 async function swapToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");

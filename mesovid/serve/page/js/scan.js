@@ -15,7 +15,7 @@ const RULES = [
 const SHOWN = 6; // faces of each end in a strip
 const MOST_PEOPLE = 8;
 
-export async function page({ words, query, source }) {
+export async function page({ words, query, source, about: site }) {
   const id = words[1];
   const job = await source.scan(id);
   if (job.state !== "done") {
@@ -29,7 +29,8 @@ export async function page({ words, query, source }) {
     source.verdict(id),
     source.model(result.model.name),
   ]);
-  const view = { id, source, job, result, faces, own, about, lanes: [], seek: () => {} };
+  const formats = site.formats || ["json", "csv", "txt"];
+  const view = { id, source, job, result, faces, own, about, formats, lanes: [], seek: () => {} };
   const lower = el("div");
   const player = faces.length ? stage(view) : null;
   const redraw = (judged) => drawTimeline(lower, view, judged);
@@ -609,9 +610,7 @@ function took(view) {
     el(
       "div",
       { class: "row" },
-      file("json", "JSON"),
-      file("csv", "CSV"),
-      file("txt", "Text"),
+      view.formats.map((format) => file(format, format === "txt" ? "Text" : format.toUpperCase())),
       eraser(job, source),
     ),
     el(
@@ -626,7 +625,12 @@ function took(view) {
         el("dt", {}, "its sha256"),
         el("dd", {}, el("code", {}, result.model.sha256)),
         el("dt", {}, "file"),
-        el("dd", {}, `${job.size.toLocaleString("en")} bytes, sha256 `, el("code", {}, job.sha256)),
+        el(
+          "dd",
+          {},
+          `${job.size.toLocaleString("en")} bytes, sha256 `,
+          el("code", {}, job.sha256 || "not told"),
+        ),
         el("dt", {}, "took"),
         el("dd", {}, seconds),
         el("dt", {}, "settings"),

@@ -37,7 +37,18 @@ export async function page({ about, source }) {
   return { node, title: "Scan", leave: () => state.leave() };
 }
 
+const HERE =
+  "Kinds of video that this browser cannot play, and many files at once, need mesovid on your own computer: pip install, then mesovid serve.";
+
 function dropZone(start, about) {
+  if (about.refusal) {
+    return el(
+      "section",
+      { class: "card warn", role: "alert" },
+      el("h2", {}, "No scores in this browser"),
+      el("p", {}, about.refusal),
+    );
+  }
   const input = el("input", {
     type: "file",
     hidden: true,
@@ -66,7 +77,13 @@ function dropZone(start, about) {
       svg("path", { d: "M7 29v8a3 3 0 0 0 3 3h28a3 3 0 0 0 3-3v-8" }),
     ),
     el("strong", {}, "Drop a video or picture, or choose one"),
-    el("span", { class: "soft" }, "It stays on this computer, and is erased when mesovid ends."),
+    el(
+      "span",
+      { class: "soft" },
+      about.alone
+        ? "It stays in this browser: nothing is sent, and all is forgotten when the page is closed."
+        : "It stays on this computer, and is erased when mesovid ends.",
+    ),
   );
   const over = (event, on) => {
     event.preventDefault();
@@ -85,7 +102,9 @@ function dropZone(start, about) {
     el(
       "p",
       { class: "soft", id: "limits", css: { "margin-top": "8px", "max-width": "none" } },
-      `At most ${bytes(about.max_upload)}; a scan ends after ${Math.round(about.timeout / 60)} minutes.`,
+      about.alone
+        ? HERE
+        : `At most ${bytes(about.max_upload)}; a scan ends after ${Math.round(about.timeout / 60)} minutes.`,
     ),
     el("details", {}, el("summary", {}, "Which kinds of files"), el("p", {}, `${kinds}.`)),
   ];
@@ -218,14 +237,14 @@ async function begin(work, file, called, state, about) {
     el(
       "section",
       { class: "card" },
-      el("h2", {}, "Sending ", name(called)),
+      el("h2", {}, about.alone ? "Opening " : "Sending ", name(called)),
       bar,
       el("p", { class: "soft" }, bytes(file.size)),
       el("button", { type: "button", onclick: sending.cancel }, "Cancel"),
     ),
   );
   work.scrollIntoView({ block: "nearest" });
-  say(`Sending ${called}`);
+  say(`${about.alone ? "Opening" : "Sending"} ${called}`);
   try {
     watch(work, await sending.done, state);
   } catch (error) {
