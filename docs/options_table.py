@@ -26,6 +26,8 @@ COMMANDS = {
     "Geometry": "extract --geometry, models import --geometry",
     "EvaluateSettings": "evaluate",
     "PredictSettings": "predict",
+    "CalibrateSettings": "models calibrate",
+    "PanelSettings": "models panel",
     "TrainSettings": "train",
     "AugmentSettings": "train",
     "NetworkSettings": "train",

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mesovid.errors import InputError
-from mesovid.pictures import DAMAGED, check_size, header, png_chunks, riff_chunks, to_srgb
+from mesovid.pictures import (
+    DAMAGED,
+    LONGEST_ANIMATION,
+    check_length,
+    check_size,
+    header,
+    png_chunks,
+    read_file,
+    riff_chunks,
+    to_srgb,
+)
 from mesovid.records import Frame, VideoInfo
 from mesovid.settings import SampleSettings
 from mesovid.timeline import Integers, Times, choose
@@ -18,6 +29,7 @@ from mesovid.timeline import Integers, Times, choose
 SHORTEST = 0.01  # seconds; browsers show a frame that asks for no more for as long as...
 USUAL = 0.1  # ...this
 ANIMATED = frozenset(["png", "webp"])  # kinds that are read here
+MOST_PIXELS = 2**26  # of a frame, several of which are held: 8192 x 8192
 NO_KEYS: Integers = np.empty(0, np.int64)
 
 
@@ -40,10 +52,10 @@ def is_moving(path: Path, kind: str, beginning: bytes) -> bool:
         still = kind not in ("avif", "heif")
     if still:
         return False
-    content = path.read_bytes()
+    content = read_file(path)
     if kind in ("avif", "heif"):
         return _track_frames(content) > 1
-    return len(_durations(content, kind)) > 1
+    return len(list(islice(_durations(content, kind), 2))) > 1
 
 
 class Animation:
@@ -55,17 +67,20 @@ class Animation:
     doubt = None
 
     def __init__(self, path: Path, kind: str) -> None:
-        content = path.read_bytes()
+        content = read_file(path)
         self._path = path
         self._kind = kind
-        self._profile = header(content, kind)[1]
-        durations = _durations(content, kind)
+        size, self._profile = header(content, kind)
+        if size is not None:
+            check_size(path, *size, MOST_PIXELS)
+        durations = list(islice(_durations(content, kind), LONGEST_ANIMATION + 1))
+        check_length(path, len(durations))
         ends = np.cumsum([duration if duration > SHORTEST else USUAL for duration in durations])
         self._times: Times = np.concatenate([[0.0], ends[:-1]])
         self._end = float(ends[-1])
         self._image = self._open()
         width, height = self._image.size
-        check_size(path, width, height)
+        check_size(path, width, height, MOST_PIXELS)
         count = len(durations)
         self.info = VideoInfo(str(path), width, height, count / self._end, count, self._end)
 
@@ -124,24 +139,20 @@ class Animation:
         self._image.close()
 
 
-def _durations(content: bytes, kind: str) -> list[float]:
+def _durations(content: bytes, kind: str) -> Iterator[float]:
     """Seconds that each frame of an animated PNG or WebP is shown; none for a still one."""
     if kind == "webp":
-        if not _is_animated_webp(content):
-            return []
-        frames = (
-            body for name, body in riff_chunks(content) if name == b"ANMF" and len(body) >= 16
-        )
-        return [int.from_bytes(body[12:15], "little") / 1000 for body in frames]
-    found, animated = [], False
+        for chunk, frame in riff_chunks(content) if _is_animated_webp(content) else ():
+            if chunk == b"ANMF" and len(frame) >= 16:
+                yield int.from_bytes(frame[12:15], "little") / 1000
+        return
+    animated = False
     for name, body in png_chunks(content):
         animated = animated or name == b"acTL"
         if name == b"IDAT" and not animated:
-            break
+            return
         if name == b"fcTL" and len(body) >= 24:
-            number, parts = int.from_bytes(body[20:22]), int.from_bytes(body[22:24]) or 100
-            found.append(number / parts)
-    return found
+            yield int.from_bytes(body[20:22]) / (int.from_bytes(body[22:24]) or 100)
 
 
 def _track_frames(content: bytes) -> int:

@@ -350,8 +350,11 @@ def _walk(folder: str, follow_links: bool, on_skip: OnSkip) -> list[str | Failur
     paths: list[str | Failure] = []
 
     def skipped(path: str, why: str) -> None:
-        if _is_linked_folder(path) or not (_suffix(path) in SUFFIXES or os.path.isdir(path)):
+        wanted = _suffix(path) in SUFFIXES
+        if _is_link(path) and (wanted or os.path.isdir(path)):
             on_skip(path, why)
+        elif not (wanted or os.path.isdir(path)):
+            on_skip(path, (_suffix(path) or "no suffix") if _is_link(path) else why)
         else:  # an input that is lost
             failures.append(Failure(path, f"{path}: {why}"))
 
@@ -371,8 +374,9 @@ def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-def _is_linked_folder(path: str) -> bool:
-    return os.path.islink(path) and os.path.isdir(path)
+def _is_link(path: str) -> bool:
+    """Whether this is a link that leads somewhere."""
+    return os.path.islink(path) and (os.path.isdir(path) or os.path.isfile(path))
 
 
 def _is_text(path: str) -> bool:

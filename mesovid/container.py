@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from mesovid.atoms import false_claim
 from mesovid.errors import InputError
 from mesovid.media import is_picture
 from mesovid.records import VideoInfo
@@ -147,6 +148,8 @@ def open_container(path: Path) -> InputContainer:
         raise InputError(
             f"{path}: not a video but {kind}, which names other files; give the videos themselves"
         )
+    if claim := false_claim(path):
+        raise InputError(f"{path}: it claims to hold {claim}, which cannot be; it is damaged")
     # an absolute path is no URL or option, whatever the name begins with
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
     try:

@@ -14,6 +14,8 @@ from typing import BinaryIO, NamedTuple
 
 from av.video.stream import VideoStream
 
+from mesovid.atoms import MOST_BOXES, boxes
+
 SEGMENT, TRACKS, CLUSTER, TRACK, TRACK_TYPE, VIDEO = (
     0x18538067,
     0x1654AE6B,
@@ -25,7 +27,6 @@ SEGMENT, TRACKS, CLUSTER, TRACK, TRACK_TYPE, VIDEO = (
 CROP_LEFT, CROP_TOP, CROP_RIGHT, CROP_BOTTOM = 0x54CC, 0x54BB, 0x54DD, 0x54AA
 VIDEO_TRACK = 1  # a TRACK_TYPE
 MOST_BYTES = 1 << 22  # of a description of tracks
-MOST_BOXES = 10_000  # on the way to it
 SAMPLE_ENTRY = 86  # bytes of a visual sample entry before its boxes
 
 
@@ -122,22 +123,20 @@ def _number(content: bytes, at: int, *, marked: bool) -> tuple[int, int]:
 def _aperture(file: BinaryIO, stream: VideoStream) -> Crop:
     """By the clean aperture of the track with the stream's number."""
     end = file.seek(0, 2)
-    for movie in _boxes(file, 0, end, b"moov"):
-        for track in _boxes(file, *movie, b"trak"):
-            header = next(_boxes(file, *track, b"tkhd"), None)
+    for movie in boxes(file, 0, end, b"moov"):
+        for track in boxes(file, *movie, b"trak"):
+            header = next(boxes(file, *track, b"tkhd"), None)
             if header is None or _track_number(file, header[0]) != stream.id:
                 continue
             place: tuple[int, int] | None = track
             for name in (b"mdia", b"minf", b"stbl", b"stsd"):
-                place = next(_boxes(file, *place, name), None) if place else None
+                place = next(boxes(file, *place, name), None) if place else None
             if place is None:
                 continue
             start = place[0] + 8  # version, flags, number of entries
             file.seek(start)
             (size,) = struct.unpack(">I", file.read(4))
-            for aperture in _boxes(
-                file, start + SAMPLE_ENTRY, min(start + size, place[1]), b"clap"
-            ):
+            for aperture in boxes(file, start + SAMPLE_ENTRY, min(start + size, place[1]), b"clap"):
                 file.seek(aperture[0])
                 return _around(struct.unpack(">8i", file.read(32)), stream.width, stream.height)
     return NO_CROP
@@ -163,23 +162,3 @@ def _track_number(file: BinaryIO, at: int) -> int:
     version = file.read(1)
     file.seek(at + (20 if version == b"\1" else 12))
     return int.from_bytes(file.read(4))
-
-
-def _boxes(file: BinaryIO, start: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
-    """Where the contents of the boxes with this name begin and end."""
-    for _ in range(MOST_BOXES):
-        if start + 8 > end:
-            return
-        file.seek(start)
-        size, name = struct.unpack(">I4s", file.read(8))
-        inner = start + 8
-        if size == 1:  # a long one
-            (size,) = struct.unpack(">Q", file.read(8))
-            inner += 8
-        if size == 0:  # the last one
-            size = end - start
-        if size < inner - start:
-            return
-        if name == wanted:
-            yield inner, min(start + size, end)
-        start += size

@@ -33,6 +33,7 @@ from mesovid.container import (
 from mesovid.cropping import container_crop
 from mesovid.display import Colours, Display
 from mesovid.errors import InputError
+from mesovid.pictures import check_length
 from mesovid.records import Frame, Pixels, VideoInfo
 from mesovid.settings import SampleSettings
 from mesovid.timeline import Integers, Timeline, TimelineBuilder, Times, choose
@@ -265,8 +266,11 @@ class Video:
     def _read_timeline(self) -> Timeline:
         """The first pass, from where `_first_picture` left off."""
         if self._timeline is None:
+            is_picture = self._container.format.name == "gif"
             for packet in self._read():
                 self._add(packet)
+                if is_picture:
+                    check_length(self._path, self._position)
             self._timeline = self._builder.build()
         return self._timeline
 

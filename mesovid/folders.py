@@ -10,6 +10,7 @@ from pathlib import Path
 
 LINKS = 3  # in one path; more of them lead in circles rather than anywhere
 
+LINK = "a link to "  # how the reason begins for which a link is not followed
 OnSkip = Callable[[str, str], None]  # the path of what is passed over, and why
 
 
@@ -25,9 +26,9 @@ def walk(
 
     `suffixes` (lower case, with their dot) leaves out others. Hidden names are passed over: they
     begin with a dot, as do the `._clip.mp4` that macOS puts beside each file on a foreign disk. A
-    linked folder is followed where it leads to a place inside of `root`, and elsewhere with
-    `follow_links` alone. `on_skip` hears of links that are not followed, of folders that cannot be
-    read and of what is no regular file.
+    link to a file or folder is followed where it leads to a place inside of `root`, and elsewhere
+    with `follow_links` alone. `on_skip` hears of links that are not followed, of folders that
+    cannot be read and of what is no regular file.
     """
     waiting = [_Folder("", (os.path.realpath(root),), 0)]
     while waiting:
@@ -48,7 +49,9 @@ def walk(
                 if entry.is_dir():
                     below += folder.enter(entry, name, follow_links, on_skip)
                 elif suffixes is None or os.path.splitext(entry.name)[1].lower() in suffixes:
-                    if entry.is_file():
+                    if entry.is_symlink() and not follow_links and folder.leaves(entry):
+                        on_skip(entry.path, _elsewhere(os.path.realpath(entry.path)))
+                    elif entry.is_file():
                         yield name
                     else:
                         on_skip(
@@ -91,14 +94,20 @@ class _Folder:
                 on_skip(entry.path, f"a link to {real}, in which it lies itself")
             return []  # a circle: what lies there is found on the way
         if not follow_links and not is_inside(real, self.real[0]):
-            on_skip(
-                entry.path, f"a link to {real}, which lies elsewhere; --follow-links follows it"
-            )
+            on_skip(entry.path, _elsewhere(real))
             return []
         if self.links == LINKS:
             on_skip(entry.path, f"more than {LINKS} linked folders in one path")
             return []
         return [_Folder(name, (*self.real, real), self.links + 1)]
+
+    def leaves(self, entry: os.DirEntry[str]) -> bool:
+        """Whether a linked file lies outside of the root."""
+        return entry.is_file() and not is_inside(os.path.realpath(entry.path), self.real[0])
+
+
+def _elsewhere(real: str) -> str:
+    return f"{LINK}{real}, which lies elsewhere; --follow-links follows it"
 
 
 def is_inside(path: str, folder: str) -> bool:

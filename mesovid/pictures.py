@@ -29,6 +29,13 @@ from mesovid.records import Pixels
 Result = TypeVar("Result")
 Format = Literal["png", "jpg", "webp"]  # that pictures are encoded in
 
+Growth = Literal["linear", "cubic", "lanczos"]  # how pictures are interpolated
+_GROWTHS: dict[Growth, int] = {
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+
 UNREADABLE = "not a picture that can be read; it is damaged or something else by that name"
 QUALITY = 95  # of lossy formats, 0 to 100
 _QUALITIES = {"jpg": cv2.IMWRITE_JPEG_QUALITY, "webp": cv2.IMWRITE_WEBP_QUALITY}
@@ -64,6 +71,8 @@ LONGEST_BRANDS = 1024  # bytes of the box that lists them
 AVIF_BRANDS = frozenset([b"avif", b"avis"])
 SPEAKS = frozenset(["jpeg", "png"])  # whose decoders tell stderr of damage
 DAMAGE = (b"Corrupt JPEG", b"Premature end", b"libpng error")
+LARGEST_FILE = 2**29  # bytes
+LONGEST_ANIMATION = 100_000  # frames: an hour and more
 LONGEST_PROFILE = 1 << 23  # bytes
 SAME_COLOUR = 3  # of 255; profiles of sRGB differ by as much through rounding
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of H.273
@@ -102,7 +111,7 @@ def open_picture(path: Path) -> Picture:
     InputError when it cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     kind = picture_kind(content)
@@ -130,7 +139,7 @@ def read_crop(path: Path, size: int | None = None) -> Pixels:
     InputError when it cannot be read or has another size.
     """
     try:
-        pixels = decode(path.read_bytes())
+        pixels = decode(read_file(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     except InputError as error:
@@ -181,14 +190,32 @@ def _unfit(pixels: Pixels, kind: Format) -> str:
 
 
 def resized(pixels: Pixels, size: int) -> Pixels:
-    """A face as a square of `size` px: averaged where it shrinks, interpolated where it grows.
+    """A face as a square of `size` px."""
+    return scaled(pixels, size, size)
+
+
+def scaled(pixels: Pixels, width: int, height: int, growth: Growth = "linear") -> Pixels:
+    """A picture at another size: averaged where it shrinks, interpolated where it grows.
 
     One that has that size is returned as it is.
     """
-    if pixels.shape[:2] == (size, size):
+    high, wide = pixels.shape[:2]
+    if (high, wide) == (height, width):
         return pixels
-    how = cv2.INTER_AREA if min(pixels.shape[:2]) > size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (size, size), interpolation=how), np.uint8)
+    how = cv2.INTER_AREA if width <= wide and height <= high else _GROWTHS[growth]
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a picture's file. InputError for one larger than any picture."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_FILE:
+            raise InputError(
+                f"{path}: a picture of {size >> 20:,} MiB is too large; {LARGEST_FILE >> 20} MiB "
+                "is the most"
+            )
+        return file.read(size)
 
 
 def picture_kind(beginning: bytes) -> str | None:
@@ -252,10 +279,18 @@ def _of_decoders(line: bytes) -> bool:
     )
 
 
-def check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MOST_PIXELS:
+def check_size(path: Path, width: int, height: int, most: int = MOST_PIXELS) -> None:
+    if width * height > most:
         raise InputError(
-            f"{path}: a picture of {width}x{height} px is too large; {MOST_PIXELS} px is the most"
+            f"{path}: a picture of {width}x{height} px is too large; {most} px is the most"
+        )
+
+
+def check_length(path: Path, frames: int) -> None:
+    """InputError for an animated picture of so many frames that nobody means it."""
+    if frames > LONGEST_ANIMATION:
+        raise InputError(
+            f"{path}: an animated picture of more than {LONGEST_ANIMATION:,} frames; give a video"
         )
 
 
@@ -343,10 +378,20 @@ def header(content: bytes, kind: str | None) -> tuple[tuple[int, int] | None, by
         return _png_header(content)
     if kind == "webp":
         chunks = dict(riff_chunks(content))
-        return None, chunks.get(b"ICCP")
+        return _canvas(chunks.get(b"VP8X", b"")), chunks.get(b"ICCP")
     if kind == "tiff":
         return None, _tiff_profile(content)
     return None, None
+
+
+def _canvas(extended: bytes) -> tuple[int, int] | None:
+    """The size in a WebP picture's extended header, which simple pictures lack."""
+    if len(extended) < 10:
+        return None
+    return (
+        int.from_bytes(extended[4:7], "little") + 1,
+        int.from_bytes(extended[7:10], "little") + 1,
+    )
 
 
 def _jpeg_header(content: bytes) -> tuple[tuple[int, int] | None, bytes | None]:

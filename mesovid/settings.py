@@ -386,6 +386,36 @@ class PredictSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrateSettings(Settings):
+    """How a model is calibrated anew."""
+
+    headings: ClassVar = {"false_alarms": "Rule"}
+
+    false_alarms: float = setting(
+        FALSE_ALARMS,
+        "Fraction of the real validation videos, of all and of each dataset, that may be called"
+        " fake.",
+        at_least=0,
+        at_most=1,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelSettings(Settings):
+    """How the rule of a panel is learned."""
+
+    headings: ClassVar = {"false_alarms": "Rule"}
+
+    false_alarms: float = setting(
+        FALSE_ALARMS,
+        "Fraction of the real videos of any source that may be called fake.",
+        at_least=0,
+        at_most=1,
+    )
+    frames: int = setting(8, "Faces a video.", at_least=1, at_most=1_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings(Settings):
     """How a detector is trained.
 

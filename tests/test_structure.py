@@ -21,9 +21,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mesovid"
 # lower layers never import upper ones; a package counts as one
 LAYERS = (
     ("boxes", "records", "errors", "logs", "stopwatch"),
-    ("assets", "media", "folders", "texts", "names"),
+    ("assets", "media", "folders", "texts", "names", "atoms"),
     ("settings", "files", "backend", "opencv"),
-    ("pictures", "pool", "remote", "cropping", "tones", "fields"),
+    ("pictures", "damage", "pool", "remote", "cropping", "tones", "fields"),
     (
         "timeline",
         "ray_engine",
@@ -81,15 +81,28 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def test_pictures_are_read_and_encoded_in_one_place() -> None:
-    codecs = {"imdecode", "imencode", "imread", "imwrite"}
-    used = {
+def uses(names: set[str]) -> set[tuple[str, str]]:
+    """The modules in which attributes of these names occur."""
+    return {
         (module, node.attr)
         for module, path in modules().items()
         for node in ast.walk(parsed(path))
-        if isinstance(node, ast.Attribute) and node.attr in codecs
+        if isinstance(node, ast.Attribute) and node.attr in names
     }
+
+
+def test_pictures_are_read_and_encoded_in_one_place() -> None:
+    used = uses({"imdecode", "imencode", "imread", "imwrite"})
     assert used == {("pictures", "imdecode"), ("pictures", "imencode")}
+
+
+def test_pictures_are_damaged_in_one_place() -> None:
+    used = uses({"GaussianBlur", "LUT"})
+    assert used == {
+        ("damage", "GaussianBlur"),
+        ("damage", "LUT"),
+        ("training.blend", "GaussianBlur"),  # of masks
+    }
 
 
 def part(module: str) -> str:

@@ -26,6 +26,7 @@ from click.testing import CliRunner
 from mesovid.cli import cli
 from mesovid.dataset.manifest import CropEntry, Dataset, read_dataset
 from mesovid.errors import DatasetError, ModelError, TrainingError
+from mesovid.evaluation.calibrate import calibrate
 from mesovid.models.card import read_card
 from mesovid.models.classifier import load_model
 from mesovid.pictures import read_crop
@@ -436,6 +437,11 @@ def test_calibration_is_on_varied_faces_unless_told_otherwise(
     assert card.calibration != varied.calibration
     assert card.sha256["onnx"] == varied.sha256["onnx"]
     assert ["varied as in training" in each.rule for each in (card, varied)] == [False, True]
+    # on faces as they are, by the command for any model: the same but for its runtime's rounding
+    other, _ = calibrate(run, [read_dataset(faces)], tmp_path / "other")
+    assert other.calibration.scale == pytest.approx(card.calibration.scale, rel=1e-2)
+    assert other.threshold == pytest.approx(card.threshold, abs=1e-3)
+    assert other.rule == card.rule
 
 
 def test_real_faces_alone_suffice_with_self_blending(faces: Path, tmp_path: Path) -> None:

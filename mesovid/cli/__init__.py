@@ -23,7 +23,7 @@ COMMANDS = {
     "predict": "Score faces that are already cropped.",
     "degrade": "Write damaged copies of videos, to see what a detector withstands.",
     "explain": "Show why faces get their scores, and what a network makes of them.",
-    "models": "List, show and import models.",
+    "models": "List, show, import and calibrate models.",
     "serve": "Serve a page and an API on this computer.",
     "explore": "Write a site that judges faces in the visitor's browser.",
     "run": "Run a recipe: several commands from one file.",

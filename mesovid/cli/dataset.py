@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mesovid.cli.options import class_options
+from mesovid.cli.process import progress
 from mesovid.files import check_output
 from mesovid.names import shown
 
@@ -94,8 +94,7 @@ def check(datasets: tuple[str, ...], fast: bool, all_: bool, options: Options) -
 
     errors = 0
     for name, read in zip(datasets, read_datasets(datasets, options, whole=False), strict=True):
-        with _bar(0 if fast else len(read.crops)) as bar:
-            on_done = bar.update if bar is not None else None
+        with progress(0 if fast else len(read.crops), "crop") as on_done:
             report = check_dataset(read, read_files=not fast, workers=cores(), on_done=on_done)
         _echo(report.findings, all_)
         count, warnings = len(report.errors), len(report.findings) - len(report.errors)
@@ -122,14 +121,6 @@ def merge(datasets: tuple[str, ...], output: str) -> None:
         click.echo(
             f"note: and {len(leaks) - SHOWN} leaks more; see `mesovid dataset check {output}`"
         )
-
-
-def _bar(total: int) -> Any:
-    if not total or not sys.stderr.isatty():
-        return nullcontext()
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="crop", file=sys.stderr, leave=False)
 
 
 def _echo(findings: Any, all_: bool) -> None:

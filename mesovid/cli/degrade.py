@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from mesovid.cli.options import class_options, refuse_inside
-from mesovid.cli.process import ended_by, say
+from mesovid.cli.process import ended_by, progress, say
 from mesovid.errors import DatasetError, SettingsError
 
 if TYPE_CHECKING:
@@ -79,13 +78,13 @@ def command(
         splits = ", ".join(sorted({one.split for one in found if one.split})) or "none"
         raise DatasetError(f"{source} has no video of split {split!r}; it has {splits}")
     try:
-        with _progress(len(chosen), quiet) as bar:
+        with progress(len(chosen), "video", quiet) as on_done:
             copies = degrade_videos(
                 chosen,
                 Path(output),
                 damages,
                 workers or os.cpu_count() or 1,
-                lambda _: bar.update() if bar is not None else None,
+                lambda _: on_done(1),
             )
     except KeyboardInterrupt as stop:
         raise ended_by(stop, f"the same command goes on where it was ({output})") from stop
@@ -95,11 +94,3 @@ def command(
     for problem in gathered.problems:
         say(f"{problem.name}: {problem.why}")
     sys.exit(int(bool(failed or gathered.problems)))
-
-
-def _progress(total: int, quiet: bool) -> Any:
-    if quiet or not sys.stderr.isatty():
-        return nullcontext()
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="video", file=sys.stderr, leave=False)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mesovid.cli.options import class_options, complete_models, settings_options
-from mesovid.cli.process import STDOUT, say
+from mesovid.cli.process import STDOUT, progress, say
 from mesovid.cli.sections import Sections
 from mesovid.files import check_output, reported, write_whole
 from mesovid.names import as_text, is_utf8
@@ -151,18 +150,8 @@ def _evaluate(
             "without a split" if split is None else f"of split {split}" for split in splits
         )
         say(f"measuring on the {crops:,} faces {named}")
-    with _progress(crops, quiet) as bar:
-        return evaluate(
-            dataset, classifiers, settings, bar.update if bar is not None else lambda _: None
-        )
-
-
-def _progress(total: int, quiet: bool) -> Any:
-    if quiet or not sys.stderr.isatty():
-        return nullcontext()
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="face", file=sys.stderr, leave=False)
+    with progress(crops, "face", quiet) as on_crops:
+        return evaluate(dataset, classifiers, settings, on_crops)
 
 
 def _write(evaluation: Evaluation, format_: str, output: str | None) -> None:

@@ -8,27 +8,37 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
-from mesovid.cli.options import GEOMETRY_HELP, PAPER, complete_models, geometry_of
+from mesovid.cli.options import (
+    GEOMETRY_HELP,
+    PAPER,
+    class_options,
+    complete_models,
+    geometry_of,
+    settings_options,
+)
+from mesovid.cli.process import progress, say
 from mesovid.cli.sections import Sections
 from mesovid.settings import (
     ACTIVATIONS,
     COLOURS,
-    FALSE_ALARMS,
     IMAGENET_DEVIATION,
     IMAGENET_MEAN,
     LAYOUTS,
     SCORES,
     Activation,
+    CalibrateSettings,
+    PanelSettings,
 )
 
 if TYPE_CHECKING:
+    from mesovid.dataset.sources import Options
     from mesovid.models.card import ModelCard
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List, show and import models."""
+    """List, show, import and calibrate models."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_models)
 
@@ -265,12 +275,71 @@ def publish(
 
 
 @command.command(
+    "calibrate",
+    cls=Sections,
+    sections={
+        "Model": ("--to", "--name"),
+        "Data": ("--label", "--follow-links"),
+    },
+)
+@click.argument("model", metavar="NAME|PATH", shell_complete=complete_models)
+@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False),
+    required=True,
+    metavar="FOLDER",
+    help="Folder for the calibrated model's files.",
+)
+@click.option("--name", help="Name of the calibrated model. Default: as before.")
+@class_options
+@settings_options(CalibrateSettings)
+def calibrate(
+    model: str,
+    datasets: tuple[str, ...],
+    folder: str,
+    name: str | None,
+    options: Options,
+    calibrate_settings: CalibrateSettings,
+) -> None:
+    """Calibrate a model on validation videos.
+
+    Its weights stay as they are; what is written is a model whose probabilities hold on videos like
+    these, with a threshold and an uncertain band. DATASET is a folder made by `mesovid extract`, of
+    which the `valid` split is taken, or class folders with a `valid` folder or without any split.
+    The videos should be none that the model learned from and none that it will be measured on.
+
+    \b
+    mesovid models calibrate models/detector.json datasets/mine --to models/calibrated
+    """
+    from mesovid.dataset.manifest import read_datasets
+    from mesovid.evaluation.calibrate import calibrate, validation
+
+    read = read_datasets(datasets, options)
+    with progress(sum(len(validation(each)) for each in read), "face") as on_crops:
+        card, excluded = calibrate(
+            model,
+            read,
+            folder,
+            name=name,
+            settings=calibrate_settings,
+            on_crops=on_crops,
+        )
+    for crop in excluded:
+        say(f"left out: {crop.file} {crop.reason}")
+    click.echo(
+        f"{card.name}: threshold {card.threshold:g}; {card.rule};"
+        f" scan with it: mesovid scan --model {Path(folder) / card.name}.json ..."
+    )
+
+
+@command.command(
     "panel",
     cls=Sections,
     sections={
         "Panel": ("--output", "--name"),
         "Members": ("--decide", "--assent", "--show", "--finds"),
-        "Rule": ("--false-alarms", "--frames"),
     },
 )
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
@@ -309,18 +378,14 @@ def publish(
 @click.option(
     "--finds", multiple=True, metavar="NAME=WORDS", help="What a model looks for, in a word or two."
 )
-@click.option(
-    "--false-alarms",
-    type=click.FloatRange(0, 1),
-    default=FALSE_ALARMS,
-    show_default=True,
-    help="Fraction of the real videos of any source that may be called fake.",
-)
-@click.option(
-    "--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Faces a video."
-)
+@settings_options(PanelSettings)
 def panel(
-    datasets: tuple[str, ...], folder: str, name: str, finds: tuple[str, ...], **given: Any
+    datasets: tuple[str, ...],
+    folder: str,
+    name: str,
+    finds: tuple[str, ...],
+    panel_settings: PanelSettings,
+    **given: Any,
 ) -> None:
     """Put several models under one name.
 
@@ -329,8 +394,9 @@ def panel(
     DATASET is a folder made by `mesovid extract`; its dev and test splits are left alone. Only a
     card is written: the models stay where they are, and the card holds on to these very weights.
 
-    \b mesovid models panel datasets/modern datasets/reals -o runs/panel --decide mesolite --assent
-    meso4 mesovid scan clip.mp4 --model runs/panel
+    \b
+    mesovid models panel datasets/modern -o runs/panel --decide mesolite --assent meso4
+    mesovid scan clip.mp4 --model runs/panel
     """
     from mesovid.training.panel import PanelJob, finds_of, make_panel
 
@@ -339,6 +405,7 @@ def panel(
         folder=Path(folder),
         name=name,
         finds=finds_of(finds),
+        settings=panel_settings,
         **given,
     )
     card = make_panel(job)

@@ -74,7 +74,7 @@ def class_options(function: Callable[..., Any]) -> Any:
         ),
     )
     @click.option(
-        "--follow-links", is_flag=True, help="Also read linked folders that lead elsewhere."
+        "--follow-links", is_flag=True, help="Also follow links that lead out of a folder."
     )
     @functools.wraps(function)
     def command(labels: tuple[str, ...], follow_links: bool, **values: Any) -> Any:

@@ -11,7 +11,7 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -59,6 +59,18 @@ def say(message: str) -> None:
     """A line on stderr; names in it cannot disturb the terminal."""
     with suppress(OSError):  # nobody listens
         click.echo(f"mesovid: {shown(message)}", err=True)
+
+
+@contextmanager
+def progress(total: int, unit: str, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, where that is a terminal; gives what is told how many more are done."""
+    if quiet or not total or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, file=sys.stderr, leave=False) as bar:
+        yield bar.update
 
 
 def ended_by(stop: KeyboardInterrupt, words: str = "") -> Ended:

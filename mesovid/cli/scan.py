@@ -18,6 +18,7 @@ from mesovid.cli.options import complete_models, settings_options
 from mesovid.cli.process import STDOUT, ended_by, say, uninterrupted
 from mesovid.cli.sections import Sections
 from mesovid.files import Lines, check_output, is_file_or_none, reported, whole
+from mesovid.folders import LINK
 from mesovid.names import shown
 from mesovid.settings import (
     BatchSettings,
@@ -82,9 +83,7 @@ class DashedFiles(Sections):
     },
 )
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
-@click.option(
-    "--follow-links", is_flag=True, help="In a folder, follow links to folders elsewhere."
-)
+@click.option("--follow-links", is_flag=True, help="In a folder, follow links that lead out of it.")
 @click.option(
     "--on-workers",
     is_flag=True,
@@ -572,11 +571,12 @@ def _opened(output: str | None, format_: str) -> Iterator[Any]:
 
 def _passed_over(skipped: Sequence[tuple[str, str]]) -> str:
     """One line: other kinds of files by their number, the rest by name."""
-    kinds = Counter(why for path, why in skipped if not os.path.isdir(path))
+    by_name = [os.path.isdir(path) or why.startswith(LINK) for path, why in skipped]
+    kinds = Counter(why for (_, why), named in zip(skipped, by_name, strict=True) if not named)
     parts = [f"{count:,} {why}" for why, count in kinds.most_common(KINDS_SHOWN)]
     if more := sum(kinds.values()) - sum(count for _, count in kinds.most_common(KINDS_SHOWN)):
         parts.append(f"{more:,} of other kinds")
-    links = [f"{path}: {why}" for path, why in skipped if os.path.isdir(path)]
+    links = [f"{path}: {why}" for (path, why), named in zip(skipped, by_name, strict=True) if named]
     parts += links[:KINDS_SHOWN]
     if len(links) > KINDS_SHOWN:
         parts.append(f"{len(links) - KINDS_SHOWN} links more")

@@ -20,7 +20,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
     sections={
         "Address": ("--host", "--port", "--open"),
         "Who may use it": ("--token-file", "--no-token", "--allow-origin"),
-        "Models": ("--models",),
+        "What is shown": ("--models", "--results"),
     },
 )
 @click.option(

@@ -163,6 +163,17 @@ def read_datasets(
     return datasets
 
 
+def names_of(datasets: Sequence[Dataset]) -> list[str]:
+    """Of several datasets their folder names; whole paths where two are equal."""
+    names = [dataset.root.resolve().name for dataset in datasets]
+    if len(set(names)) == len(names):
+        return names
+    paths = [str(dataset.root.resolve()) for dataset in datasets]
+    if len(set(paths)) < len(paths):
+        raise DatasetError("one dataset is given twice; its crops would count double")
+    return paths
+
+
 def digest(dataset: Dataset) -> str:
     """sha256 over the manifest's lines: equal for equal crops, labels, splits and boxes, wherever
     the set lies."""

@@ -6,19 +6,31 @@ Threshold and uncertain band follow from a stated rule.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
+from mesovid.dataset.labels import FAKE
+from mesovid.dataset.manifest import CropEntry, Dataset, digest, names_of
+from mesovid.errors import DatasetError, ModelError
+from mesovid.evaluation.evaluate import Excluded, check_geometry, in_tracks, score
 from mesovid.evaluation.metrics import Names, Scores
-from mesovid.models.card import Calibration, logit
+from mesovid.models.card import PANEL, Calibration, ModelCard, card_at, find_card, logit
+from mesovid.models.classifier import Classifier, load_model
+from mesovid.models.curves import read_curves
+from mesovid.models.publish import write_copy
+from mesovid.settings import CalibrateSettings, EvaluateSettings
 
 Floats = npt.NDArray[np.float64]
 
 SCALE = 10_000  # threshold and band go to the card with four decimals
 MISSES = 0.10  # fraction of the fake videos that may lie below the uncertain band
+VALID = "valid"  # the split that is calibrated on
+RANKS = ("video AUC", "fake above its own original")  # figures that no calibration changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,95 @@ class Decision:
     threshold: float
     uncertain: tuple[float, float] | None
     rule: str
+
+
+def calibrate(
+    model: str | Path,
+    datasets: Sequence[Dataset],
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    settings: CalibrateSettings | None = None,
+    on_crops: Callable[[int], None] = lambda _: None,
+) -> tuple[ModelCard, tuple[Excluded, ...]]:
+    """Calibrate a model anew and write it, by another name if one is given, to a folder.
+
+    Its weights stay as they are. Threshold and band are chosen by `decide` on the `valid` split of
+    all datasets together, or on the whole of a dataset without splits. Of its card's figures those
+    stay that tell how it ranks; the others were measured with the threshold before. Gives the card
+    and the crops that could not be read; `on_crops` hears of each batch how many it held.
+
+    Raises ModelError for a panel, and DatasetError for datasets that do not fit.
+    """
+    source = find_card(model)
+    card = card_at(source)
+    if card.architecture == PANEL:
+        raise ModelError(
+            f"{card.name} is a panel; its rule is learned by `mesovid models panel` alone"
+        )
+    classifier = load_model(source)
+    scores, homes, excluded = _validation_scores(classifier.uncalibrated(), datasets, on_crops)
+    decision = decide(scores, (settings or CalibrateSettings()).false_alarms, homes)
+    recorded = [
+        {"name": name, "digest": digest(dataset)}
+        for name, dataset in zip(names_of(datasets), datasets, strict=True)
+    ]
+    card = replace(
+        card,
+        name=name or card.name,
+        calibration=decision.calibration,
+        threshold=decision.threshold,
+        uncertain=decision.uncertain,
+        rule=decision.rule,
+        training={**card.training, "calibrated": {"datasets": recorded, "crops": len(scores)}},
+        figures=tuple(figure for figure in card.figures if figure.metric in RANKS),
+    )
+    drawn = replace(read_curves(source, classifier.ref.sha256), measured=())
+    write_copy(source, card, Path(folder), drawn)
+    return card, excluded
+
+
+def validation(dataset: Dataset) -> list[CropEntry]:
+    """The crops of a dataset that a model may be calibrated on, those of a person together."""
+    crops = dataset.of_split(VALID)
+    if not crops and dataset.splits == (None,):
+        crops = dataset.of_split(None)
+    if not crops:
+        names = ", ".join(str(split) for split in dataset.splits if split is not None)
+        raise DatasetError(
+            f"{dataset.root} has no {VALID} split but {names or 'no face'}; calibration needs"
+            " videos that no model learned from and none is measured on"
+        )
+    return in_tracks(crops)
+
+
+def _validation_scores(
+    classifier: Classifier, datasets: Sequence[Dataset], on_crops: Callable[[int], None]
+) -> tuple[Scores, Names, tuple[Excluded, ...]]:
+    """Scores of all validation crops, the dataset of each, and the crops that cannot be read."""
+    for dataset in datasets:
+        check_geometry(dataset, classifier)
+    crops: list[tuple[str, CropEntry]] = []
+    probability: list[Floats] = []
+    excluded: list[Excluded] = []
+    for name, dataset in zip(names_of(datasets), datasets, strict=True):
+        scored = score(dataset, validation(dataset), [classifier], (), EvaluateSettings(), on_crops)
+        crops += [(name, crop) for crop in scored.crops]
+        probability.append(scored.probabilities[0][0])
+        excluded += scored.excluded
+    fake = [crop.label == FAKE for _, crop in crops]
+    if len(set(fake)) < 2:
+        missing = "real" if any(fake) else "fake"
+        raise DatasetError(
+            f"no {missing} face among the {len(fake)} validation crops; calibration needs both"
+        )
+    scores = Scores.of(
+        fake,
+        np.concatenate(probability),
+        [f"{name}/{crop.video}" for name, crop in crops],
+        person=[crop.person for _, crop in crops],
+    )
+    return scores, np.array([name for name, _ in crops]), tuple(excluded)
 
 
 def decide(

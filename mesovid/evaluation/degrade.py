@@ -18,12 +18,18 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from mesovid.damage import LEVELS, blur, brightness, gamma, jpeg, noise, own_rng, relit
 from mesovid.errors import SettingsError
 from mesovid.opencv import cv2
-from mesovid.pictures import decode, encode
+from mesovid.pictures import resized, scaled
 from mesovid.records import Pixels
 
 _SMALLEST = 16  # px, least side of a crop on its way
+
+
+Apply = Callable[
+    [Sequence[Pixels], float], list[Pixels]
+]  # to pictures of any size, in order of time
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,7 @@ class _Kind:
     least: float
     most: float
     harmless: float  # the amount that would change nothing, or next to nothing
-    apply: Callable[
-        [Sequence[Pixels], float], list[Pixels]
-    ]  # to pictures of any size, in order of time
+    apply: Apply
     pointwise: bool = False  # changes each pixel by itself
 
 
@@ -88,7 +92,7 @@ def degrade(
     if kind.pointwise:
         return kind.apply(crops, degradation.amount)
     sides = [_side(crop, size) for crop, size in zip(crops, native, strict=True)]
-    small = [_resized(crop, side) for crop, side in zip(crops, sides, strict=True)]
+    small = [resized(crop, side) for crop, side in zip(crops, sides, strict=True)]
     damaged = kind.apply(small, degradation.amount)
     return [_carried(*images) for images in zip(crops, small, damaged, strict=True)]
 
@@ -98,7 +102,7 @@ def _carried(crop: Pixels, small: Pixels, damaged: Pixels) -> Pixels:
 
     An enlarged picture would be blurred, and that is no damage of its kind.
     """
-    change = _resized(damaged, small.shape[0]).astype(np.float32) - small
+    change = resized(damaged, small.shape[0]).astype(np.float32) - small
     side = crop.shape[0]
     if side != small.shape[0]:
         change = cv2.resize(change, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -116,13 +120,6 @@ def _side(crop: Pixels, size: float | None) -> int:
     return max(_SMALLEST, whole - whole % 2)  # codecs want even sides
 
 
-def _resized(image: Pixels, side: int) -> Pixels:
-    if image.shape[0] == side:
-        return image
-    how = cv2.INTER_AREA if side < image.shape[0] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (side, side), interpolation=how), dtype=np.uint8)
-
-
 def _h264(crops: Sequence[Pixels], crf: float) -> list[Pixels]:
     """Through libx264 as one clip; its frames all have the side of the first crop."""
     side = crops[0].shape[0]
@@ -135,7 +132,7 @@ def _h264(crops: Sequence[Pixels], crf: float) -> list[Pixels]:
         stream.pix_fmt = "yuv420p"
         for crop in crops:
             frame = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(_resized(crop, side)), format="rgb24"
+                np.ascontiguousarray(resized(crop, side)), format="rgb24"
             )
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -145,51 +142,40 @@ def _h264(crops: Sequence[Pixels], crf: float) -> list[Pixels]:
     return [np.asarray(image, dtype=np.uint8) for image in decoded]
 
 
-def _jpeg(crops: Sequence[Pixels], quality: float) -> list[Pixels]:
-    return [decode(encode(crop, "jpg", round(quality))) for crop in crops]
+def _each(damage: Callable[[Pixels, float], Pixels]) -> Apply:
+    """A damage to single pictures, done to several."""
+    return lambda images, amount: [damage(image, amount) for image in images]
 
 
-def _smaller(images: Sequence[Pixels], factor: float) -> list[Pixels]:
-    def through(image: Pixels) -> Pixels:
-        height, width = image.shape[:2]
-        size = max(2, round(width * factor)), max(2, round(height * factor))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(
-            cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8
-        )
-
-    return [through(image) for image in images]
+def _jpeg(image: Pixels, quality: float) -> Pixels:
+    return jpeg(image, round(quality))
 
 
-def _fitted(images: Sequence[Pixels], side: float) -> list[Pixels]:
+def _smaller(image: Pixels, factor: float) -> Pixels:
+    height, width = image.shape[:2]
+    small = scaled(image, max(2, round(width * factor)), max(2, round(height * factor)))
+    return scaled(small, width, height)
+
+
+def _fitted(image: Pixels, side: float) -> Pixels:
     """Scaled down until the shorter side has so many px; what is smaller already stays."""
-
-    def through(image: Pixels) -> Pixels:
-        height, width = image.shape[:2]
-        factor = side / min(height, width)
-        if factor >= 1:
-            return image
-        size = max(2, round(width * factor)), max(2, round(height * factor))
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-    return [through(image) for image in images]
+    height, width = image.shape[:2]
+    factor = side / min(height, width)
+    if factor >= 1:
+        return image
+    return scaled(image, max(2, round(width * factor)), max(2, round(height * factor)))
 
 
-def _blur(crops: Sequence[Pixels], sigma: float) -> list[Pixels]:
-    return [np.asarray(cv2.GaussianBlur(crop, (0, 0), sigma), dtype=np.uint8) for crop in crops]
+def _noise(image: Pixels, sigma: float) -> Pixels:
+    return noise(image, sigma, own_rng(image))
 
 
-def _noise(crops: Sequence[Pixels], sigma: float) -> list[Pixels]:
-    rng = np.random.default_rng(0)  # the same noise whenever it is measured
-    return [_to_uint8(crop + rng.normal(0, sigma, crop.shape)) for crop in crops]
+def _brightness(image: Pixels, factor: float) -> Pixels:
+    return relit(image, brightness(LEVELS, factor))
 
 
-def _brightness(crops: Sequence[Pixels], factor: float) -> list[Pixels]:
-    return [_to_uint8(crop * factor) for crop in crops]
-
-
-def _gamma(crops: Sequence[Pixels], gamma: float) -> list[Pixels]:
-    return [_to_uint8(255 * (crop / 255) ** gamma) for crop in crops]
+def _gamma(image: Pixels, exponent: float) -> Pixels:
+    return relit(image, gamma(LEVELS, exponent))
 
 
 def _to_uint8(values: npt.NDArray[np.floating[Any]]) -> Pixels:
@@ -199,11 +185,11 @@ def _to_uint8(values: npt.NDArray[np.floating[Any]]) -> Pixels:
 
 KINDS = {
     "h264": _Kind("a constant rate factor of libx264", 0, 51, 0, _h264),
-    "jpeg": _Kind("a JPEG quality", 1, 100, 100, _jpeg),
-    "resize": _Kind("a factor down and up again (0.5 makes 360p of 720p)", 0.05, 1, 1, _smaller),
-    "fit": _Kind("the shorter side of what is larger, px", 16, 8192, 8192, _fitted),
-    "blur": _Kind("the sigma of a Gaussian, px of the video", 0.1, 50, 0, _blur),
-    "noise": _Kind("the sigma of added noise, in levels of 255", 0.1, 128, 0, _noise),
-    "brightness": _Kind("a factor", 0.05, 5, 1, _brightness, pointwise=True),
-    "gamma": _Kind("an exponent", 0.1, 10, 1, _gamma, pointwise=True),
+    "jpeg": _Kind("a JPEG quality", 1, 100, 100, _each(_jpeg)),
+    "resize": _Kind("a factor down and up (0.5 makes 360p of 720p)", 0.05, 1, 1, _each(_smaller)),
+    "fit": _Kind("the shorter side of what is larger, px", 16, 8192, 8192, _each(_fitted)),
+    "blur": _Kind("the sigma of a Gaussian, px of the video", 0.1, 50, 0, _each(blur)),
+    "noise": _Kind("the sigma of added noise, in levels of 255", 0.1, 128, 0, _each(_noise)),
+    "brightness": _Kind("a factor", 0.05, 5, 1, _each(_brightness), pointwise=True),
+    "gamma": _Kind("an exponent", 0.1, 10, 1, _each(_gamma), pointwise=True),
 }

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from mesovid.damage import blur
 from mesovid.errors import SettingsError
-from mesovid.opencv import cv2
 from mesovid.records import Pixels
 
 Fill = Literal["mean", "blur"]
@@ -29,7 +29,7 @@ def fill_of(crop: Pixels, fill: str, cells: int = CELLS) -> Pixels:
         cover: Pixels = np.broadcast_to(crop.mean(axis=(0, 1)).round().astype(np.uint8), crop.shape)
         return cover
     if fill == "blur":
-        return np.asarray(cv2.GaussianBlur(crop, (0, 0), BLUR * crop.shape[0] / cells), np.uint8)
+        return blur(crop, BLUR * crop.shape[0] / cells)
     raise SettingsError(f"fill is {fill!r}; it must be one of {', '.join(FILLS)}")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mesovid.models.architectures import build
 from mesovid.models.card import (
     FOREIGN,
     PANEL,
+    Calibration,
     Member,
     ModelCard,
     Probabilities,
@@ -58,6 +59,11 @@ class Classifier:
         if not len(pixels):
             return np.zeros(0)
         return self.card.calibration(self.raw(pixels))
+
+    def uncalibrated(self) -> Classifier:
+        """The same network without the calibration of its card."""
+        card = replace(self.card, calibration=Calibration())
+        return Classifier(card, self._network, self.ref.sha256)
 
     def with_members(self, pixels: Pixels) -> tuple[Probabilities, Probabilities]:
         """P(fake) `(n,)`, and what each model of a panel says, `(n, members)`.

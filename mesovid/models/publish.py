@@ -50,6 +50,12 @@ def publish(
         figures, measured = _figures(Path(scoreboard), card)
         card = replace(card, figures=_merged(card.figures, figures))
         drawn = replace(drawn, measured=curves.merged(drawn.measured, measured))
+    write_copy(source, card, folder, drawn)
+    return card
+
+
+def write_copy(source: Path, card: ModelCard, folder: Path, drawn: curves.Curves) -> None:
+    """Write a model with the weights of `source` (its card's path) and another card."""
     kept = [suffix for suffix in SUFFIXES if source.with_suffix(suffix).is_file()]
     some = bool(drawn.epochs or drawn.measured)
     with model_files(folder, card.name, [*([curves.SUFFIX] if some else []), *kept]) as work:
@@ -59,7 +65,6 @@ def publish(
         if some:
             drawn.write(work / f"{card.name}{curves.SUFFIX}")
         card.write(work)
-    return card
 
 
 def _figures(

@@ -16,11 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mesovid.errors import MesovidError
-from mesovid.opencv import cv2
-from mesovid.pictures import encode
+from mesovid.pictures import encode, scaled
 from mesovid.records import Crop, FaceScore, Failure, FrameFaces, Pixels, Scan
 from mesovid.scanner import Options, Scanner
 
@@ -141,5 +138,5 @@ def _write_frame(path: Path, image: Pixels) -> None:
     factor = FRAME_SIDE / max(height, width)
     if factor < 1:
         size = max(1, round(width * factor)), max(1, round(height * factor))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        image = scaled(image, *size)
     path.write_bytes(encode(image, "jpg", FRAME_QUALITY))

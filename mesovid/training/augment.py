@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from mesovid.damage import LEVELS, Levels, blur, brightness, gamma, jpeg, noise, relit, sharpen
 from mesovid.opencv import cv2
-from mesovid.pictures import decode, encode
+from mesovid.pictures import Growth, resized, scaled
 from mesovid.records import Pixels
 from mesovid.settings import AugmentSettings
 
@@ -29,6 +30,8 @@ DENOISED_AT = (0.4, 1.0)  # of a side: the size at which a face was smoothed
 TOLERANCE = (8.0, 45.0)  # of 255; differences up to about this are smoothed away
 HALO = (0.8, 2.5)  # px, sigma of the unsharp mask that follows
 
+GROWTHS: tuple[Growth, ...] = ("linear", "cubic", "lanczos")
+
 BLOCK = 8  # px, side of a transform
 _QP = (
     0,
@@ -39,8 +42,6 @@ _QP = (
     51,
 )  # from 30 on H.264 quantises colour more finely than brightness (its table 8-15)
 _CHROMA_QP = (0, 29, 32, 35, 37, 39)
-
-Table = npt.NDArray[np.uint8]  # (256, 3): what each value of each channel becomes
 
 
 def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -> Pixels:
@@ -55,9 +56,8 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
     # as they were
     chances = draw(10)
     crop = _move(crop, settings, draw(6))
-    crop = cv2.LUT(
-        crop, _table(settings, draw(8), chances[0] < settings.colour, chances[1] < settings.gamma)
-    )
+    recoloured, other_gamma = chances[0] < settings.colour, chances[1] < settings.gamma
+    crop = relit(crop, _levels(settings, draw(8), recoloured, other_gamma))
     amounts, smoothing = draw(6), draw(4)
     if chances[0] < settings.colour:
         crop = _saturate(crop, 1 + SATURATION * (2 * amounts[0] - 1))
@@ -73,11 +73,12 @@ def augment(crop: Pixels, settings: AugmentSettings, rng: np.random.Generator) -
     kind = int(draw() * 3)
     scale = crop.shape[0] / size
     if chances[3] < settings.blur:
-        crop = cv2.GaussianBlur(crop, (0, 0), _between(BLUR, amounts[2]) * scale)
+        crop = blur(crop, _between(BLUR, amounts[2]) * scale)
     elif chances[4] < settings.sharpen:
         crop = sharpen(crop, _between(SHARPNESS, amounts[2]))
     if chances[5] < settings.noise:
-        crop = add_noise(crop, _between(NOISE, amounts[3]), int(rng.integers(2**31)))
+        own = np.random.default_rng(int(rng.integers(2**31)))
+        crop = noise(crop, _between(NOISE, amounts[3]), own)
     if chances[6] < settings.h264:
         crop = like_h264(crop, _between(QP, amounts[4]))
     if chances[7] < settings.jpeg:
@@ -90,25 +91,12 @@ def shrink(crop: Pixels, share: float) -> Pixels:
     side = max(1, round(crop.shape[0] * share / (2 * BLOCK))) * 2 * BLOCK
     if side >= crop.shape[0]:
         return crop
-    small: Pixels = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-    return small
+    return resized(crop, side)
 
 
 def grow(crop: Pixels, size: int, kind: int) -> Pixels:
     """Scaled up to `size` pixels a side, as faces are cut; `kind` 0 to 2 chooses how."""
-    if crop.shape[0] == size:
-        return crop
-    way = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)[kind]
-    grown: Pixels = cv2.resize(crop, (size, size), interpolation=way)
-    return grown
-
-
-def sharpen(crop: Pixels, amount: float, sigma: float = 1.5) -> Pixels:
-    """Unsharp mask; `sigma` in px."""
-    sharp: Pixels = cv2.addWeighted(
-        crop, 1 + amount, cv2.GaussianBlur(crop, (0, 0), sigma), -amount, 0
-    )
-    return sharp
+    return scaled(crop, size, size, GROWTHS[kind])
 
 
 def denoise(crop: Pixels, draws: npt.NDArray[np.float64]) -> Pixels:
@@ -126,24 +114,6 @@ def denoise(crop: Pixels, draws: npt.NDArray[np.float64]) -> Pixels:
     if draws[3] < 0.5:
         return smooth
     return sharpen(smooth, _between(SHARPNESS, 2 * draws[3] - 1), _between(HALO, draws[2]))
-
-
-def add_noise(crop: Pixels, sigma: float, seed: int) -> Pixels:
-    """Gaussian noise, half of it common to all channels, as sensors have it."""
-    rng = np.random.default_rng(seed)
-    # drawn once and read at random places: normal deviates cost more than all else here
-    grey, coloured = (
-        _NOISE[start : start + crop.size] for start in rng.integers(len(_NOISE) - crop.size, size=2)
-    )
-    common = grey[: crop.size // 3].reshape(*crop.shape[:2], 1)
-    noise = (common + coloured.reshape(crop.shape)) * (sigma / np.sqrt(2) / 32)
-    noisy: Pixels = cv2.add(crop, np.rint(noise).astype(np.int16), dtype=cv2.CV_8U)
-    return noisy
-
-
-def jpeg(crop: Pixels, quality: int) -> Pixels:
-    """Through a JPEG file of that quality (4:2:0) and back."""
-    return decode(encode(crop, "jpg", quality))
 
 
 def like_h264(crop: Pixels, qp: float) -> Pixels:
@@ -223,20 +193,20 @@ def _move(crop: Pixels, settings: AugmentSettings, draws: npt.NDArray[np.float64
     return moved
 
 
-def _table(
-    settings: AugmentSettings, draws: npt.NDArray[np.float64], colour: bool, gamma: bool
-) -> npt.NDArray[np.uint8]:
-    """All changes that act on single values, as one table (256, 1, 3)."""
+def _levels(
+    settings: AugmentSettings, draws: npt.NDArray[np.float64], colour: bool, other_gamma: bool
+) -> Levels:
+    """What all changes that act on single levels make of them, (256, 3)."""
     around = 2 * draws - 1
-    values = np.arange(256, dtype=np.float64)[:, None].repeat(3, axis=1)
-    if gamma:
-        values = 255 * (values / 255) ** _between(GAMMA, draws[0])
+    values = LEVELS[:, None].repeat(3, axis=1)
+    if other_gamma:
+        values = gamma(values, _between(GAMMA, draws[0]))
     if colour:
         values = (values - 128) * (1 + CONTRAST * around[1]) + 128
         values = values * (1 + WHITE_BALANCE * around[2:5])
-    values = values * (1 + BRIGHTNESS * around[5]) + settings.channel_shift * around[6]
-    table: Table = np.clip(values + 0.5, 0, 255).astype(np.uint8).reshape(256, 1, 3)
-    return table
+    values = brightness(values, 1 + BRIGHTNESS * around[5])
+    shifted: Levels = values + settings.channel_shift * around[6]
+    return shifted
 
 
 def _saturate(crop: Pixels, factor: float) -> Pixels:
@@ -258,4 +228,3 @@ def _transform_matrix() -> npt.NDArray[np.float32]:
 
 
 _DCT = _transform_matrix()
-_NOISE = (np.random.default_rng(20).standard_normal(4 * 1024 * 1024) * 32).astype(np.float32)

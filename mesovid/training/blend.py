@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mesovid.damage import LEVELS, jpeg, noise, relit, sharpen
 from mesovid.opencv import cv2
 from mesovid.records import Pixels
 from mesovid.settings import Geometry
-from mesovid.training.augment import add_noise, denoise, grow, jpeg, like_h264, sharpen, shrink
+from mesovid.training.augment import denoise, grow, like_h264, shrink
 
 Points = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.float32]  # (size, size), 0 to 1
@@ -234,9 +235,9 @@ def _deformed(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDAr
 def _altered(crop: Pixels, rng: np.random.Generator) -> Pixels:
     """The crop in other colours, then softer, sharper or smoother."""
     shift = rng.uniform(-COLOUR_SHIFT, COLOUR_SHIFT, 3) if rng.random() < 0.7 else np.zeros(3)
-    values = np.arange(256)[:, None] * rng.uniform(1 - VALUE_CHANGE, 1 + VALUE_CHANGE) + shift
+    values = LEVELS[:, None] * rng.uniform(1 - VALUE_CHANGE, 1 + VALUE_CHANGE) + shift
     values = (values - 128) * rng.uniform(0.9, 1.1) + 128
-    altered = cv2.LUT(crop, np.clip(values + 0.5, 0, 255).astype(np.uint8).reshape(256, 1, 3))
+    altered = relit(crop, values)
     if rng.random() < 0.5:
         grey = cv2.cvtColor(cv2.cvtColor(altered, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         factor = rng.uniform(1 - VALUE_CHANGE, 1 + VALUE_CHANGE)
@@ -262,7 +263,8 @@ def _coded(crop: Pixels, rng: np.random.Generator) -> Pixels:
     if kind < 0.4:
         return like_h264(crop, rng.uniform(20, 34))
     if kind < 0.5:
-        return add_noise(crop, rng.uniform(1, 5), int(rng.integers(2**31)))
+        sigma, own = rng.uniform(1, 5), np.random.default_rng(int(rng.integers(2**31)))
+        return noise(crop, sigma, own)
     return crop
 
 

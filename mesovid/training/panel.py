@@ -21,7 +21,7 @@ from mesovid.evaluation.evaluate import check_geometry
 from mesovid.models.card import PANEL, Member, ModelCard
 from mesovid.models.classifier import Classifier, load_model
 from mesovid.pictures import read_crop
-from mesovid.settings import FALSE_ALARMS, RuntimeSettings
+from mesovid.settings import PanelSettings, RuntimeSettings
 
 HELD_BACK = ("dev", "test")  # splits that no rule may be learned on
 AT_ONCE = 32  # faces
@@ -44,9 +44,7 @@ class PanelJob:
     finds: dict[str, str] = field(
         default_factory=dict
     )  # what each model looks for, by the name given
-    # fraction of the real videos of any source that may be called fake
-    false_alarms: float = FALSE_ALARMS
-    frames: int = 8  # of a video
+    settings: PanelSettings = field(default_factory=PanelSettings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +83,7 @@ def make_panel(
     datasets = [read_dataset(path) for path in job.datasets]
     heard = _listen(datasets, judges, deciders, asked, job, on_faces)
     threshold = max(judge.card.threshold for judge in judges if judge.card.name in deciders)
-    levels = _levels(heard, threshold, job.false_alarms, asked)
+    levels = _levels(heard, threshold, job.settings.false_alarms, asked)
     low = min(threshold, _lowest(heard, MISSES))
     members = tuple(
         Member(
@@ -146,7 +144,7 @@ def _listen(
     chosen = [
         (number, video, crop)
         for (number, video), crops in videos.items()
-        for crop in _evenly(crops, job.frames)
+        for crop in _evenly(crops, job.settings.frames)
     ]
     if not chosen:
         raise DatasetError(f"no face outside of the splits {' and '.join(HELD_BACK)}")
@@ -250,7 +248,7 @@ def _lowest(heard: Heard, share: float) -> float:
 
 def _said(heard: Heard, called: Flags, low: float, levels: dict[str, float], job: PanelJob) -> str:
     """The rule in words, with what it does on the videos that it was learned on."""
-    groups = _groups(heard, job.false_alarms)
+    groups = _groups(heard, job.settings.false_alarms)
     worst = max(groups, key=lambda name: called[groups[name]].mean()) if groups else None
     reals, fakes = ~heard.fake, heard.fake
     asked = " and ".join(f"{name} says {level:.2f} or more" for name, level in levels.items())
@@ -259,7 +257,7 @@ def _said(heard: Heard, called: Flags, low: float, levels: dict[str, float], job
         "trained on: fake at the deciding models' own"
         f" threshold{f', where {asked}' if asked else ''}; so {called[reals].mean():.1%} of the "
         "real ones are called fake, of no source"
-        f" with enough of them more than {job.false_alarms:.0%}"
+        f" with enough of them more than {job.settings.false_alarms:.0%}"
         f"{f' (most, {called[groups[worst]].mean():.1%}, of {worst})' if worst else ''}, and "
         f"{called[fakes].mean():.1%} of the fakes;"
         f" real below {low:g}, where at most {MISSES:.0%} of the fakes of each dataset lie"

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mesovid.align import transform
-from mesovid.dataset.manifest import CropEntry, Dataset
+from mesovid.dataset.manifest import CropEntry, Dataset, names_of
 from mesovid.dataset.splits import linked_sets
 from mesovid.errors import DatasetError, InputError, TrainingError
 from mesovid.pictures import read_crop, resized
@@ -97,7 +97,7 @@ def training_data(
     """
     geometry, notes = _common_geometry(datasets, geometry)
     trains, valids = [], []
-    for name, dataset in zip(_names(datasets), datasets, strict=True):
+    for name, dataset in zip(names_of(datasets), datasets, strict=True):
         learn, judge = _parts(dataset, settings)
         trains.append(_columns(dataset, name, learn))
         valids.append(_columns(dataset, name, judge))
@@ -203,17 +203,6 @@ def _differences(mine: Geometry, theirs: Geometry) -> str:
         for key, value in mine.to_dict().items()
         if value != theirs.to_dict()[key]
     )
-
-
-def _names(datasets: Sequence[Dataset]) -> list[str]:
-    """Folder names; whole paths where two are equal."""
-    names = [dataset.root.resolve().name for dataset in datasets]
-    if len(set(names)) == len(names):
-        return names
-    paths = [str(dataset.root.resolve()) for dataset in datasets]
-    if len(set(paths)) < len(paths):
-        raise DatasetError("one dataset is given twice; its crops would count double")
-    return paths
 
 
 def _parts(dataset: Dataset, settings: TrainSettings) -> tuple[list[CropEntry], list[CropEntry]]:
