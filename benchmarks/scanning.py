@@ -28,7 +28,14 @@ from mesovid.dataset.labels import parse_labels  # noqa: E402
 from mesovid.dataset.layouts import gather  # noqa: E402
 from mesovid.dataset.sources import Source  # noqa: E402
 from mesovid.errors import InputError, MesovidError  # noqa: E402
-from mesovid.evaluation.metrics import Estimate, Scores, by_method, measure, paired, share  # noqa: E402
+from mesovid.evaluation.metrics import (  # noqa: E402
+    Estimate,
+    Scores,
+    by_method,
+    fraction,
+    measure,
+    paired,
+)
 from mesovid.evaluation.tables import estimate  # noqa: E402
 from mesovid.records import Failure, Scan, Verdict  # noqa: E402
 from mesovid.report.table import Table, markdown_table  # noqa: E402
@@ -112,9 +119,9 @@ def verdict_of(result: Scan | Failure) -> Verdict:
 
 
 def called(verdicts: Sequence[Verdict], label: str) -> str:
-    """The share of the verdicts with this label."""
+    """The fraction of the verdicts with this label."""
     return estimate(
-        share(sum(verdict.label == label for verdict in verdicts), len(verdicts)), percent=True
+        fraction(sum(verdict.label == label for verdict in verdicts), len(verdicts)), percent=True
     )
 
 

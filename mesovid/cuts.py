@@ -13,7 +13,7 @@ LEVELS = 8  # of each colour; equal steps of the square root, which tells dark c
 # Two frames are of different shots when both their colours and their layout differ. Chosen on
 # 3-second clips of 47 videos: of the pairs of frames of two videos more than 99 % are told apart,
 # of the pairs of one shot up to 3 s apart less than 1 %.
-LEAST_SHARED_COLOURS = 0.64  # share of pixels, by quarters of the frame
+LEAST_SHARED_COLOURS = 0.64  # fraction of pixels, by quarters of the frame
 # by how much width over height may change: a stream may change its size in the midst of a shot
 SAME_SHAPE = 1.02
 LEAST_CORRELATION = 0.6  # of brightness, over the whole frame: a flash or a fade does not change it

@@ -237,7 +237,7 @@ class Firing:
 
     layer: Layer
     faces: int  # how many were looked at
-    share: npt.NDArray[np.float64]  # (filters,): share of faces on which it is above 0 somewhere
+    share: npt.NDArray[np.float64]  # (filters,): fraction of faces on which it is above 0 somewhere
     least: npt.NDArray[np.float32]  # (filters,): over all faces and places, activated
     most: npt.NDArray[np.float32]
     dead: tuple[int, ...]  # filters, from 0, that gave one and the same number everywhere

@@ -327,13 +327,13 @@ def test_pairs_compare_a_fake_with_its_own_original() -> None:
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 1600), (3, 20), (20, 20)])
 def test_a_share_never_claims_to_be_certain(hits: int, count: int) -> None:
-    found = metrics.share(hits, count)
+    found = metrics.fraction(hits, count)
     assert found.value == hits / count
     assert found.low is not None
     assert found.high is not None
     assert 0 <= found.low <= found.value <= found.high <= 1
     assert found.high - found.low > 1 / count
-    assert metrics.share(0, 0).value is None
+    assert metrics.fraction(0, 0).value is None
 
 
 def test_a_perfect_score_is_not_certain() -> None:
@@ -351,7 +351,7 @@ def test_cases_that_hang_together_count_as_fewer() -> None:
     together = metrics.rate(hits, [f"person {i // 10}" for i in range(40)])
     assert alone.value == together.value == 0.75
     assert (alone.low, alone.high) == pytest.approx(
-        (metrics.share(30, 40).low, metrics.share(30, 40).high), abs=0.03
+        (metrics.fraction(30, 40).low, metrics.fraction(30, 40).high), abs=0.03
     )
     assert together.low < alone.low - 0.1
     assert (

@@ -92,17 +92,17 @@ def assign(
 
 
 def parse_ratio(text: str) -> tuple[float, float, float]:
-    """Shares of train, valid and test of a text such as `80/10/10`, as fractions. Raises
+    """Fractions of train, valid and test of a text such as `80/10/10`. Raises
     SettingsError."""
     try:
         train, valid, test = map(float, text.split("/"))
     except ValueError as error:
         raise SettingsError(
-            f"split is {text!r}; write shares of train/valid/test, say 80/10/10"
+            f"split is {text!r}; write parts of train/valid/test, say 80/10/10"
         ) from error
     total = train + valid + test
     if min(train, valid, test) < 0 or not 0 < total < float("inf"):
-        raise SettingsError(f"split is {text!r}; shares must not be negative, nor all be 0")
+        raise SettingsError(f"split is {text!r}; parts must not be negative, nor all be 0")
     return train / total, valid / total, test / total
 
 

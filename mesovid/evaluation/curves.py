@@ -16,7 +16,7 @@ DIGITS = 5
 
 def curves(videos: Scores, threshold: float) -> dict[str, Any]:
     """Of one model's scores of videos: `roc` and `reliability`, None where one class is missing,
-    and `report`, the counts and shares of each class at the threshold."""
+    and `report`, the counts and fractions of each class at the threshold."""
     both = bool(videos.fake.any() and not videos.fake.all())
     return {
         "roc": _roc(videos) if both else None,
@@ -26,7 +26,7 @@ def curves(videos: Scores, threshold: float) -> dict[str, Any]:
 
 
 def _roc(videos: Scores) -> dict[str, list[float]]:
-    """From the strictest threshold to the most lenient: the share of reals and of fakes called
+    """From the strictest threshold to the most lenient: the fraction of reals and of fakes called
     fake."""
     alarms, hits, thresholds = sk.roc_curve(videos.fake, videos.probability)
     kept = np.unique(np.linspace(0, len(alarms) - 1, MOST_POINTS).round().astype(int))

@@ -33,9 +33,9 @@ from mesovid.evaluation.metrics import (
     Scores,
     by_method,
     compare,
+    fraction,
     measure,
     paired,
-    share,
 )
 from mesovid.models.classifier import Classifier
 from mesovid.pictures import read_crop, resized
@@ -478,7 +478,7 @@ def _verdict_rates(
             fake,
             count,
             *(
-                share(int((labels[rows] == label).sum()), count)
+                fraction(int((labels[rows] == label).sum()), count)
                 for label in ("fake", "uncertain", "real", "none")
             ),
         )
@@ -564,7 +564,9 @@ def _notes(
     videos = models[0].videos
     if not videos.reals or not videos.fakes:
         only = "real" if videos.reals else "fake"
-        notes.append(f"All faces are {only}: there is no AUC, only the share that is called fake.")
+        notes.append(
+            f"All faces are {only}: there is no AUC, only the fraction that is called fake."
+        )
     if settings.degrade:
         notes.append(
             "Degradations were applied to the crops at the size they had in their video, not to "

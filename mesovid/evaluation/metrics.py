@@ -184,7 +184,7 @@ class Measures:
     precision: Estimate
     recall: Estimate
     f1: Estimate
-    false_alarms: Estimate  # share of reals called fake
+    false_alarms: Estimate  # fraction of reals called fake
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -301,7 +301,7 @@ class Difference:
     low: float
     high: float
     p_value: (
-        float  # two-sided: twice the smaller share of resamples on either side of no difference
+        float  # two-sided: twice the smaller fraction of resamples on either side of no difference
     )
 
 
@@ -376,8 +376,8 @@ def paired(
     )
 
 
-def share(hits: int, count: int) -> Estimate:
-    """A share of independent cases with its Wilson score interval; None of none."""
+def fraction(hits: int, count: int) -> Estimate:
+    """A fraction of independent cases with its Wilson score interval; None of none."""
     return Estimate(hits / count, *_wilson(hits / count, count)) if count else Estimate(None)
 
 
@@ -623,7 +623,7 @@ def _bounded(value: float, draws: Floats, rows: float, clusters: float) -> tuple
 
 
 def _wilson(p: float, count: float) -> tuple[float, float]:
-    """Wilson's score interval of a share p of `count` cases; `count` need not be whole."""
+    """Wilson's score interval of a fraction p of `count` cases; `count` need not be whole."""
     z2 = _Z * _Z
     centre = (p + z2 / (2 * count)) / (1 + z2 / count)
     half = _Z / (1 + z2 / count) * math.sqrt(p * (1 - p) / count + z2 / (4 * count * count))

@@ -152,7 +152,7 @@ def _reliability(axes: Any, models: Sequence[ModelEvaluation]) -> None:
         )
     axes.set(
         xlabel="Mean P(fake) of the bin",
-        ylabel="Share of fakes in the bin",
+        ylabel="Fraction of fakes in the bin",
         title="Reliability over videos",
     )
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")

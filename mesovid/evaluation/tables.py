@@ -200,7 +200,7 @@ def _pairs(evaluation: Evaluation) -> Iterator[Table]:
     ]
     if rows:
         yield Table(
-            "A fake above its own original", ("Model", "Pairs", "Share of pairs"), tuple(rows)
+            "A fake above its own original", ("Model", "Pairs", "Fraction of pairs"), tuple(rows)
         )
 
 

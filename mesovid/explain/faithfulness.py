@@ -38,7 +38,7 @@ class Faithfulness:
     method: str  # one of METHODS
     cover: str  # what cells were covered with: mean or blur
     faces: int
-    better: float  # share of random draws that moved the answer less than the named cells
+    better: float  # fraction of random draws that moved the answer less than the named cells
     low: float  # 95 % interval, by bootstrap over videos
     high: float
     change: float  # mean move of the logit towards the other answer, named cells covered

@@ -25,8 +25,8 @@ STAGES = (  # expansion, filters, blocks, kernel, stride of the first block
     (6, 80, 3, 3, 2),
     (6, 112, 3, 5, 1),
 )
-# where they lie in an aligned crop, as shares of its height, and what is left out at either side,
-# as a share of its width
+# where they lie in an aligned crop, as fractions of its height, and what is left out at either
+# side, as a fraction of its width
 PARTS = {"eyes": (3 / 16, 7 / 16), "nose": (7 / 16, 10 / 16), "mouth": (10 / 16, 15 / 16)}
 PART_SIDES = 3 / 16
 

@@ -13,7 +13,7 @@ from mesovid.records import FaceScore
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A measured share, 0 to 1, with its 95 % interval where it is known."""
+    """A measured fraction, 0 to 1, with its 95 % interval where it is known."""
 
     value: float
     low: float | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+from collections.abc import Sequence
 from typing import Any
 
 from mesovid import __version__
@@ -157,15 +158,16 @@ _DEFS = (
 )
 
 
-def document(title: str, body: str, script: str = "") -> str:
+def document(title: str, body: str, script: str = "", css: str = "") -> str:
     """A page that needs nothing else.
 
     Nothing in it runs but `script`, whatever the names in `body` hold.
 
-    `body` is HTML, `title` plain text.
+    `body` is HTML, `title` plain text; `css` comes after what all pages have.
     """
+    css = CSS + css
     policy = (
-        f"default-src 'none'; img-src data:; style-src {_digest(CSS)}; script-src "
+        f"default-src 'none'; img-src data:; style-src {_digest(css)}; script-src "
         f"{_digest(script) if script else chr(39) + 'none' + chr(39)}; base-uri 'none'; "
         "form-action 'none'"
     )
@@ -174,7 +176,7 @@ def document(title: str, body: str, script: str = "") -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer"><meta name="robots" content="noindex">'
-        f'<link rel="icon" href="data:,"><title>{escaped(title)}</title><style>{CSS}</style>'
+        f'<link rel="icon" href="data:,"><title>{escaped(title)}</title><style>{css}</style>'
         "</head>\n"
         f"<body>{_DEFS}<main>\n{body}\n"
         f"<footer>Made by mesovid {__version__}.</footer></main>"
@@ -197,6 +199,14 @@ def name(text: str) -> str:
     Its letters may run in either direction without touching what stands around it.
     """
     return f'<bdi class="name">{escaped(text)}</bdi>'
+
+
+def wide_table(label: str, head: str, rows: Sequence[str], caption: str = "") -> str:
+    """A table that scrolls by itself where the page is narrow; all but `label` is HTML."""
+    return (
+        f'<div class="wide" role="region" tabindex="0" aria-label="{escaped(label)}"><table>'
+        f"{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
 def picture(jpeg: bytes, alt: str, side: int) -> str:

@@ -12,7 +12,7 @@ from statistics import median
 from mesovid.records import FaceScore, Failure, Label, Person, Scan
 from mesovid.report.drawing import lane, scale
 from mesovid.report.facts import ClipFacts, ErrorRates, Evidence, ModelFacts, Rate, ShownFace
-from mesovid.report.look import MARKS, WORDS, document, escaped, facts, name, picture
+from mesovid.report.look import MARKS, WORDS, document, escaped, facts, name, picture, wide_table
 from mesovid.report.text import clock
 from mesovid.verdict import LEAST_DETAIL, Rule, label_at, silent
 
@@ -633,8 +633,10 @@ def _method(scan: Scan, evidence: Evidence) -> str:
         ("threshold", f"P(fake) {scan.model.threshold:g}"),
         (
             "took",
+            # rounded as it is recorded, so that a recorded scan gets the same page
             ", ".join(
-                f"{escaped(stage)} {seconds:.2f} s" for stage, seconds in scan.seconds.items()
+                f"{escaped(stage)} {round(seconds, 4):.2f} s"
+                for stage, seconds in scan.seconds.items()
             ),
         ),
         ("versions", escaped(evidence.versions)),
@@ -678,12 +680,7 @@ def _subtitle(scan: Scan, evidence: Evidence) -> str:
 
 
 def _table(caption: str, head: str, rows: Sequence[str]) -> str:
-    """A table that scrolls by itself where the page is narrow."""
-    return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{escaped(caption)}"><table>'
-        f"<caption>{escaped(caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    return wide_table(caption, head, rows, f"<caption>{escaped(caption)}</caption>")
 
 
 def _count(number: int, noun: str, several: str = "") -> str:

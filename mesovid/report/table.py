@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
+
+from mesovid.report.look import escaped, wide_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +47,21 @@ def markdown_table(table: Table) -> str:
 
 def html_table(table: Table) -> str:
     """A table for the page, with its title."""
-    marks = ["" if i < table.names else ' class="n"' for i in range(len(table.header))]
+    marks = ["" if i < table.names else " class=n" for i in range(len(table.header))]
     head = "".join(
-        f"<th{mark}>{html.escape(cell)}</th>"
+        f"<th scope=col{mark}>{escaped(cell)}</th>"
         for mark, cell in zip(marks, table.header, strict=True)
     )
-    body = "".join(
+    rows = [
         "<tr>"
         + "".join(f"<td{mark}>{_cell(cell)}</td>" for mark, cell in zip(marks, row, strict=True))
         + "</tr>\n"
         for row in table.rows
-    )
-    note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
+    ]
+    note = f'<p class="soft">{escaped(table.note)}</p>' if table.note else ""
     return (
-        f"<section><h2>{html.escape(table.title)}</h2><div class=scroll><table><thead><tr>{head}"
-        "</tr></thead>\n"
-        f"<tbody>{body}</tbody></table></div>{note}</section>"
+        f"<section><h2>{escaped(table.title)}</h2>"
+        f"{wide_table(table.title, head, rows)}{note}</section>"
     )
 
 
@@ -69,8 +69,8 @@ def _cell(cell: str) -> str:
     """The value large, its interval small."""
     value, bracket, rest = cell.partition(" [")
     if not bracket:
-        return html.escape(cell)
-    return f"{html.escape(value)} <small>[{html.escape(rest)}</small>"
+        return escaped(cell)
+    return f"{escaped(value)} <small>[{escaped(rest)}</small>"
 
 
 def _indented(note: str) -> list[str]:

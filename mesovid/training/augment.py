@@ -16,7 +16,7 @@ from mesovid.settings import AugmentSettings
 
 SHRINKAGE = (0.25, 0.9)  # of a side, by rescaling
 BLUR = (0.3, 2.0)  # px, sigma
-SHARPNESS = (0.3, 1.5)  # share of the detail that is added
+SHARPNESS = (0.3, 1.5)  # fraction of the detail that is added
 NOISE = (1.0, 10.0)  # of 255, sigma
 JPEG_QUALITY = (30, 95)
 MIRRORED = 0.5  # of the crops
