@@ -174,10 +174,8 @@ def memory(given: argparse.Namespace) -> None:
             if number % 100 == 0 or number in (1, 10, count):
                 now = answer["resident"] or answer["peak"]
                 print(
-                    (
-                        f"| {number} | {now:.1f} | "
-                        f"{'' if before is None else f'{now - before:+.1f}'} |"
-                    ),
+                    f"| {number} | {now:.1f} | "
+                    f"{'' if before is None else f'{now - before:+.1f}'} |",
                     flush=True,
                 )
                 before = now

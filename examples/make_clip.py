@@ -47,10 +47,8 @@ def view(picture: np.ndarray, progress: float) -> np.ndarray:
     It circles the face, zooms and rolls a little.
     """
     phase = 2 * math.pi * progress
-    centre = (
-        225 + 15 * math.cos(phase),
-        150 + 10 * math.sin(phase),
-    )  # px of the picture, about the face
+    # px of the picture, about the face
+    centre = (225 + 15 * math.cos(phase), 150 + 10 * math.sin(phase))
     matrix = cv2.getRotationMatrix2D(centre, 4 * math.sin(phase), 1.35 - 0.15 * math.cos(phase))
     matrix[:, 2] += np.array([WIDTH / 2, HEIGHT / 2]) - centre
     return cv2.warpAffine(

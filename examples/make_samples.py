@@ -48,9 +48,8 @@ def _fake(path: Path, portrait: Path) -> None:
     Scanner("meso4").scan(portrait, lambda _path, crops, _scores: found.extend(crops))
     (crop,) = found
     image = read_picture(portrait)
-    matrix = transform(
-        crop.face.landmarks, read_card("meso4").geometry
-    )  # from the picture to the crop
+    # from the picture to the crop
+    matrix = transform(crop.face.landmarks, read_card("meso4").geometry)
     landmarks = cv2.transform(crop.face.landmarks[None].astype(np.float64), matrix)[0].astype(
         np.float32
     )

@@ -46,9 +46,8 @@ def transform(landmarks: npt.NDArray[np.float32], geometry: Geometry) -> npt.NDA
     left_eye, right_eye, nose, left_mouth, right_mouth = landmarks.astype(np.float64)
     eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
     across, down = right_eye - left_eye, mouth - eyes
-    side = max(
-        geometry.scale * max(np.hypot(*across), np.hypot(*down)), 1.0
-    )  # px; 1 keeps broken landmarks finite
+    # px; 1 keeps broken landmarks finite
+    side = max(geometry.scale * max(np.hypot(*across), np.hypot(*down)), 1.0)
     centre = eyes + geometry.centre * (nose - eyes)
     horizontal = (
         across + np.array([down[1], -down[0]]) if geometry.remove_roll else np.array([1.0, 0.0])

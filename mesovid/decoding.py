@@ -42,12 +42,8 @@ THREADS = min(4, os.cpu_count() or 1)  # of a decoder; each holds a frame or two
 FIRST_PACKETS = 1000  # without one picture among them, a stream counts as unreadable
 READ_FAILURES = 100  # of a container, before it counts as ended
 SEEK_GAP = 64  # packets; fewer are read and dropped rather than jumped over
-GROUPS_BEFORE = (
-    0,
-    1,
-    4,
-    16,
-)  # groups of pictures decoded before the wanted one; more where fewer do not do
+# groups of pictures decoded before the wanted one; more where fewer do not do
+GROUPS_BEFORE = (0, 1, 4, 16)
 RUN_GAP = 4  # frames; wanted frames this near to each other are decoded in one go
 # codecs whose marked frames are referred to by no other frame at all; HEVC's may be, by higher
 # temporal layers

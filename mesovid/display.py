@@ -25,25 +25,20 @@ from mesovid.opencv import cv2
 from mesovid.records import Pixels
 
 RGB = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # (height, width, 3)
-Orientation = tuple[
-    bool, bool, bool
-]  # rows become columns; then left and right change sides; then top and bottom
+# rows become columns; then left and right change sides; then top and bottom
+Orientation = tuple[bool, bool, bool]
 
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 EXIF = 31  # AV_FRAME_DATA_EXIF
 AS_STORED = (False, False, False)
-MATRICES = frozenset(
-    [0, 1, 2, 4, 5, 6, 7, 9]
-)  # of Y'CbCr to RGB, by their numbers in H.273, that swscale knows
+# of Y'CbCr to RGB, by their numbers in H.273, that swscale knows
+MATRICES = frozenset([0, 1, 2, 4, 5, 6, 7, 9])
 UNSPECIFIED, YCGCO, BT2020, BT2020_CONSTANT = 2, 8, 9, 10
 STRANGE_MATRICES = range(BT2020_CONSTANT, 18)  # defined, but of colours that are rarely stored so
-LEAST_ASPECT, MOST_ASPECT = (
-    Fraction(1, 4),
-    Fraction(4),
-)  # of pixels; anamorphic video has 1:2 to 35:12
-NEARLY_SQUARE = Fraction(
-    1, 100
-)  # from 1: resampling would cost more detail than it would put right
+# of pixels; anamorphic video has 1:2 to 35:12
+LEAST_ASPECT, MOST_ASPECT = (Fraction(1, 4), Fraction(4))
+# from 1: resampling would cost more detail than it would put right
+NEARLY_SQUARE = Fraction(1, 100)
 SIZES_NAMED = 4
 
 
@@ -72,12 +67,10 @@ class Display:
         self._orientation = orientation(first) or AS_STORED
         self._reformatter = VideoReformatter()
         self._separator = Separator()
-        self._tone_maps: dict[
-            tuple[int, int], tones.ToneMap
-        ] = {}  # by transfer characteristic and primaries
-        self._sizes: list[
-            tuple[int, int]
-        ] = []  # width, height of the pictures shown; each change once
+        # by transfer characteristic and primaries
+        self._tone_maps: dict[tuple[int, int], tones.ToneMap] = {}
+        # width, height of the pictures shown; each change once
+        self._sizes: list[tuple[int, int]] = []
         self._absurd: Fraction | None = None  # a pixel aspect that was not believed
         self._combed = 0  # pictures of two fields that differ
         self.doubt: str | None = None  # why the pictures cannot be relied on

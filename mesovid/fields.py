@@ -67,9 +67,8 @@ def woven(upper: Rows, lower: Rows) -> tuple[Rows, bool]:
     whole[0::2], whole[1::2] = upper, lower
     if len(lower) < 2:
         return whole, False
-    below = np.concatenate([upper[1:], upper[-1:]])[
-        : len(lower)
-    ]  # the upper field's row under each of the lower's
+    # the upper field's row under each of the lower's
+    below = np.concatenate([upper[1:], upper[-1:]])[: len(lower)]
     above = upper[: len(lower)]
     differs = _differs(above, below, lower)
     differs[len(upper) - 1 :] = False  # there is no row below

@@ -68,9 +68,8 @@ class _Folder:
     """A folder that is walked through."""
 
     name: str  # relative to the root
-    real: tuple[
-        str, ...
-    ]  # real paths of the root, of the links on the way, and of the folder itself
+    # real paths of the root, of the links on the way, and of the folder itself
+    real: tuple[str, ...]
     links: int  # on the way here
 
     def enter(

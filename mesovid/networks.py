@@ -124,9 +124,8 @@ class OnnxNetwork:
         self._inputs = [each.name for each in inputs]
         self.input_types = [np.dtype(_TYPES.get(each.type, np.float32)) for each in inputs]
         first = inputs[0].shape[0] if inputs and inputs[0].shape else None
-        self.fixed_batch = (
-            first if isinstance(first, int) else None
-        )  # the only number of images it takes
+        # the only number of images it takes
+        self.fixed_batch = first if isinstance(first, int) else None
         self._outputs = [each.name for each in self._session.get_outputs()]
         self._check_device(settings.device)
         _log.debug("%s runs on %s", path, self.device)

@@ -274,9 +274,8 @@ class _Worker:
 
 def _serve(connection: Connection, work: Callable[[Any], Any], memory: int | None) -> None:
     """The life of a worker process."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the parent sees to it
+    # Ctrl-C reaches all processes; the parent sees to it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logs.configure()
     threading.Thread(target=_die_with_parent, daemon=True).start()

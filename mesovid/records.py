@@ -52,9 +52,8 @@ class Face:
 
     box: Box
     confidence: float  # of the detector, 0 to 1
-    landmarks: npt.NDArray[
-        np.float32
-    ]  # (5, 2) px: eye, eye, nose, mouth corner, mouth corner; viewer's left first
+    # (5, 2) px: eye, eye, nose, mouth corner, mouth corner; viewer's left first
+    landmarks: npt.NDArray[np.float32]
 
     @property
     def side(self) -> float:
@@ -194,9 +193,8 @@ class Failure:
     error: str
 
 
-Stage = Literal[
-    "raw", "activated", "pooled", "normalised"
-]  # of a layer's maps, in the words of the field
+# of a layer's maps, in the words of the field
+Stage = Literal["raw", "activated", "pooled", "normalised"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +209,8 @@ class Layer:
     kernel: tuple[int, int] | None  # rows, columns; None where nothing was learned
     dilation: int  # px from one weight of a kernel to the next
     sources: tuple[str, ...]  # layers that feed it
-    shapes: Mapping[
-        Stage, tuple[int, ...]
-    ]  # of its stages, in their order: (filters, rows, columns) or (units,)
+    # of its stages, in their order: (filters, rows, columns) or (units,)
+    shapes: Mapping[Stage, tuple[int, ...]]
 
     @property
     def last(self) -> Stage:
@@ -226,9 +223,8 @@ class Activation:
     """What a layer makes of some faces."""
 
     layer: Layer
-    maps: Mapping[
-        Stage, npt.NDArray[np.float32]
-    ]  # a stage each: (faces, filters, rows, columns) or (faces, units)
+    # a stage each: (faces, filters, rows, columns) or (faces, units)
+    maps: Mapping[Stage, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,13 +255,11 @@ class Split:
     """
 
     logit: float  # of P(fake), before calibration
-    shares: tuple[
-        Share, ...
-    ]  # votes of the units of the last hidden layer, or of parts of the face
+    # votes of the units of the last hidden layer, or of parts of the face
+    shares: tuple[Share, ...]
     bias: float
-    cells: npt.NDArray[
-        np.float64
-    ]  # (rows, columns) of the last maps, from top left; above 0 speaks for fake
+    # (rows, columns) of the last maps, from top left; above 0 speaks for fake
+    cells: npt.NDArray[np.float64]
     constant: float  # what does not depend on any cell
     layer: str  # whose last maps the cells are
 
@@ -275,9 +269,8 @@ class Occlusion:
     """What the logit of one face hangs on: how far it falls when a cell is covered."""
 
     logit: float  # of P(fake), before calibration, with nothing covered
-    cells: npt.NDArray[
-        np.float64
-    ]  # (n, n), from top left: logit less that with the cell covered; above 0 speaks for fake
+    # (n, n), from top left: logit less that with the cell covered; above 0 speaks for fake
+    cells: npt.NDArray[np.float64]
     fill: str  # what the cells were covered with: mean (the crop's mean colour) or blur
 
 

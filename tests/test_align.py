@@ -116,9 +116,8 @@ def test_landmarks_in_one_point_give_a_crop_all_the_same() -> None:
 
 
 GEOMETRY = Geometry()
-EYES = np.array(
-    [[205, 101], [243, 101], [226, 124], [208, 141], [241, 141]], np.float32
-)  # px, in the portrait
+# px, in the portrait
+EYES = np.array([[205, 101], [243, 101], [226, 124], [208, 141], [241, 141]], np.float32)
 
 
 def portrait_detail(image: np.ndarray, zoom: float = 1.0, geometry: Geometry = GEOMETRY) -> float:

@@ -37,13 +37,8 @@ from mesovid.settings import EvaluateSettings, Geometry
 SIZE = 32
 GEOMETRY = Geometry(size=SIZE)
 QUICK = EvaluateSettings(resamples=100)
-LANDMARKS = (
-    (10.0, 10.0),
-    (20.0, 10.0),
-    (15.0, 16.0),
-    (11.0, 22.0),
-    (19.0, 22.0),
-)  # px of the frame
+# px of the frame
+LANDMARKS = ((10.0, 10.0), (20.0, 10.0), (15.0, 16.0), (11.0, 22.0), (19.0, 22.0))
 # video -> (label, method, original, brightness of its crops by person)
 VIDEOS = {
     "real/a": ("real", None, None, {0: 40}),
@@ -204,9 +199,8 @@ def test_damage_is_measured_on_the_same_crops(evaluation: Evaluation) -> None:
     dark, codec, blurred = evaluation.models[0].robustness
     assert dark.videos.recall.value is not None
     assert evaluation.models[0].videos.recall.value is not None
-    assert (
-        dark.videos.recall.value < evaluation.models[0].videos.recall.value
-    )  # half as bright: less fake
+    # half as bright: less fake
+    assert dark.videos.recall.value < evaluation.models[0].videos.recall.value
     for mild in (codec, blurred):
         assert mild.videos.auc.value == pytest.approx(8 / 9)
         assert mild.change is not None

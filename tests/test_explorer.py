@@ -321,9 +321,8 @@ def test_every_layer_shows_the_numbers_of_the_api(screen: Screen, scanned: str) 
         told = http.post(
             "/api/v1/predictions", params={"layers": "conv4", "stages": "pooled"}, content=png
         ).json()["layers"]["conv4.pooled"]
-    screen.go(
-        f"scan/{scanned}/face/5?layer=conv4&stage=pooled&map=3", "#pixel"
-    )  # a finding as a link
+    # a finding as a link
+    screen.go(f"scan/{scanned}/face/5?layer=conv4&stage=pooled&map=3", "#pixel")
     pixel = np.reshape(told["values"], told["shape"])[2, 4, 4]
     shown = str(screen.page.text_content("#pixel")).rsplit(" ", 1)[1].replace("\u2212", "-")
     assert float(shown) == pytest.approx(pixel, rel=0.01)
@@ -437,9 +436,8 @@ def test_a_file_that_is_no_video_is_said(screen: Screen, tmp_path: Path) -> None
         "[role=alert]"
     )
     assert screen.page.locator(".drop").count() == 1
-    screen.said = [
-        text for text in screen.said if "415" not in text
-    ]  # Chromium tells of every refusal
+    # Chromium tells of every refusal
+    screen.said = [text for text in screen.said if "415" not in text]
     silent(screen)
 
 

@@ -49,9 +49,8 @@ def test_circles_of_links_end(tmp_path: Path) -> None:
     assert {Path(path).name for path in skipped} == {"over"}
     assert [name for name in found if name.count("/") == 1] == ["a/1.mp4", "b/2.mp4", "c/3.mp4"]
     assert "a/to_b/to_c/3.mp4" in found
-    assert (
-        len(found) == 15
-    )  # each of the orders in which three folders, or some of them, can be met
+    # each of the orders in which three folders, or some of them, can be met
+    assert len(found) == 15
 
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:

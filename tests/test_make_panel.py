@@ -48,9 +48,8 @@ def test_a_source_of_a_few_videos_is_judged_with_its_dataset() -> None:
     found = heard(
         [0] * 40, [0.9] * 2 + [0.1] * 38, [0.4] * 40, ["set/rare"] * 10 + ["set/often"] * 30
     )
-    assert _levels(found, 0.8, 0.05, ["other"]) == {
-        "other": 0.0
-    }  # 2 of 40; 2 of 10 are too few to tell
+    # 2 of 40; 2 of 10 are too few to tell
+    assert _levels(found, 0.8, 0.05, ["other"]) == {"other": 0.0}
 
 
 def test_real_is_below_almost_all_fakes_of_the_worst_dataset() -> None:

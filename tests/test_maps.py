@@ -44,9 +44,8 @@ def test_signs_can_be_told_without_colour() -> None:
     face = np.full((64, 64, 3), 120, np.uint8)
     plus, minus = (overlay(face, np.full((1, 1), sign)) for sign in (1.0, -1.0))
     for made, upright in ((plus, True), (minus, False)):
-        assert (
-            made[32, 32 - 10 : 32 + 10][..., 2] > 220
-        ).all()  # the stroke across; what lies below is yellow or blue
+        # the stroke across; what lies below is yellow or blue
+        assert (made[32, 32 - 10 : 32 + 10][..., 2] > 220).all()
         assert (made[32 - 10 : 32 + 10, 32, 2] > 220).all() == upright
 
 

@@ -16,9 +16,8 @@ def test_the_head_sees_what_a_part_of_the_face_has_that_the_crop_has_not() -> No
     rows, columns, channels = trunk_end.shape[1:]
     level = np.random.default_rng(0).random((1, 1, 1, channels), np.float32)
     maps = np.repeat(np.repeat(level, rows, axis=1), columns, axis=2)
-    np.testing.assert_allclose(
-        contrasts(maps), 0, atol=1e-6
-    )  # the same everywhere, whatever its level
+    # the same everywhere, whatever its level
+    np.testing.assert_allclose(contrasts(maps), 0, atol=1e-6)
     maps[:, 10, 5:9] += 1  # at the mouth
     eyes, nose, mouth = np.split(np.asarray(contrasts(maps)), 3, axis=1)
     assert (mouth > 0).all()

@@ -246,9 +246,8 @@ def test_blocks_do_not_change_the_bootstrap_size(monkeypatch: pytest.MonkeyPatch
 
 def test_crops_of_one_video_widen_the_interval() -> None:
     base = random_scores(5, 60)
-    copies = base.select(
-        np.repeat(np.arange(60), 16)
-    )  # sixteen equal crops a video know no more than one
+    # sixteen equal crops a video know no more than one
+    copies = base.select(np.repeat(np.arange(60), 16))
     alone = metrics.measure(base, 0.5, resamples=600).auc
     clustered = metrics.measure(copies, 0.5, resamples=600).auc
     apart = metrics.measure(Scores.of(copies.fake, copies.probability), 0.5, resamples=600).auc
@@ -354,9 +353,8 @@ def test_cases_that_hang_together_count_as_fewer() -> None:
         (metrics.fraction(30, 40).low, metrics.fraction(30, 40).high), abs=0.03
     )
     assert together.low < alone.low - 0.1
-    assert (
-        metrics.rate([True] * 9, ["one"] * 9).low < 0.3
-    )  # one person tells little, however often seen
+    # one person tells little, however often seen
+    assert metrics.rate([True] * 9, ["one"] * 9).low < 0.3
     assert metrics.rate([], []).value is None
 
 

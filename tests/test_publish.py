@@ -80,9 +80,8 @@ def test_publishing_again_replaces_figures(tmp_path: Path, monkeypatch: pytest.M
     first = publish("meso4", tmp_path / "out", scoreboard=board)
     assert publish(tmp_path / "out", tmp_path / "out", scoreboard=board).figures == first.figures
     monkeypatch.chdir(tmp_path)
-    assert (
-        publish(tmp_path / "out", "out", scoreboard=board).figures == first.figures
-    )  # the same folder otherwise named
+    # the same folder otherwise named
+    assert publish(tmp_path / "out", "out", scoreboard=board).figures == first.figures
 
 
 def test_figures_of_other_weights_are_refused(tmp_path: Path) -> None:

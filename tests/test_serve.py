@@ -394,9 +394,8 @@ class Served:
 
     def __init__(self, *options: str) -> None:
         words = [sys.executable, "-m", "mesovid", "serve", "--no-open", "--port", "0", *options]
-        heard = signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        )  # else a script's child ignores it
+        # else a script's child ignores it
+        heard = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

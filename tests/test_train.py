@@ -399,9 +399,8 @@ def test_targets_are_a_mean_of_labels_and_what_the_teacher_says(
     feed = Feed(samples, reader, augmentation, SIZE, 2, Teacher(by_brightness, share))
     for batch, (crops, labels, targets) in zip(plan, feed.train(plan), strict=True):
         assert np.array_equal(labels.numpy(), batch.fake)
-        said = by_brightness(
-            crops.numpy()
-        )  # of the very crops that are learned, varied as they are
+        # of the very crops that are learned, varied as they are
+        said = by_brightness(crops.numpy())
         assert np.allclose(targets.numpy(), (1 - share) * batch.fake + share * said, atol=1e-6)
 
 
@@ -420,9 +419,8 @@ def test_varied_validation_faces_come_out_alike_each_time(samples: Samples) -> N
 def test_crops_leave_memory_with_the_run(samples: Samples, batches: int) -> None:
     reader = CropReader(samples.path, SIZE, 1e6)
     feed = Feed(samples, reader, AugmentSettings(), SIZE, 2)
-    assert (
-        len(list(itertools.islice(feed.once(4), batches))) == batches
-    )  # wholly, or with more under way
+    # wholly, or with more under way
+    assert len(list(itertools.islice(feed.once(4), batches))) == batches
     kept = weakref.ref(reader)
     del reader, feed
     gc.collect()
@@ -695,9 +693,8 @@ def test_swaps_show_other_people_whose_landmarks_are_known(samples: Samples) -> 
     plan = Sampler(known, dataclasses.replace(settings, swap=0.5)).epoch(0)
     swapped = blended = 0
     for batch, usual in zip(plan, plain, strict=True):
-        np.testing.assert_array_equal(
-            batch.rows, usual.rows
-        )  # who is shown follows from swap alone
+        # who is shown follows from swap alone
+        np.testing.assert_array_equal(batch.rows, usual.rows)
         others = batch.other != batch.rows
         assert not (others & ~batch.blend).any()
         assert not known.fake[batch.other[others]].any()

@@ -332,9 +332,8 @@ def test_frames_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     assert warnings == ["18 of 20 frames could be read; the video is damaged"]
     few, warnings = frames_of(path, SampleSettings(frames=2))  # 5 and 15
     assert [frame.index for frame in few] == [5, 15]
-    near, warnings = frames_of(
-        path, SampleSettings(every=100, start=0.44)
-    )  # 11: the next one stands in
+    # 11: the next one stands in
+    near, warnings = frames_of(path, SampleSettings(every=100, start=0.44))
     assert [frame.index for frame in near] == [12]
 
 

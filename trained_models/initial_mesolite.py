@@ -38,9 +38,8 @@ def main() -> None:
     for name, weights in weights_of(pretrained()).items():
         model.get_layer(name).set_weights(weights)
     logit = model.get_layer("logit")
-    logit.set_weights(
-        [np.zeros_like(array) for array in logit.get_weights()]
-    )  # features are large: begin at one half
+    # features are large: begin at one half
+    logit.set_weights([np.zeros_like(array) for array in logit.get_weights()])
     card = ModelCard(
         name="mesolite-initial",
         summary="EfficientNet-Lite0 trunk before any training on faces",

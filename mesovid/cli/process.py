@@ -23,12 +23,8 @@ from mesovid.files import FULL_DISK
 from mesovid.names import shown
 
 PIPE_CLOSED = 128 + 13  # as the shell reports `yes | head`: the status of what SIGPIPE ends
-STDOUT = (
-    "-",
-    "/dev/stdout",
-    "/dev/fd/1",
-    "/proc/self/fd/1",
-)  # values of -o that mean standard output
+# values of -o that mean standard output
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 _held = False  # whether signals wait for the end of `uninterrupted`

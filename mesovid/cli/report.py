@@ -61,9 +61,8 @@ def command(results: str, output: str, models: tuple[str, ...], quiet: bool) -> 
     from mesovid.files import check_output
     from mesovid.report.reader import read_results
 
-    number = sum(
-        1 for _ in read_results(results)
-    )  # all of it can be read before the first page is written
+    # all of it can be read before the first page is written
+    number = sum(1 for _ in read_results(results))
     pages = Pages(output, single=number == 1, models=models)
     check_output(pages.index, [results], parents=True)
     with _progress(number, quiet) as bar:

@@ -49,10 +49,8 @@ def command(name: str | None, pairs: tuple[str, ...], dry_run: bool, keep_going:
             and not (status == 1 and keep_going)
         ):
             click.echo(
-                (
-                    f"mesovid: step {number} ended with status {status}; run the recipe again to "
-                    "continue"
-                ),
+                f"mesovid: step {number} ended with status {status}; run the recipe again to "
+                "continue",
                 err=True,
             )
             sys.exit(status)

@@ -85,9 +85,8 @@ def find(root: Path, suffixes: frozenset[str], options: Options) -> Found:
     }
     classes = Classes.of(root, [place for place, names in folders.items() if names], options.labels)
     videos: dict[tuple[str, str | None, str, str | None, str | None], list[Path]] = {}
-    lost: Counter[tuple[str, Place, str]] = (
-        Counter()
-    )  # folder with and without split, what is wrong with so many files
+    # folder with and without split, what is wrong with so many files
+    lost: Counter[tuple[str, Place, str]] = Counter()
     of_class: dict[Place, bool] = {}  # class folder -> whether any file in it can be read
     skipped = 0
     other = Counter(

@@ -72,9 +72,8 @@ class Classes:
     labels: Mapping[str, str]
     used: set[str] = field(default_factory=set)  # keys of `labels` that some folder has
     _by_hand: tuple[_Given, ...] = ()
-    _known_marks: dict[Place, list[_Mark]] = field(
-        default_factory=dict
-    )  # of the ways asked for so far
+    # of the ways asked for so far
+    _known_marks: dict[Place, list[_Mark]] = field(default_factory=dict)
     _holds_classes: set[Place] = field(default_factory=set)  # folders with a class folder below
     _above: set[Place] = field(default_factory=set)  # folders with any marked folder below
 

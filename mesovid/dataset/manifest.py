@@ -43,9 +43,8 @@ CARD = "dataset.json"
 # number is JSON for them
 ESCAPE = "backslashreplace"
 
-Landmarks = tuple[
-    tuple[float, float], ...
-]  # five (x, y) px: eye, eye, nose, mouth corner, mouth corner
+# five (x, y) px: eye, eye, nose, mouth corner, mouth corner
+Landmarks = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,8 @@ MEDIA = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 class Options:
     """What a person says of a collection, beside where it lies."""
 
-    labels: Mapping[str, str] = field(
-        default_factory=dict
-    )  # class name -> label, see `parse_labels`
+    # class name -> label, see `parse_labels`
+    labels: Mapping[str, str] = field(default_factory=dict)
     follow_links: bool = False  # to folders outside of the collection
 
 
@@ -70,13 +69,11 @@ class Layout:
     read: Callable[[Path, Options], Collection]  # NotThisLayoutError where it does not fit
     # everything lies where the layout says; what lies elsewhere is no part of it
     fixed: bool = False
-    besides: frozenset[str] = (
-        frozenset()
-    )  # folders with other things than videos of faces, where it is fixed
+    # folders with other things than videos of faces, where it is fixed
+    besides: frozenset[str] = frozenset()
     loose_lists: bool = False  # lists of official splits may lie in the collection's folder itself
-    people: frozenset[str] = (
-        frozenset()
-    )  # collections in which every copy numbers the same people alike
+    # collections in which every copy numbers the same people alike
+    people: frozenset[str] = frozenset()
 
 
 class NotThisLayoutError(Exception):

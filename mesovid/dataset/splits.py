@@ -59,9 +59,8 @@ class SplitLists:
     """Official splits as files give them."""
 
     videos: Mapping[str, str] = field(default_factory=dict)  # path without suffix -> split
-    identities: Mapping[str, str] = field(
-        default_factory=dict
-    )  # FaceForensics++ pairs: identity -> split
+    # FaceForensics++ pairs: identity -> split
+    identities: Mapping[str, str] = field(default_factory=dict)
 
 
 def assign(

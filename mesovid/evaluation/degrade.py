@@ -27,9 +27,8 @@ from mesovid.records import Pixels
 _SMALLEST = 16  # px, least side of a crop on its way
 
 
-Apply = Callable[
-    [Sequence[Pixels], float], list[Pixels]
-]  # to pictures of any size, in order of time
+# to pictures of any size, in order of time
+Apply = Callable[[Sequence[Pixels], float], list[Pixels]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,9 +105,8 @@ class ModelEvaluation:
     """Everything found out about one model."""
 
     model: ModelRef
-    uncertain: (
-        tuple[float, float] | None
-    )  # band of the card, where no threshold of one's own was given
+    # band of the card, where no threshold of one's own was given
+    uncertain: tuple[float, float] | None
     scores: Scores  # a row a crop
     video_scores: Scores  # a row a video
     videos: Measures

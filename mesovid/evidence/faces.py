@@ -25,9 +25,8 @@ from mesovid.settings import Geometry
 from mesovid.video import frames_at
 
 MOST, LEAST = 4, 2  # suspicious faces of each person that are shown
-KEPT_PEOPLE = (
-    2 * MOST_LANES
-)  # people whose faces are kept in memory while a clip is scanned, 1.2 MB each
+# people whose faces are kept in memory while a clip is scanned, 1.2 MB each
+KEPT_PEOPLE = 2 * MOST_LANES
 QUALITY = 85  # of a JPEG
 SAME_TIME = 0.002  # s; a recorded time is rounded to 0.001
 
@@ -51,9 +50,8 @@ class FaceKeeper:
     """
 
     def __init__(self, smallest_face: float | None = None) -> None:
-        self._smallest_face = (
-            smallest_face or 0.0
-        )  # px; whose faces are smaller are shown after the others
+        # px; whose faces are smaller are shown after the others
+        self._smallest_face = smallest_face or 0.0
         self._path = ""
         self._people: dict[int, _Kept[CutFace]] = {}
 
@@ -87,18 +85,14 @@ class _Kept(Generic[Item]):
         self._sides = 0.0  # px, total
 
     def add(self, score: FaceScore, item: Item) -> None:
-        value = round(
-            score.fake_probability, 6
-        )  # as it is recorded: later the same faces are chosen
+        # as it is recorded: later the same faces are chosen
+        value = round(score.fake_probability, 6)
         self._count += 1
         self._total += value
         self._sides += score.face.side
         for heap, size, key in ((self._most, MOST, value), (self._least, LEAST, -value)):
-            entry = (
-                key,
-                -self._count,
-                item,
-            )  # of equal ones the earlier stays; counts differ, items are not compared
+            # of equal ones the earlier stays; counts differ, items are not compared
+            entry = (key, -self._count, item)
             if len(heap) < size:
                 heapq.heappush(heap, entry)
             else:

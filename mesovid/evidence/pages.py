@@ -61,18 +61,16 @@ class Pages:
     ) -> None:
         self._place = Path(place)
         self._models = _Models(models)
-        self.keeper = FaceKeeper(
-            self._models.smallest_face
-        )  # to see the faces of a scan, when the results are new
+        # to see the faces of a scan, when the results are new
+        self.keeper = FaceKeeper(self._models.smallest_face)
         self._scanning = scanning
         is_page = self._place.suffix.lower() in PAGE_SUFFIXES
         self._single = single and is_page
         self.index = self._place if is_page else self._place / INDEX
         self._folder = f"{self._place.stem}-pages" if is_page else "pages"
         self._rows: list[Row] = []
-        self._judges: dict[
-            str, tuple[str, Evidence]
-        ] = {}  # by sha256: name, and what its card says
+        # by sha256: name, and what its card says
+        self._judges: dict[str, tuple[str, Evidence]] = {}
         self._made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
     def add(self, result: Result) -> None:

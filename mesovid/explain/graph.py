@@ -22,16 +22,8 @@ from mesovid.errors import ModelError
 Array = npt.NDArray[Any]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
-_TYPES = {
-    1: "<f4",
-    2: "u1",
-    3: "i1",
-    6: "<i4",
-    7: "<i8",
-    9: "?",
-    10: "<f2",
-    11: "<f8",
-}  # TensorProto.DataType
+# TensorProto.DataType
+_TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
 _DATA = {4: "<f4", 10: "<f8"}  # float_data, double_data; 5 and 7 hold varints
 
 

@@ -25,14 +25,8 @@ STAGES: dict[str, Stage] = {
     "MaxPool": "pooled",
     "BatchNormalization": "normalised",
 }
-_UNSEEN = (
-    "Cast",
-    "Flatten",
-    "Identity",
-    "Reshape",
-    "Slice",
-    "Transpose",
-)  # these rearrange what is seen elsewhere
+# these rearrange what is seen elsewhere
+_UNSEEN = ("Cast", "Flatten", "Identity", "Reshape", "Slice", "Transpose")
 _NAMES = {"Conv": "conv", "Gemm": "dense"}
 LOGIT = "logit"
 

@@ -65,10 +65,8 @@ class Gathering:
     def __init__(self, most: int, smallest_face: float | None = None) -> None:
         self._most = most
         self._smallest = smallest_face or 0.0
-        self._kept: dict[bool, list[TellingFace]] = {
-            True: [],
-            False: [],
-        }  # by whether they are large enough
+        # by whether they are large enough
+        self._kept: dict[bool, list[TellingFace]] = {True: [], False: []}
         self._sample: list[Pixels] = []
         self._rng = np.random.default_rng(0)
         self.seen = 0  # faces

@@ -104,17 +104,13 @@ class ModelCard:
     architecture: str
     network: NetworkSettings = field(default_factory=NetworkSettings)
     parameters: int | None = None
-    geometry: Geometry = field(
-        default_factory=Geometry
-    )  # of its crops; geometry.size is the input's side
+    # of its crops; geometry.size is the input's side
+    geometry: Geometry = field(default_factory=Geometry)
     # what the network is given; the shipped ones take bytes and scale by themselves
     colour: Colour = "RGB"
     input_range: tuple[float, float] = (0.0, 255.0)  # that 0..255 becomes
-    mean: Channels = (
-        0.0,
-        0.0,
-        0.0,
-    )  # taken off, channel by channel in the network's order of colours
+    # taken off, channel by channel in the network's order of colours
+    mean: Channels = (0.0, 0.0, 0.0)
     deviation: Channels = (1.0, 1.0, 1.0)  # divided by
     layout: Layout = "NHWC"
     scores: Scores = "probability"  # what kind of number the network gives
@@ -128,15 +124,12 @@ class ModelCard:
     rule: str = ""  # how threshold and band were chosen
     calibration: Calibration = field(default_factory=Calibration)
     members: tuple[Member, ...] = ()  # of a panel
-    sha256: Mapping[str, str] = field(
-        default_factory=dict
-    )  # of the weight files, by suffix: onnx, keras
-    agreement: Mapping[str, float] = field(
-        default_factory=dict
-    )  # of both files: tolerance, largest_difference
-    training: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # data, digests, split, settings, seed, versions
+    # of the weight files, by suffix: onnx, keras
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    # of both files: tolerance, largest_difference
+    agreement: Mapping[str, float] = field(default_factory=dict)
+    # data, digests, split, settings, seed, versions
+    training: Mapping[str, Any] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
     licence: str = ""
     limits: str = ""  # where it must not be trusted

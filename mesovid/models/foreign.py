@@ -23,9 +23,8 @@ from mesovid.records import Pixels
 from mesovid.settings import Channels, Colour, Geometry, Layout, RuntimeSettings, Scores
 
 LARGEST_FILE = 2**30  # bytes
-DOMAINS = frozenset(
-    ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"]
-)  # what onnxruntime brings itself
+# what onnxruntime brings itself
+DOMAINS = frozenset(["", "ai.onnx", "ai.onnx.ml", "com.microsoft"])
 INPUT_TYPES = {
     TensorProto.UINT8: "uint8",
     TensorProto.FLOAT: "float32",

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 Arrays = list[npt.NDArray[Any]]  # of one layer, in the layer's own order
 
-LARGEST_FILE = (
-    2**30
-)  # bytes; more than any network here has, less than what fills a laptop's memory
+# bytes; more than any network here has, less than what fills a laptop's memory
+LARGEST_FILE = 2**30
 READS = "an .h5, .hdf5 or .keras file of a known architecture"
 
 

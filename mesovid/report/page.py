@@ -396,10 +396,8 @@ def _segments(scan: Scan) -> str:
     ]
     return _table(
         "Suspicious segments, worst first" + _cut(len(scan.segments), MOST_ROWS),
-        (
-            "<th scope=col>From</th><th scope=col>To</th><th scope=col>Who</th>"
-            "<th scope=col class=n>P(fake)</th>"
-        ),
+        "<th scope=col>From</th><th scope=col>To</th><th scope=col>Who</th>"
+        "<th scope=col class=n>P(fake)</th>",
         rows,
     )
 

@@ -42,9 +42,8 @@ class State:
     explainers: dict[str, Explainer] = field(default_factory=dict)
     # by scan and model: of how many faces, and what
     firings: dict[tuple[str, str], tuple[int, tuple[Firing, ...]]] = field(default_factory=dict)
-    lock: threading.Lock = field(
-        default_factory=threading.Lock
-    )  # an Explainer is one thread's at a time
+    # an Explainer is one thread's at a time
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:

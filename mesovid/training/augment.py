@@ -33,14 +33,8 @@ HALO = (0.8, 2.5)  # px, sigma of the unsharp mask that follows
 GROWTHS: tuple[Growth, ...] = ("linear", "cubic", "lanczos")
 
 BLOCK = 8  # px, side of a transform
-_QP = (
-    0,
-    29,
-    34,
-    39,
-    45,
-    51,
-)  # from 30 on H.264 quantises colour more finely than brightness (its table 8-15)
+# from 30 on H.264 quantises colour more finely than brightness (its table 8-15)
+_QP = (0, 29, 34, 39, 45, 51)
 _CHROMA_QP = (0, 29, 32, 35, 37, 39)
 
 

@@ -153,9 +153,8 @@ def outline_of(
 def usual_landmarks(size: int) -> Points:
     """Where the landmarks of a frontal face lie in a crop of the default geometry."""
     geometry = Geometry(size=size)
-    side = geometry.scale * float(
-        TEMPLATE[3, 1]
-    )  # the eyes' distance is less than that to the mouth
+    # the eyes' distance is less than that to the mouth
+    side = geometry.scale * float(TEMPLATE[3, 1])
     centre = np.array([0, geometry.centre * TEMPLATE[2, 1]], np.float32)
     return np.asarray((TEMPLATE - centre) * (size / side) + (size - 1) / 2, np.float32)
 

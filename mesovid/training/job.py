@@ -42,9 +42,8 @@ class TrainJob:
     train: TrainSettings = field(default_factory=TrainSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    weights: Mapping[str, float] = field(
-        default_factory=dict
-    )  # of datasets and methods in balanced batches
+    # of datasets and methods in balanced batches
+    weights: Mapping[str, float] = field(default_factory=dict)
     starts: Sequence[str] = ()  # models to start from, by name or path: the mean of their weights
     teacher: str | None = None  # model whose scores are taught beside the labels, by name or path
     override: bool = False  # go on with a run of other settings

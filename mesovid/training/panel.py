@@ -41,9 +41,8 @@ class PanelJob:
     decide: Sequence[str]  # whose highest score is the panel's
     assent: Sequence[str] = ()  # who must agree before anything is called fake
     show: Sequence[str] = ()  # who is scored and shown alone
-    finds: dict[str, str] = field(
-        default_factory=dict
-    )  # what each model looks for, by the name given
+    # what each model looks for, by the name given
+    finds: dict[str, str] = field(default_factory=dict)
     settings: PanelSettings = field(default_factory=PanelSettings)
 
 
@@ -54,9 +53,8 @@ class Heard:
     fake: Flags  # (n,)
     panel: Floats  # (n,) the highest of those that decide
     assent: Floats  # (n, those asked)
-    sources: tuple[
-        frozenset[str], ...
-    ]  # (n,) the dataset, and the part of it that the video came from
+    # (n,) the dataset, and the part of it that the video came from
+    sources: tuple[frozenset[str], ...]
 
 
 def make_panel(

@@ -149,9 +149,8 @@ class CropReader:
         self._paths = paths
         self._size = size
         kept = min(len(paths), int(memory // (size * size * 3)))
-        self._kept: Pixels = np.empty(
-            (kept, size, size, 3), np.uint8
-        )  # memory is taken when it is first written
+        # memory is taken when it is first written
+        self._kept: Pixels = np.empty((kept, size, size, 3), np.uint8)
         self._ready = np.zeros(kept, bool)
         self._lock = threading.Lock()
 
