@@ -348,13 +348,13 @@ def test_the_score_follows_what_is_changed(screen: Screen, scanned: str) -> None
     screen.page.locator("#what-blur").focus()
     screen.page.keyboard.press("End")
     screen.until(f"document.querySelector('#now b').textContent !== {before!r}")
-    assert f"untouched it was {before.split()[1]}" in screen.page.text_content("#now")
+    assert f"untouched {before.split()[1]}" in screen.page.text_content("#now")
     assert "what=blur%3A3" in screen.page.url
     screen.page.get_by_role("button", name="Mouth", exact=True).press("Space")
     screen.until("location.href.includes('cover%3Amouth')")
     screen.page.reload()  # the address holds what was changed
     screen.page.wait_for_selector("#now b")
-    screen.until("document.querySelector('#now')?.textContent.includes('untouched')")
+    screen.until(f"!document.querySelector('#now b')?.textContent.includes({before!r})")
     screen.page.get_by_role("button", name="Undo all").press("Enter")
     screen.until(f"document.querySelector('#now b').textContent === {before!r}")
     assert "what=" not in screen.page.url
@@ -363,7 +363,91 @@ def test_the_score_follows_what_is_changed(screen: Screen, scanned: str) -> None
     screen.page.keyboard.press("ArrowDown")
     screen.page.keyboard.press("+")
     screen.page.keyboard.press("Space")
-    screen.until("document.querySelector('#now').textContent.includes('untouched')")
+    screen.until(f"document.querySelector('#now b').textContent !== {before!r}")
+    assert "square%3A" in screen.page.url
+    silent(screen)
+
+
+@browsers
+def test_a_mild_change_that_moves_the_answer_is_called_fragile(
+    screen: Screen, scanned: str
+) -> None:
+    face = min(screen.api(f"/scans/{scanned}/faces"), key=lambda face: face["fake_probability"])
+    screen.go(f"scan/{scanned}/face/{face['n']}", "#now b")
+    assert not screen.page.is_visible("#fragile")
+    assert f"untouched {face['fake_probability']:.3f}" in screen.page.text_content("#now")
+    screen.page.select_option("#sweep", "blur")
+    screen.page.press("#run-sweep", "Enter")
+    screen.page.wait_for_selector("#swept .plot")
+    shown = screen.page.locator("#swept tbody td").all_text_contents()
+    assert len(shown) == 11
+    assert float(shown[0]) == pytest.approx(face["fake_probability"], abs=0.005)
+    said = str(screen.page.text_content("#swept figcaption"))
+    moved = re.search(r"fragile: it changes at ([\d.]+) px", said)
+    assert moved, said  # the portrait, blurred by less than a pixel
+    screen.page.fill("input[aria-label='Blur, as a number']", moved[1])
+    screen.page.keyboard.press("Tab")
+    screen.until("!document.querySelector('#fragile').hidden")
+    assert f"blur {moved[1]} px" in screen.page.text_content("#fragile")
+    screen.page.fill("input[aria-label='Blur, as a number']", "3")  # which anybody would see
+    screen.page.keyboard.press("Tab")
+    screen.until("document.querySelector('#fragile').textContent.includes('So strong a change')")
+    silent(screen)
+
+
+@browsers
+def test_the_cut_and_the_light_are_changed_as_numbers_say(screen: Screen, scanned: str) -> None:
+    screen.go(f"scan/{scanned}/face/5", "#now b")
+    script = """async () => {
+        const { damaged, read } = await import("/static/js/damage.js");
+        const face = document.createElement("canvas");
+        face.width = face.height = 8;
+        const pen = face.getContext("2d");
+        const image = pen.createImageData(8, 8);
+        for (let i = 0; i < 64; i += 1) image.data.set([i * 4, 255 - i * 4, i, 255], 4 * i);
+        pen.putImageData(image, 0, 0);
+        const said = ["", "mirror:1", "dx:2", "dy:-3", "turn:90", "gamma:2", "grey:1", "light:0.5"];
+        return said.map((text) => [...damaged(face, read(text)).getContext("2d")
+          .getImageData(0, 0, 8, 8).data]);
+    }"""
+    plain, mirrored, right, up, turned, darker, grey, light = (
+        np.reshape(values, (8, 8, 4))[..., :3] for values in screen.page.evaluate(script)
+    )
+    assert np.array_equal(mirrored, plain[:, ::-1])
+    assert np.array_equal(right[:, 2:], plain[:, :-2])
+    assert np.array_equal(right[:, :2], plain[:, 1::-1])  # mirrored at the edge
+    assert np.array_equal(up[:-3], plain[3:])
+    assert np.abs(darker - 255 * (plain / 255) ** 2).max() <= 0.51
+    assert np.abs(grey - plain @ [[0.299] * 3, [0.587] * 3, [0.114] * 3]).max() <= 0.51
+    assert np.abs(light - plain / 2).max() <= 0.51
+    assert turned.shape == plain.shape  # beyond the slider: held to 10 degrees
+    silent(screen)
+
+
+@browsers
+@pytest.mark.parametrize(
+    ("place", "awaited"),
+    [
+        ("compare?a=ID.0&b=ID.9", "#differences canvas"),
+        ("compare?a=ID.0&what=blur:2,cover:mouth", "#differences canvas"),
+        ("compare?a=ID.0&models=all", "figure canvas"),
+    ],
+    ids=["faces", "change", "models"],
+)
+def test_sides_are_compared(screen: Screen, scanned: str, place: str, awaited: str) -> None:
+    screen.go(place.replace("ID", scanned), awaited)
+    screen.page.wait_for_selector(".maps3 canvas")
+    face = screen.api(f"/scans/{scanned}/faces")[0]
+    text = str(screen.page.text_content("main"))
+    assert f"{face['fake_probability']:.3f}" in text
+    if "models=" not in place:
+        rows = screen.page.locator("table.votes tbody tr").all()
+        cells = [row.locator("td.n").all_text_contents() for row in (rows[0], rows[-1])]
+        for a, b, change in cells:
+            found = [float(each.replace("\u2212", "-")) for each in (a, b, change)]
+            assert found[1] - found[0] == pytest.approx(found[2], abs=0.011)
+    screen.fits(place)
+    screen.accessible(place)
     silent(screen)
 
 
@@ -376,7 +460,7 @@ def test_the_score_follows_what_is_changed(screen: Screen, scanned: str) -> None
         ("models/panel", "h2"),
         ("tour", ".steps"),
         ("glossary", "dfn"),
-        ("compare?a=ID.0&b=ID.9", "figure canvas"),
+        ("compare", "[role=alert]"),
         ("scan/ID/face/0?model=mesolite", "figure canvas"),
         ("nowhere", "[role=alert]"),
     ],

@@ -142,9 +142,9 @@ PAGE_LAYERS = (
     ("browser/engine", "browser/worker"),
     # what shows it
     ("source", "address", "dom"),
-    ("words", "damage", "pictures", "source_server", "browser/source_browser"),
-    ("heat", "timeline"),
-    ("layers",),
+    ("words", "pictures", "source_server", "browser/source_browser"),
+    ("heat", "timeline", "charts", "votes", "damage"),
+    ("maps", "score", "whatif", "layers"),
     ("start", "scan", "face", "models", "compare", "tour"),
     ("main",),
 )

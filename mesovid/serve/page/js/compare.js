@@ -1,39 +1,62 @@
-// Two faces side by side: the same model, the same scales.
+// Two sides next to each other: two faces, a face before and after a change, or one face in all
+// models. The same scales for all.
 
+import { link } from "./address.js";
+import { covers, damaged, encoded, made, read, told, touched, written } from "./damage.js";
 import { card, el, fill, table } from "./dom.js";
-import { encoded, NONE } from "./damage.js";
-import { picture } from "./pictures.js";
-import { bar, finding, paintCells } from "./heat.js";
-import { clock, scale, signed, word, zone } from "./words.js";
+import { bar, paint, range } from "./heat.js";
+import { cellFigure } from "./maps.js";
+import { opened, picture } from "./pictures.js";
+import { greatest, pairedVotes } from "./votes.js";
+import { clock, scale, short, signed, word, zone } from "./words.js";
+
+const HOW =
+  "Open a face and follow “Compare with another”, “Before and after a change” or “In all models”.";
 
 export async function page({ query, source }) {
-  const sides = ["a", "b"]
-    .map((key) => (query.get(key) || "").split("."))
-    .filter((words) => words.length === 2);
-  if (sides.length < 2)
-    throw new Error("Choose two faces to compare: open one and follow “Compare with another”.");
-  const all = (await source.models())
+  const sides = ["a", "b"].map((key) => faceOf(query.get(key)));
+  if (!sides[0]) throw new Error(`Nothing to compare is named. ${HOW}`);
+  const all = await source.models();
+  const single = all
     .filter((each) => !(each.members && each.members.length))
     .map((each) => each.name);
-  const name = all.includes(query.get("model")) ? query.get("model") : all[0];
+  const wanted = query.get("model");
+  const name = single.includes(wanted) ? wanted : single[0];
+  if (query.has("models")) return inModels(source, sides[0], single);
   const about = await source.model(name);
-  const both = await Promise.all(sides.map(([id, n]) => looked(source, id, Number(n), name)));
-  const link = (change) =>
-    `#/compare?${new URLSearchParams({ a: sides[0].join("."), b: sides[1].join("."), model: name, ...change })}`;
-  const choice = el(
-    "select",
-    {
-      id: "model",
-      onchange: () => {
-        location.hash = link({ model: choice.value });
-      },
-    },
-    all.map((each) => el("option", { value: each }, each)),
-  );
-  choice.value = name;
-  const band = about.uncertain || null;
-  const [a, b] = both;
-  const column = (side, letter, key) => {
+  if (query.has("what")) return beforeAfter({ source, about, single, at: sides[0], query });
+  if (!sides[1]) throw new Error(`Only one face is named. ${HOW}`);
+  return twoFaces({ source, about, single, sides, query });
+}
+
+/** A face as an address names it: `scan.n`. */
+function faceOf(text) {
+  const [scan, n] = (text || "").split(".");
+  return scan && /^\d+$/.test(n || "") ? { scan, n: Number(n) } : null;
+}
+
+/** One side: a face's pixels and what a model says of them.
+ * @typedef {{letter: string, title: string, crop: HTMLCanvasElement, answer: any, face: any,
+ *   of: {scan: string, n: number} | null, picture: Blob}} Side */
+
+async function sideOf(source, { scan, n }, name, letter) {
+  const faces = await source.faces(scan);
+  const face = faces[n];
+  if (!face) throw new Error(`There is no face ${n}; the scan has ${faces.length}, from 0 on.`);
+  const crop = await picture(source.face(scan, n));
+  const title = `${letter}: the face at ${clock(face.time)}`;
+  const side = { letter, title, crop, face, faces, of: { scan, n }, picture: await encoded(crop) };
+  const answer = name && (await source.predict(side.picture, { model: name, split: true }));
+  return { ...side, answer };
+}
+
+// --- two faces -------------------------------------------------------------------------------
+
+async function twoFaces({ source, about, single, sides, query }) {
+  const [a, b] = await Promise.all(sides.map((at, i) => sideOf(source, at, about.name, "AB"[i])));
+  const to = (change) =>
+    link(["compare"], { ...Object.fromEntries(query), model: about.name, ...change });
+  const other = (side, key) => {
     const options = side.faces.map((face) =>
       el(
         "option",
@@ -41,148 +64,445 @@ export async function page({ query, source }) {
         `${clock(face.time)}, person ${face.person}, P(fake) ${face.fake_probability.toFixed(2)}`,
       ),
     );
-    const other = el(
-      "select",
-      {
-        id: `other-${key}`,
-        onchange: () => {
-          location.hash = link({ [key]: `${side.id}.${other.value}` });
-        },
-      },
-      options,
-    );
-    other.value = side.n;
-    return el(
-      "section",
-      { class: "card" },
-      el("h2", {}, `${letter}: the face at ${clock(side.face.time)}`),
-      el("div", { class: "field" }, el("label", { for: other.id }, "Another face"), other),
-      el(
-        "p",
-        { class: "crop", css: { "margin-top": "12px" } },
-        el(
-          "a",
-          { href: `#/scan/${side.id}/face/${side.n}?model=${encodeURIComponent(name)}` },
-          el("img", {
-            src: source.face(side.id, side.n),
-            width: 256,
-            height: 256,
-            alt: `Face ${letter}; look inside`,
-          }),
-        ),
-      ),
-      el("p", {}, word(zone(side.answer.fake_probability, about.threshold, band))),
-      scale(side.answer.fake_probability, about.threshold, band, `face ${letter}`),
-    );
+    const go = () => {
+      location.hash = to({ [key]: `${side.of.scan}.${choice.value}` });
+    };
+    const choice = el("select", { id: `other-${key}`, onchange: go }, options);
+    choice.value = side.of.n;
+    return el("div", { class: "field" }, el("label", { for: choice.id }, "Another face"), choice);
   };
-  const maps = el(
-    "div",
-    { class: "maps3" },
-    el("p", { class: "soft" }, "Covering 64 places of each face."),
-  );
   const node = el(
     "div",
     {},
+    head("Two faces, one model", single, about.name, (model) => to({ model })),
     el(
-      "div",
-      { class: "row between" },
-      el("h1", {}, "Two faces, one model"),
-      el("div", { class: "row" }, el("label", { for: "model" }, "Model"), choice),
+      "p",
+      { class: "row" },
+      el(
+        "a",
+        { class: "button", href: to({ a: query.get("b"), b: query.get("a") }) },
+        "Swap A and B",
+      ),
     ),
-    el("div", { class: "cols" }, column(a, "A", "a"), column(b, "B", "b")),
-    votes(a, b),
+    el("div", { class: "cols" }, column(a, about, other(a, "a")), column(b, about, other(b, "b"))),
+    pairedVotes(a.answer, b.answer, ["A", "B"]),
+    differ(source, about, [a, b], query),
+    facts([a, b], about),
+  );
+  return { node, title: "Compare" };
+}
+
+function head(title, models, name, to) {
+  const go = () => {
+    location.hash = to(choice.value);
+  };
+  const options = models.map((each) => el("option", { value: each }, each));
+  const choice = el("select", { id: "model", onchange: go }, options);
+  choice.value = name;
+  return el(
+    "div",
+    { class: "row between" },
+    el("h1", {}, title),
+    el("div", { class: "row" }, el("label", { for: "model" }, "Model"), choice),
+  );
+}
+
+function column(side, about, ...more) {
+  const band = about.uncertain || null;
+  const { fake_probability: probability } = side.answer;
+  const canvas = el("canvas", {
+    role: "img",
+    "aria-label": side.title,
+    width: side.crop.width,
+    height: side.crop.height,
+  });
+  canvas.getContext("2d").drawImage(side.crop, 0, 0);
+  const inside = side.of && link(["scan", side.of.scan, "face", side.of.n], { model: about.name });
+  return el(
+    "section",
+    { class: "card" },
+    el("h2", {}, side.title),
+    more,
+    el("div", { class: "crop", css: { "margin-top": "12px" } }, canvas),
+    el(
+      "p",
+      { class: "num" },
+      el("b", {}, `P(fake) ${probability.toFixed(3)} `),
+      word(zone(probability, about.threshold, band)),
+    ),
+    scale(probability, about.threshold, band, `face ${side.letter}`),
+    inside && el("p", {}, el("a", { href: inside }, "Look inside")),
+  );
+}
+
+function facts([a, b], about) {
+  const band = about.uncertain || null;
+  const size = ({ face: { box } }) => Math.max(box[2] - box[0], box[3] - box[1]);
+  const label = (side) => word(zone(side.answer.fake_probability, about.threshold, band));
+  const row = (name, of, digits) => [
+    name,
+    of(a).toFixed(digits),
+    of(b).toFixed(digits),
+    signed(of(b) - of(a), digits),
+  ];
+  const brightness = new Map([a, b].map((side) => [side, meanOf(side.crop)]));
+  /** @type {any[]} */
+  const rows = [
+    row("P(fake)", (side) => side.answer.fake_probability, 3),
+    row("logit", (side) => side.answer.logit, 3),
+    ["called", label(a), label(b), ""],
+    row("mean brightness", (side) => brightness.get(side) ?? 0, 1),
+  ];
+  if (a.face && b.face) rows.push(row("px in its frame", size, 0));
+  return card(
+    "Both in numbers",
+    table("Both sides", ["What", "A", "B", "B less A"], rows, [false, true, true, true]),
+  );
+}
+
+function meanOf(canvas) {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 4)
+    sum += 0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2];
+  return (4 * sum) / data.length;
+}
+
+// --- where they differ -----------------------------------------------------------------------
+
+/** What the score hangs on, how the sums came about, and one map of a layer: A, B, and B less A. */
+function differ(source, about, [a, b], query) {
+  const holder = el("div", {});
+  const cells = (title, x, y) => {
+    const difference = y.map((row, i) => row.map((value, j) => value - x[i][j]));
+    const end = greatest([x, y, difference].flat(2));
+    return el(
+      "div",
+      { class: "maps3" },
+      cellFigure({ title: `${title}: A`, crop: a.crop, cells: x, end }),
+      cellFigure({ title: `${title}: B`, crop: b.crop, cells: y, end }),
+      cellFigure({ title: "B less A", crop: b.crop, cells: difference, end }),
+    );
+  };
+  if (a.answer.split && b.answer.split && a.answer.split.cells) {
+    holder.append(
+      el("h3", {}, "How the sums came about"),
+      cells("The sum", a.answer.split.cells, b.answer.split.cells),
+    );
+  }
+  if (a.of && b.of) {
+    const waiting = el("p", { class: "soft" }, "Covering 64 places of each face.");
+    const places = el("div", {}, waiting);
+    holder.prepend(el("h3", {}, "What the scores hang on"), places);
+    hangs(source, about, [a, b])
+      .then(([x, y]) => fill(places, cells("The score", x, y)))
+      .catch((error) => fill(places, el("p", { role: "alert" }, error.message)));
+  }
+  return [
     card(
       "Where they differ",
       el(
         "p",
         { class: "soft" },
-        "What each cell adds to the logit, both on one scale; yellow with a plus speaks for fake, dark blue with a minus for real.",
+        "What each cell adds to the logit, all on one scale; yellow with a plus speaks for fake, ",
+        "dark blue with a minus for real.",
       ),
-      maps,
+      holder,
+    ),
+    oneLayer(source, about, [a, b], query),
+  ];
+}
+
+async function hangs(source, about, sides) {
+  const found = [];
+  for (const side of sides) {
+    const asked = { model: about.name, cells: 8, methods: ["occlusion"] };
+    found.push((await source.explain(side.of, asked)).occlusion.cells);
+  }
+  return found;
+}
+
+/** One layer of both on one scale: its maps side by side, those that differ most first. */
+function oneLayer(source, about, [a, b], query) {
+  const layers = about.layers.filter((layer) => Object.values(layer.shapes)[0].length === 3);
+  const names = layers.map((layer) => layer.name).filter((name) => name !== "face");
+  const wanted = query.get("layer");
+  const choice = el(
+    "select",
+    { id: "layer" },
+    names.map((each) => el("option", { value: each }, each)),
+  );
+  choice.value = names.includes(wanted) ? wanted : names.at(-1);
+  const holder = el("div", { id: "differences" }, el("p", { class: "soft" }, "Fetching."));
+  let turn = 0;
+  const show = async () => {
+    const mine = ++turn;
+    const layer = layers.find((each) => each.name === choice.value);
+    const stage = "activated" in layer.shapes ? "activated" : "raw";
+    const asked = { model: about.name, layers: [layer.name], stages: [stage] };
+    try {
+      const found = [];
+      for (const side of [a, b]) found.push((await source.predict(side.picture, asked)).arrays);
+      if (mine !== turn) return;
+      fill(holder, layerRows(layer, ...found.map((each) => each[`${layer.name}.${stage}`])));
+    } catch (error) {
+      fill(holder, el("p", { role: "alert" }, /** @type {Error} */ (error).message));
+    }
+  };
+  choice.addEventListener("change", show);
+  show();
+  return card(
+    "The same layer of both",
+    el("div", { class: "row" }, el("label", { for: "layer" }, "Layer"), choice),
+    holder,
+  );
+}
+
+const ROWS = 6; // maps of a layer that are compared
+
+function layerRows(layer, a, b) {
+  const [maps, high, wide] = a.shape;
+  const size = high * wide;
+  const difference = Float32Array.from(a.values, (value, i) => b.values[i] - value);
+  const scores = Array.from({ length: maps }, (_, map) => {
+    let sum = 0;
+    for (let i = map * size; i < (map + 1) * size; i += 1) sum += Math.abs(difference[i]);
+    return { map, mean: sum / size };
+  });
+  const chosen = scores.sort((x, y) => y.mean - x.mean).slice(0, ROWS);
+  const common = range([...both(a.values, b.values)]);
+  const end = greatest(difference);
+  const signs = { kind: "signed", low: -end, high: end };
+  const tile = (values, map, scale_, text) => {
+    const canvas = el("canvas", {
+      role: "img",
+      "aria-label": `${text}, map ${map + 1} of ${layer.name}`,
+    });
+    paint(canvas, values, high, wide, scale_, map * size);
+    return el("div", { class: "tile" }, canvas, el("span", {}, text));
+  };
+  return [
+    el(
+      "p",
+      { class: "soft" },
+      `The ${chosen.length} of ${maps} maps of ${layer.name} that differ most, ${high} × ${wide}. A `,
+      "and B on one scale, B less A on its own.",
+    ),
+    el(
+      "div",
+      { class: "row legends" },
+      el("div", {}, bar(common), el("span", { class: "soft" }, "A and B")),
+      el("div", {}, bar(signs), el("span", { class: "soft" }, "B less A")),
+    ),
+    el(
+      "div",
+      { class: "cols" },
+      chosen.map(({ map, mean }) =>
+        el(
+          "div",
+          {},
+          el("h3", {}, `Map ${map + 1}: differs by ${short(mean)} on average`),
+          el(
+            "div",
+            { class: "tiles three" },
+            tile(a.values, map, common, "A"),
+            tile(b.values, map, common, "B"),
+            tile(difference, map, signs, "B less A"),
+          ),
+        ),
+      ),
+    ),
+  ];
+}
+
+function* both(a, b) {
+  yield* a;
+  yield* b;
+}
+
+// --- before and after a change ---------------------------------------------------------------
+
+async function beforeAfter({ source, about, single, at, query }) {
+  const what = read(query.get("what"));
+  const a = await sideOf(source, at, about.name, "A");
+  const after = await opened(await encoded(damaged(a.crop, what), what));
+  const picture_ = await encoded(after);
+  const answer = await source.predict(picture_, { model: about.name, split: true });
+  const before = { ...a, title: "A: before" };
+  /** @type {any} */
+  const b = {
+    letter: "B",
+    title: `B: ${told(what) || "nothing changed"}`,
+    crop: after,
+    answer,
+    face: null,
+    of: null,
+    picture: picture_,
+  };
+  const to = (change) =>
+    link(["compare"], { ...Object.fromEntries(query), model: about.name, ...change });
+  const face = link(["scan", at.scan, "face", at.n], { model: about.name, what: written(what) });
+  const steps = made(what).length + Number(covers(what));
+  const node = el(
+    "div",
+    {},
+    head("Before and after", single, about.name, (model) => to({ model })),
+    el(
+      "p",
+      { class: "row" },
+      presets(to, what),
+      el("a", { class: "button", href: face }, "Change it further"),
+    ),
+    !touched(what) && el("p", {}, "Nothing is changed yet."),
+    el("div", { class: "cols" }, column(before, about), column(b, about)),
+    pairedVotes(a.answer, answer, ["A", "B"]),
+    pixels(a.crop, after),
+    differ(source, about, [{ ...before, of: null }, b], query),
+    facts([{ ...before, face: null }, b], about),
+  );
+  return {
+    node,
+    title: steps > 1 ? "Before and after changes" : "Before and after",
+    changed: () => {},
+  };
+}
+
+/** Some changes to choose from. */
+function presets(to, what) {
+  const known = {
+    "blur:1": "Blur of 1 px",
+    "jpeg:40": "JPEG quality 40",
+    "mirror:1": "Mirrored",
+    "light:0.7": "70 % of its light",
+  };
+  const choice = el(
+    "select",
+    {
+      id: "preset",
+      onchange: () => {
+        if (choice.value) location.hash = to({ what: choice.value });
+      },
+    },
+    el("option", { value: "" }, written(what) in known ? "as chosen" : told(what) || "nothing"),
+    Object.entries(known).map(([value, text]) => el("option", { value }, text)),
+  );
+  if (written(what) in known) choice.value = written(what);
+  return [el("label", { for: "preset" }, "Change"), choice];
+}
+
+/** What the change did to the pixels. */
+function pixels(before, after) {
+  const side = before.width;
+  const [x, y] = [before, after].map(
+    (each) => each.getContext("2d").getImageData(0, 0, side, side).data,
+  );
+  const grey = (data, i) => 0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2];
+  const difference = Float32Array.from(
+    { length: side * side },
+    (_, i) => grey(y, 4 * i) - grey(x, 4 * i),
+  );
+  const end = greatest(difference);
+  const mean = difference.reduce((sum, value) => sum + Math.abs(value), 0) / difference.length;
+  const scale_ = { kind: "signed", low: -end, high: end };
+  const canvas = el("canvas", {
+    class: "heat",
+    role: "img",
+    "aria-label": "Brightness after less before",
+  });
+  paint(canvas, difference, side, side, scale_);
+  return card(
+    "What changed in the picture",
+    el(
+      "figure",
+      { class: "narrow" },
+      canvas,
+      bar(scale_, [" darker", " brighter"]),
+      el(
+        "figcaption",
+        {},
+        `Brightness, of 255: ${mean.toFixed(1)} on average, ${end.toFixed(0)} at most.`,
+      ),
     ),
   );
-  explained(source, a, b, name, maps);
-  return { node, title: "Compare" };
 }
 
-async function looked(source, id, n, name) {
-  const faces = await source.faces(id);
-  if (!faces[n]) throw new Error(`There is no face ${n}; the scan has ${faces.length}, from 0 on.`);
-  const crop = await picture(source.face(id, n));
-  const answer = await source.predict(await encoded(crop, NONE), { model: name, split: true });
-  return { id, n, faces, face: faces[n], crop, answer };
-}
+// --- one face in all models ------------------------------------------------------------------
 
-function votes(a, b) {
-  if (!a.answer.split || !b.answer.split)
-    return card("Votes", el("p", {}, "The head of this network does not split into votes."));
-  const rows = a.answer.split.shares.map((share, i) => [
-    share.name,
-    share.value,
-    b.answer.split.shares[i].value,
-  ]);
-  const most = Math.max(...rows.flatMap(([, x, y]) => [Math.abs(x), Math.abs(y)])) || 1;
-  const track = (value) =>
+async function inModels(source, at, single) {
+  const side = await sideOf(source, at, null, "A");
+  const cards = await Promise.all(single.map((name) => source.model(name)));
+  const answers = [];
+  for (const name of single)
+    answers.push(await source.predict(side.picture, { model: name, split: true }));
+  const found = cards.map((about, i) => ({ about, answer: answers[i] }));
+  const called = ({ about, answer }) =>
+    zone(answer.fake_probability, about.threshold, about.uncertain || null);
+  const words = new Set(found.map(called));
+  const address = source.face(at.scan, at.n);
+  const node = el(
+    "div",
+    {},
     el(
-      "span",
-      { class: "track", "aria-hidden": "true" },
-      el("i", {
-        class: value > 0 ? "for" : "against",
-        css: { width: `${(50 * Math.abs(value)) / most}%` },
-      }),
-    );
-  rows.push(["logit", a.answer.logit, b.answer.logit]);
-  const node = table(
-    "Votes of A (above) and B (below), on one scale: to the right for fake, to the left for real",
-    ["Who", "Bars", "A", "B", "B less A"],
-    rows.map(([who, x, y], i) => [
-      who,
-      i < rows.length - 1 ? [track(x), track(y)] : "",
-      signed(x),
-      signed(y),
-      signed(y - x),
-    ]),
-    [false, false, true, true, true],
-  );
-  node.querySelector("table").className = "votes full";
-  return card("Their votes", node);
-}
-
-async function explained(source, a, b, name, holder) {
-  try {
-    const found = [];
-    for (const side of [a, b])
-      found.push(
-        await source.explain(
-          { scan: side.id, n: side.n },
-          { model: name, cells: 8, methods: ["occlusion"] },
-        ),
-      );
-    const [x, y] = found.map((each) => each.occlusion.cells);
-    const difference = y.map((row, i) => row.map((value, j) => value - x[i][j]));
-    const end = Math.max(...[x, y, difference].flat(2).map(Math.abs)) || 1;
-    const figure = (title, crop, cells) => {
-      const canvas = el("canvas", {
-        class: "heat",
-        role: "img",
-        "aria-label": `${title}. ${finding(cells)}`,
-      });
-      paintCells(canvas, crop, cells, end);
-      return el(
+      "nav",
+      { class: "crumbs", "aria-label": "Up" },
+      el("a", { href: link(["scan", at.scan, "face", at.n]) }, "‹ Back to the face"),
+    ),
+    el("h1", {}, `The face at ${clock(side.face.time)} in ${found.length} models`),
+    el(
+      "p",
+      { class: "lead" },
+      words.size === 1
+        ? "All call it the same. That proves little: they learned from much the same videos."
+        : "They do not agree. Each has its own threshold and band.",
+    ),
+    el(
+      "div",
+      { class: "maps3" },
+      el(
         "figure",
         {},
-        canvas,
-        bar({ kind: "signed", low: -end, high: end }, [" for real", " for fake"]),
-        el("figcaption", {}, el("b", {}, `${title}. `), finding(cells)),
-      );
-    };
-    fill(
-      holder,
-      figure("What A hangs on", a.crop, x),
-      figure("What B hangs on", b.crop, y),
-      figure("B less A", b.crop, difference),
-    );
-  } catch (error) {
-    fill(holder, el("p", { role: "alert" }, /** @type {any} */ (error).message));
-  }
+        el("img", { class: "heat", src: address, alt: "The face", width: 256, height: 256 }),
+      ),
+      found
+        .filter(({ answer }) => answer.split)
+        .map(({ about, answer }) =>
+          cellFigure({
+            title: `${about.name}: how its sum came about`,
+            crop: side.crop,
+            cells: answer.split.cells,
+          }),
+        ),
+    ),
+    card(
+      "What each says",
+      found.map(({ about, answer }) => [
+        el(
+          "h3",
+          {},
+          el(
+            "a",
+            { href: link(["scan", at.scan, "face", at.n], { model: about.name }) },
+            about.name,
+          ),
+          " ",
+          word(called({ about, answer })),
+        ),
+        scale(answer.fake_probability, about.threshold, about.uncertain || null, about.name),
+      ]),
+      table(
+        "All in numbers; each map above has a scale of its own",
+        ["Model", "P(fake)", "Logit", "Threshold", "Cannot tell", "Parameters"],
+        found.map(({ about, answer }) => [
+          about.name,
+          answer.fake_probability.toFixed(3),
+          signed(answer.logit),
+          about.threshold.toFixed(2),
+          about.uncertain ? about.uncertain.map((each) => each.toFixed(2)).join(" to ") : "–",
+          about.parameters ? about.parameters.toLocaleString("en") : "–",
+        ]),
+        [false, true, true, true, true, true],
+      ),
+    ),
+  );
+  return { node, title: "In all models" };
 }

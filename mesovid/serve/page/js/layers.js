@@ -2,7 +2,7 @@
 
 import { place, remember } from "./address.js";
 import { el, fill, say } from "./dom.js";
-import { encoded, NONE } from "./damage.js";
+import { encoded } from "./damage.js";
 import { bar, paint, range } from "./heat.js";
 import { count, short } from "./words.js";
 
@@ -68,7 +68,7 @@ export function layers(view) {
       }
     };
     const show = async () => {
-      const found = await source.predict(await encoded(crop, NONE), {
+      const found = await source.predict(await encoded(crop), {
         model: name,
         layers: [layer.name],
         stages: [stage],

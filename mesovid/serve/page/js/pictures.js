@@ -1,11 +1,16 @@
 // Pictures of faces as pixels.
 
-/** A picture as a canvas: its pixels as they lie in the file, whatever colours the screen has.
- * @param {string} address */
+/** The picture at an address as a canvas. @param {string} address */
 export async function picture(address) {
   const answer = await fetch(address);
   if (!answer.ok) throw new Error("The picture of this face is gone.");
-  const bitmap = await createImageBitmap(await answer.blob(), {
+  return opened(await answer.blob());
+}
+
+/** A picture file as a canvas: its pixels as they lie in the file, whatever colours the screen has.
+ * @param {Blob} file */
+export async function opened(file) {
+  const bitmap = await createImageBitmap(file, {
     colorSpaceConversion: "none",
     premultiplyAlpha: "none",
   });
