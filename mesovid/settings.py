@@ -441,6 +441,7 @@ class TrainSettings(Settings):
         "mixed_precision": False,
         "mode": "auto",
         "calibration": "platt",
+        "calibrate_on": "varied",
         "misses": 0.1,
         "cache": 4.0,
     }
@@ -530,11 +531,6 @@ class TrainSettings(Settings):
     )
     valid_frames: int = setting(
         8, "Crops of each person of a validation video.", at_least=1, at_most=1_000_000
-    )
-    calibrate_on: Literal["plain", "varied"] = setting(
-        "varied",
-        "Validation faces that scores are calibrated on: as they are, or varied as in training,"
-        " which keeps probabilities from being too sure of other people and cameras.",
     )
     false_alarms: float = setting(
         FALSE_ALARMS,

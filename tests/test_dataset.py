@@ -421,7 +421,7 @@ def test_a_sheet_shows_the_faces_in_colour(tmp_path: Path) -> None:
     red[..., 2] = 255
     assert cv2.imwrite(str(root / SOUND[0].file), red)
     dataset: Dataset = read_dataset(root)
-    sheet = contact_sheet(dataset, columns=1)
+    sheet = contact_sheet(dataset)
     assert sheet[80, 64].tolist() == [255, 0, 0]
 
 

@@ -42,6 +42,7 @@ from mesovid.training import checkpoint, fit
 from mesovid.training.feed import Feed, Teacher
 from mesovid.training.fit import train
 from mesovid.training.job import Reporter, TrainJob
+from mesovid.training.prepare import prepare
 from mesovid.training.run_folder import writing
 from mesovid.training.sampler import Sampler
 from mesovid.training.samples import CropReader, Samples, self_blended, training_data
@@ -120,15 +121,8 @@ def run(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(faces: Path, folder: Path, settings: TrainSettings = QUICK, **others: object) -> TrainJob:
-    augmentation = AugmentSettings(jpeg=0.3, h264=0.3, noise=0.3)
-    return TrainJob(
-        datasets=[faces],
-        folder=folder,
-        name="small",
-        train=settings,
-        augment=augmentation,
-        **others,
-    )  # type: ignore[arg-type]
+    others = {"augment": AugmentSettings(jpeg=0.3, h264=0.3, noise=0.3), **others}
+    return TrainJob(datasets=[faces], folder=folder, name="small", train=settings, **others)  # type: ignore[arg-type]
 
 
 def curve(folder: Path) -> list[list[str]]:
@@ -164,23 +158,14 @@ def test_a_class_that_nobody_can_tell_stops_a_run_until_it_is_told(
         copy = root / split / ("notfake" if label == "fake" else label) / video / file.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(copy), cv2.resize(cv2.imread(str(file)), (256, 256)))
-    words = [
-        "train",
-        str(root),
-        "-o",
-        str(tmp_path / "mine"),
-        "-q",
-        "--epochs",
-        "1",
-        "--workers",
-        "2",
-    ]
+    words = ["train", str(root), "-o", str(tmp_path / "mine"), "-q", "--epochs", "1"]
+    words += ["--steps", "1", "--batch-size", "4", "--valid-frames", "1"]
     refused = CliRunner().invoke(cli, words)
     assert "--label notfake=fake" in str(refused.exception)
     assert not (tmp_path / "mine").exists()
     mended = CliRunner().invoke(cli, [*words, "--label", "notfake=fake"])
     assert mended.exit_code == 0, mended.output
-    assert read_card(tmp_path / "mine").training["crops"] == {"train": 48, "valid": 32}
+    assert read_card(tmp_path / "mine").training["crops"] == {"train": 48, "valid": 8}
 
 
 def test_a_run_ends_with_a_model_that_judges(run: Path, dataset: Dataset) -> None:
@@ -351,32 +336,24 @@ def test_a_start_that_held_other_videos_back_is_said(faces: Path, tmp_path: Path
     one = dataclasses.replace(QUICK, epochs=1, valid_share=0.4)
     train(job(unsplit, tmp_path / "start", one))
 
-    def said(folder: str, seed: int) -> str:
-        sentences: list[str] = []
-        settings = dataclasses.replace(one, seed=seed)
-        request = job(unsplit, tmp_path / folder, settings, starts=[str(tmp_path / "start")])
-        card = train(request, Reporter(say=sentences.append))
-        notes = [each for each in sentences if "may have learned from videos of unsplit" in each]
-        assert bool(notes) == ("may have learned" in card.limits)
-        return "".join(notes)
-
-    assert not said("same", one.seed)
-    assert "--seed" in said("other", 7)
+    starts = [str(tmp_path / "start")]
+    assert not prepare(job(unsplit, tmp_path / "same", one, starts=starts)).caveats
+    said: list[str] = []
+    other = dataclasses.replace(one, seed=7, epochs=0)
+    card = train(job(unsplit, tmp_path / "other", other, starts=starts), Reporter(say=said.append))
+    (note,) = (each for each in said if "may have learned from videos of unsplit" in each)
+    assert "train both with one --seed" in note
+    assert note.removeprefix("note: ") in card.limits
 
 
 def test_a_teacher_is_named_and_changes_what_is_learned(
     faces: Path, run: Path, tmp_path: Path
 ) -> None:
     one = dataclasses.replace(QUICK, epochs=1)
-    card = train(job(faces, tmp_path / "taught", one, teacher=str(run)))
-    assert card.training["teacher"] == {"model": "small", "sha256": read_card(run).sha256["keras"]}
-    alone = train(job(faces, tmp_path / "alone", one))
+    card, alone = train(job(faces, tmp_path / "taught", teacher=str(run))), read_card(run)
+    assert card.training["teacher"] == {"model": "small", "sha256": alone.sha256["keras"]}
     assert alone.training["teacher"] is None
     assert alone.sha256 != card.sha256
-    deaf = train(
-        job(faces, tmp_path / "deaf", dataclasses.replace(one, distillation=0.0), teacher=str(run))
-    )
-    assert deaf.sha256["onnx"] == alone.sha256["onnx"]
     with pytest.raises(SettingsError, match=r"share; name one by --teacher"):
         train(job(faces, tmp_path / "nobody", dataclasses.replace(one, distillation=0.9)))
     idle = dataclasses.replace(one, epochs=0)
@@ -427,19 +404,45 @@ def test_crops_leave_memory_with_the_run(samples: Samples, batches: int) -> None
     assert kept() is None
 
 
-def test_calibration_is_on_varied_faces_unless_told_otherwise(
+def test_calibration_is_on_varied_faces_where_faces_are_varied(
     faces: Path, run: Path, tmp_path: Path
 ) -> None:
-    again = dataclasses.replace(QUICK, epochs=0, calibrate_on="plain")
-    card, varied = train(job(faces, tmp_path / "plain", again, starts=[str(run)])), read_card(run)
-    assert card.calibration != varied.calibration
-    assert card.sha256["onnx"] == varied.sha256["onnx"]
-    assert ["varied as in training" in each.rule for each in (card, varied)] == [False, True]
-    # on faces as they are, by the command for any model: the same but for its runtime's rounding
+    again, still = dataclasses.replace(QUICK, epochs=0), AugmentSettings(augment=False)
+    plain = train(job(faces, tmp_path / "plain", again, starts=[str(run)], augment=still))
+    varied = read_card(run)
+    assert plain.calibration != varied.calibration
+    assert plain.sha256["onnx"] == varied.sha256["onnx"]
+    assert ["varied as in training" in each.rule for each in (plain, varied)] == [False, True]
+    # the command for any model does the same, but for its runtime's rounding
     other, _ = calibrate(run, [read_dataset(faces)], tmp_path / "other")
-    assert other.calibration.scale == pytest.approx(card.calibration.scale, rel=1e-2)
-    assert other.threshold == pytest.approx(card.threshold, abs=1e-3)
-    assert other.rule == card.rule
+    assert other.calibration.scale == pytest.approx(plain.calibration.scale, rel=1e-2)
+    assert other.threshold == pytest.approx(plain.threshold, abs=1e-3)
+    assert other.rule == plain.rule
+
+
+def test_an_imported_detector_teaches_under_the_hash_of_what_runs(
+    faces: Path, run: Path, tmp_path: Path
+) -> None:
+    """It has no .keras file."""
+    other = Path(shutil.copytree(run, tmp_path / "imported"))
+    (other / "small.keras").unlink()
+    card = json.loads((other / "small.json").read_text())
+    del card["sha256"]["keras"]
+    (other / "small.json").write_text(json.dumps(card | {"architecture": "onnx"}))
+    prepared = prepare(job(faces, tmp_path / "run", teacher=str(other)))
+    assert prepared.plan["teacher"] == {"model": "small", "sha256": card["sha256"]["onnx"]}
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(TrainingError, match=r"small is an imported \.onnx file; training starts"):
+        prepare(job(faces, tmp_path / "run", starts=[str(other)]))
+
+
+def test_a_start_that_was_replaced_is_refused(faces: Path, run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    shutil.copyfile(other / "last.keras", other / "small.keras")
+    with (other / "small.keras").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(TrainingError, match="is not the file that its card names"):
+        prepare(job(faces, tmp_path / "run", starts=[str(other)]))
 
 
 def test_real_faces_alone_suffice_with_self_blending(faces: Path, tmp_path: Path) -> None:
@@ -542,7 +545,8 @@ def test_a_missing_gpu_is_said(faces: Path, tmp_path: Path) -> None:
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU")
     with pytest.raises(TrainingError, match="finds no GPU"):
-        train(job(faces, tmp_path, dataclasses.replace(QUICK, device="gpu")))
+        train(job(faces, tmp_path / "run", dataclasses.replace(QUICK, device="gpu")))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_with_other_things_is_not_used(faces: Path, tmp_path: Path) -> None:
@@ -814,7 +818,7 @@ def test_the_command_trains_with_weights_into_a_folder_of_any_name(
 ) -> None:
     """A weight of 0 leaves all fakes of the dataset out; `run.json` is the run's, not the card."""
     words = ["train", str(faces), "-o", str(tmp_path / "run"), "-q", "--epochs", "1"]
-    words += ["--steps", "1", "--batch-size", "4", "--workers", "1"]
+    words += ["--steps", "1", "--batch-size", "4", "--valid-frames", "2"]
     words += ["--weight", "swap=0", "--weight", "real=1", "--self-blend", "1"]
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 0, (result.output, result.exception)
@@ -822,7 +826,7 @@ def test_the_command_trains_with_weights_into_a_folder_of_any_name(
     assert result.stdout.startswith(f"model: threshold {card.threshold:g}; scan with it: mesovid")
     assert card.name == "model"
     assert card.training["weights"] == {"swap": 0, "real": 1}
-    assert card.training["crops"] == {"train": 24, "valid": 32}
+    assert card.training["crops"] == {"train": 24, "valid": 16}
     assert card.training["methods"] == []
 
 

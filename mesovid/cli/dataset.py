@@ -32,22 +32,8 @@ def command() -> None:
     type=click.Path(dir_okay=False),
     help="Write a contact sheet: faces of each split, label and method.",
 )
-@click.option(
-    "--columns",
-    type=click.IntRange(1, 100),
-    default=10,
-    show_default=True,
-    help="Faces a row of the sheet.",
-)
-@click.option(
-    "--rows",
-    type=click.IntRange(1, 100),
-    default=2,
-    show_default=True,
-    help="Rows for each split, label and method.",
-)
 @class_options
-def show(dataset: str, sheet: str | None, columns: int, rows: int, options: Options) -> None:
+def show(dataset: str, sheet: str | None, options: Options) -> None:
     """Say what is in a dataset, and what was left out of it."""
     from mesovid.dataset.journal import read_results
     from mesovid.dataset.manifest import digest, read_datasets, read_description
@@ -74,7 +60,7 @@ def show(dataset: str, sheet: str | None, columns: int, rows: int, options: Opti
     click.echo(f"digest: {digest(read)[:16]}")
     if sheet is not None:
         check_output(sheet, map(read.path, read.crops), kind="png")
-        write_sheet(read, sheet, columns, rows)
+        write_sheet(read, sheet)
         click.echo(f"wrote {sheet}", err=True)
 
 

@@ -20,6 +20,7 @@ from mesovid.pictures import encode, read_picture
 from mesovid.records import Pixels
 from mesovid.report.table import Table, text_table
 
+COLUMNS, ROWS = 10, 2  # faces of each split, label and method on a contact sheet
 CELL = 128  # px, side of a face on the sheet
 LINE = 18  # px, height of the text above a row
 SHOWN = 5  # names of each kind that a summary lists
@@ -60,22 +61,22 @@ def losses(results: Iterable[Result], problems: Sequence[Problem] = ()) -> str:
     return "\n".join(lines)
 
 
-def contact_sheet(dataset: Dataset, columns: int = 10, rows_each: int = 2) -> Pixels:
+def contact_sheet(dataset: Dataset) -> Pixels:
     """Faces of every split, label and method, evenly picked over the videos, as one picture (h, w,
     3) RGB."""
     groups: dict[tuple[str, str, str], list[CropEntry]] = {}
     for crop in dataset.crops:
         groups.setdefault((crop.split or "-", crop.label, crop.method or "-"), []).append(crop)
     bands = [
-        _band(dataset, " ".join(name for name in group if name != "-"), own, columns, rows_each)
+        _band(dataset, " ".join(name for name in group if name != "-"), own)
         for group, own in sorted(groups.items())
     ]
     return np.concatenate(bands)
 
 
-def write_sheet(dataset: Dataset, file: str | Path, columns: int = 10, rows_each: int = 2) -> None:
+def write_sheet(dataset: Dataset, file: str | Path) -> None:
     """Write the contact sheet as a PNG file. DatasetError when the folder cannot be written."""
-    sheet = encode(contact_sheet(dataset, columns, rows_each))
+    sheet = encode(contact_sheet(dataset))
     try:
         write_whole(Path(file), sheet)
     except OSError as error:
@@ -96,15 +97,15 @@ def _listing(heading: str, entries: Sequence[Problem]) -> list[str]:
     return lines
 
 
-def _band(dataset: Dataset, title: str, crops: list[CropEntry], columns: int, rows: int) -> Pixels:
-    """The title and up to `columns` x `rows` faces, from as many videos as there are."""
-    wanted = columns * rows
+def _band(dataset: Dataset, title: str, crops: list[CropEntry]) -> Pixels:
+    """The title and up to COLUMNS x ROWS faces, from as many videos as there are."""
+    wanted = COLUMNS * ROWS
     at = np.linspace(0, len(crops) - 1, min(wanted, len(crops))).round().astype(int)
     ordered = sorted(crops, key=lambda crop: (crop.video, crop.frame, crop.person))
     cells = [_cell(dataset.path(ordered[i])) for i in at]
-    cells += [np.full((CELL, CELL, 3), 255, np.uint8)] * (-len(cells) % columns)
-    lines = [np.concatenate(cells[i : i + columns], axis=1) for i in range(0, len(cells), columns)]
-    head = np.full((LINE, columns * CELL, 3), 255, np.uint8)
+    cells += [np.full((CELL, CELL, 3), 255, np.uint8)] * (-len(cells) % COLUMNS)
+    lines = [np.concatenate(cells[i : i + COLUMNS], axis=1) for i in range(0, len(cells), COLUMNS)]
+    head = np.full((LINE, COLUMNS * CELL, 3), 255, np.uint8)
     text = f"{title}: {len(crops)} crops of {len({crop.video for crop in crops})} videos"
     cv2.putText(
         head, text, (4, LINE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA

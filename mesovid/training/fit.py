@@ -78,6 +78,7 @@ def train(job: TrainJob, reporter: Reporter | None = None) -> ModelCard:
 def run(prepared: Prepared, reporter: Reporter) -> ModelCard:
     """`train` of what is prepared and not finished."""
     _use_device(prepared.job.train)
+    prepared.folder.begin()
     for note in (*prepared.data.notes, *prepared.caveats):
         reporter.say(f"note: {note}")
     reporter.say(_account(prepared.data))
@@ -136,7 +137,8 @@ class _Run:
         last = settings.keep == "last"
         load_weights(self._trainer.model, self._job.folder / (LAST if last else BEST))
         scores = self._scores()
-        varied = self._scores(varied=True) if settings.calibrate_on == "varied" else None
+        # as they are, faces of the people that were learned from make probabilities too sure
+        varied = self._scores(varied=True) if self._job.augment.augment else None
         decision = decide(scores, settings.false_alarms, self._data.valid.dataset, varied)
         probes = next(self._valid.once(PROBES))[0].numpy()
         epochs = {

@@ -49,7 +49,7 @@ class Prepared:
 
 
 def prepare(job: TrainJob) -> Prepared:
-    """Read all that a run rests on, and begin its folder or find it as it was left.
+    """Read all that a run rests on, its folder as it was left included. Nothing is written.
 
     Raises SettingsError, ModelError, DatasetError or TrainingError with one line.
     """

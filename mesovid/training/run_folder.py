@@ -47,40 +47,44 @@ class RunFolder:
     """One run on disk."""
 
     def __init__(self, path: Path, plan: Plan, *, override: bool = False) -> None:
-        """Begin a run in a new folder, or go on with the one that is there.
+        """Look at a folder: new, or that of a run to go on with. Nothing is written yet.
 
         Raises TrainingError when the folder holds something else, or a run of another plan and
         `override` is not given.
         """
         self.path = path
         with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-            self._about = self._read()
-            if self._about is None:
-                self._about = {
-                    "kind": KIND,
-                    "status": "running",
-                    "plan": dict(plan),
-                    "environment": environment(),
-                }
-            elif changes := _changes(_complete(self._about["plan"]), _complete(plan)):
-                if not override:
-                    raise TrainingError(
-                        f"{path} holds a run of other settings: {'; '.join(changes)}; name another "
-                        "folder, or go on with the new ones by --override"
-                    )
-                self._about["overridden"] = [*self._about.get("overridden", []), *changes]
-                self._about |= {"plan": dict(plan), "status": "running"}
+            about = self._read()
+        if about is None:
+            about = {
+                "kind": KIND,
+                "status": "running",
+                "plan": dict(plan),
+                "environment": environment(),
+            }
+        elif changes := _changes(_complete(about["plan"]), _complete(plan)):
+            if not override:
+                raise TrainingError(
+                    f"{path} holds a run of other settings: {'; '.join(changes)}; name another "
+                    "folder, or go on with the new ones by --override"
+                )
+            about["overridden"] = [*about.get("overridden", []), *changes]
+            about |= {"plan": dict(plan), "status": "running"}
+        self._about = about
+
+    def begin(self) -> None:
+        """Make the folder, or write down what the run is asked now."""
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
             self._write()
 
     @property
     def finished(self) -> bool:
         """Whether the run came to its end, model and all."""
-        return bool(self._about and self._about["status"] == "finished")
+        return bool(self._about["status"] == "finished")
 
     def note(self, **values: Any) -> None:
         """Put further facts into `run.json`."""
-        assert self._about is not None
         self._about |= values
         with writing(self.path):
             self._write()
