@@ -16,7 +16,7 @@ from mesovid.errors import DatasetError, InputError
 from mesovid.files import write_whole
 from mesovid.names import shown
 from mesovid.opencv import cv2
-from mesovid.pictures import encode, read_picture
+from mesovid.pictures import encode, read_picture, resized
 from mesovid.records import Pixels
 from mesovid.report.table import Table, text_table
 
@@ -121,5 +121,4 @@ def _cell(file: Path) -> Pixels:
         blank = np.full((CELL, CELL, 3), 128, np.uint8)
         cv2.line(blank, (0, 0), (CELL, CELL), (255, 0, 0), 2)
         return blank
-    small: Pixels = cv2.resize(image, (CELL, CELL), interpolation=cv2.INTER_AREA)
-    return small
+    return resized(image, CELL)

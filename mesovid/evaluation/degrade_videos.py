@@ -21,7 +21,7 @@ from mesovid.errors import DatasetError, InputError, SettingsError
 from mesovid.evaluation.degrade import KINDS, Degradation, parse
 from mesovid.files import remove_leftovers, whole, write_whole
 from mesovid.media import is_picture
-from mesovid.opencv import cv2
+from mesovid.pictures import scaled
 from mesovid.pool import Crash, run
 from mesovid.records import Frame, Pixels
 from mesovid.settings import SampleSettings
@@ -147,9 +147,7 @@ def _fitted(image: Pixels, width: int, height: int) -> Pixels:
     across, down = (max(1, round(side * zoom)) for side in (image.shape[1], image.shape[0]))
     left, top = (width - across) // 2, (height - down) // 2
     frame = np.zeros((height, width, 3), np.uint8)
-    frame[top : top + down, left : left + across] = cv2.resize(
-        image, (across, down), interpolation=cv2.INTER_AREA
-    )
+    frame[top : top + down, left : left + across] = scaled(image, across, down)
     return frame
 
 

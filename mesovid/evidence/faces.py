@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from mesovid.align import align
 from mesovid.errors import InputError
-from mesovid.opencv import cv2
-from mesovid.pictures import encode
+from mesovid.pictures import encode, resized
 from mesovid.records import Crop, FaceScore, Pixels, Scan
 from mesovid.report.facts import ShownFace
 from mesovid.report.maps import overlay
@@ -159,14 +158,11 @@ def show(
     )
     made: dict[int, list[ShownFace]] = {}
     for face, values in zip(faces, cells, strict=True):
-        small = np.asarray(
-            cv2.resize(face.pixels, (FACE, FACE), interpolation=cv2.INTER_AREA), np.uint8
-        )
+        small = resized(face.pixels, FACE)
         map_jpeg = None if values is None else _jpeg(overlay(small, values, largest))
         made.setdefault(face.score.person, []).append(ShownFace(face.score, _jpeg(small), map_jpeg))
     return {person: tuple(shown) for person, shown in made.items()}
 
 
 def _jpeg(pixels: Pixels) -> bytes:
-    small = cv2.resize(pixels, (FACE, FACE), interpolation=cv2.INTER_AREA)
-    return encode(np.asarray(small, np.uint8), "jpg", QUALITY)
+    return encode(resized(pixels, FACE), "jpg", QUALITY)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from mesovid.damage import LEVELS, jpeg, noise, relit, sharpen
 from mesovid.opencv import cv2
+from mesovid.pictures import resized
 from mesovid.records import Pixels
 from mesovid.settings import Geometry
 from mesovid.training.augment import denoise, grow, like_h264, shrink
@@ -166,16 +167,10 @@ def blend_sheet(crops: Sequence[Pixels], made: Sequence[Blended], side: int = 16
     """
     rows = []
     for crop, blended in zip(crops, made, strict=True):
-        mask = cv2.cvtColor((blended.mask * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
-        difference = np.clip(128 + 4 * (blended.fake.astype(np.int16) - crop), 0, 255).astype(
-            np.uint8
-        )
-        panels = (crop, blended.source, mask, blended.fake, difference)
-        rows.append(
-            np.hstack(
-                [cv2.resize(panel, (side, side), interpolation=cv2.INTER_AREA) for panel in panels]
-            )
-        )
+        mask = np.repeat((blended.mask * 255).astype(np.uint8)[..., None], 3, axis=2)
+        difference = np.clip(128 + 4 * (blended.fake.astype(np.int16) - crop), 0, 255)
+        panels = (crop, blended.source, mask, blended.fake, difference.astype(np.uint8))
+        rows.append(np.hstack([resized(panel, side) for panel in panels]))
     return np.asarray(np.vstack(rows), np.uint8)
 
 

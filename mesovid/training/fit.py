@@ -23,8 +23,7 @@ from mesovid.files import whole, write_whole
 from mesovid.models.architectures import build
 from mesovid.models.card import ModelCard
 from mesovid.models.weights import fill, load_weights
-from mesovid.opencv import cv2
-from mesovid.pictures import encode
+from mesovid.pictures import encode, resized
 from mesovid.records import Pixels
 from mesovid.settings import TrainSettings
 
@@ -400,7 +399,7 @@ def _sentence(line: Epoch, epochs: int, better: bool) -> str:
 
 
 def _grid(crops: Sequence[Pixels], side: int = 128) -> Pixels:
-    small = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
+    small = [resized(crop, side) for crop in crops]
     small += [np.zeros((side, side, 3), np.uint8)] * (-len(small) % SHEET_COLUMNS)
     rows = [
         np.hstack(small[row : row + SHEET_COLUMNS]) for row in range(0, len(small), SHEET_COLUMNS)
