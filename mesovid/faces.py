@@ -17,9 +17,8 @@ from mesovid.settings import FaceSettings, RuntimeSettings
 
 Faces = tuple[Face, ...]
 
-SAME_FACE_OVERLAP = (
-    0.4  # over the union, of one face in two frames between which it may be interpolated
-)
+# over the union, of one face in two frames between which it may be interpolated
+SAME_FACE_OVERLAP = 0.4
 LOOKED_AROUND = 2  # frames of a batch, at most, in which faces are looked for at every roll
 AROUND_AGAIN = 4  # batches 1, 4, 16 ... are, those with a new shot, and all until there is a face
 ROLL_STEP = 45.0  # degrees between the rolls that are looked at
@@ -38,7 +37,10 @@ class FaceFinder:
         self._cascade = Cascade(self.settings, runtime or RuntimeSettings())
 
     def find(self, images: Sequence[Pixels]) -> list[Faces]:
-        """The faces of each image, most confident first. Every image passes the whole cascade; they may differ in size."""
+        """The faces of each image, most confident first.
+
+        Every image passes the whole cascade; they may differ in size.
+        """
         return [self._chosen(faces) for faces in self._cascade.detect(images, ALL_ROLLS)]
 
     def follow(self, frames: Iterable[Frame], batch_size: int) -> Iterator[FrameFaces]:
@@ -103,7 +105,10 @@ class _Clip:
         ], cuts
 
     def _breaks(self, images: Sequence[Pixels], cuts: Sequence[bool]) -> list[bool]:
-        """Which frames show faces elsewhere than the frame before: those of a new shot or of another size."""
+        """Which frames show faces elsewhere than the frame before.
+
+        Those are frames of a new shot or of another size.
+        """
         shapes = [self._shape, *(image.shape for image in images)]
         self._shape = shapes[-1]
         return [
@@ -176,7 +181,10 @@ class _Clip:
         found.update(self._confirm(images, guesses))
 
     def _confirm(self, images: Sequence[Pixels], guesses: dict[int, Faces]) -> dict[int, Faces]:
-        """Faces of the frames in which they were guessed; frames in which one is not found again pass the whole cascade."""
+        """Faces of the frames in which they were guessed.
+
+        Frames in which one is not found again pass the whole cascade.
+        """
         found: dict[int, Faces] = {i: () for i, faces in guesses.items() if not faces}
         numbers = [i for i, faces in guesses.items() if faces]
         if not numbers:
@@ -190,7 +198,10 @@ class _Clip:
 
 
 def _key_frames(cuts: Sequence[bool], redetect: int) -> list[int]:
-    """Frames that pass the whole cascade: both ends of each shot, the last of the batch, and every `redetect`-th between."""
+    """Frames that pass the whole cascade.
+
+    Both ends of each shot, the last of the batch, and every `redetect`-th between.
+    """
     ends = {len(cuts) - 1}
     ends.update(i for i, cut in enumerate(cuts) if cut)
     ends.update(i - 1 for i, cut in enumerate(cuts) if cut and i > 0)
@@ -235,7 +246,10 @@ def _turned(image: Pixels, turn: int) -> Pixels:
 
 
 def _turned_back(face: Face, turn: int, height: int, width: int) -> Face:
-    """A face found in an image that was turned, in pixels of the image as it was, `height` x `width`."""
+    """A face found in an image that was turned.
+
+    It is in pixels of the image as it was, `height` x `width`.
+    """
     if turn == 0:
         return face
     left, top, right, bottom = face.box

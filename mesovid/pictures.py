@@ -55,15 +55,8 @@ STARTS = (
     (b"MM\0*", "tiff"),
     (b"\xff\x4f\xff\x51", "jpeg2000"),
 )
-BMP_HEADERS = (
-    12,
-    40,
-    52,
-    56,
-    64,
-    108,
-    124,
-)  # bytes, by which one tells a bitmap from a text that begins with BM
+# bytes, by which one tells a bitmap from a text that begins with BM
+BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 HEIF_BRANDS = frozenset(
     [b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"]
 )
@@ -248,7 +241,9 @@ _hearing = threading.Lock()
 
 
 def _heard(work: Callable[[], Result]) -> tuple[Result, bytes]:
-    """The result of `work`, and what libraries in C said on stderr meanwhile, which is kept from it.
+    """The result of `work`, and what libraries in C said on stderr meanwhile.
+
+    It is kept from stderr.
 
     It is the only way in which OpenCV's decoders of JPEG and PNG tell of damage. What other threads
     say is passed on.
@@ -335,7 +330,10 @@ def _pillow_opener(kind: str) -> Callable[[io.BytesIO], Any]:
 
 
 def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
-    """Pixels in the colours of an ICC profile as sRGB; as they are without one, or with one that cannot be used."""
+    """Pixels in the colours of an ICC profile as sRGB.
+
+    They stay as they are without one, or with one that cannot be used.
+    """
     if not profile or profile[16:20] != b"RGB ":
         return pixels
     from PIL import Image, ImageCms

@@ -1,4 +1,7 @@
-"""One video: sampled, its faces found, aligned, scored and judged. The composition of all other stages."""
+"""One video: sampled, its faces found, aligned, scored and judged.
+
+It composes all other stages.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +28,17 @@ from mesovid.video import sample
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL: str = ScanSettings().model
-OnCrops = Callable[
-    [str, Sequence[Crop], Sequence[FaceScore]], None
-]  # sees a path and its faces, batch by batch
+# sees a path and its faces, batch by batch
+OnCrops = Callable[[str, Sequence[Crop], Sequence[FaceScore]], None]
 OnFrame = Callable[[FrameFaces], None]  # sees each frame with its faces, before they are scored
 Item = TypeVar("Item")
 
 
 def scan(path: str | Path, **options: Any) -> Scan:
-    """Judge one video or picture. `options` are those of `Scanner`; many videos are cheaper with one `Scanner`."""
+    """Judge one video or picture.
+
+    `options` are those of `Scanner`; many videos are cheaper with one `Scanner`.
+    """
     return Scanner(**options).scan(path)
 
 
@@ -167,7 +172,10 @@ def _score(crops: Sequence[Crop], classifier: Classifier) -> list[FaceScore]:
 
 
 def _options(model: str, given: dict[str, Any]) -> Options:
-    """Sort options given by name into their groups; a whole group may be given as `scan`, `sample`, `faces`... objects."""
+    """Sort options given by name into their groups.
+
+    A whole group may be given as `scan`, `sample`, `faces`... objects.
+    """
     groups: dict[str, Any] = {
         "scan": ScanSettings,
         "sample": SampleSettings,

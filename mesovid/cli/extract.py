@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True),
     help="Official splits: a file {split: [paths or pairs]}, or a folder of such.",
 )
-@click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)  # fmt: skip
+@click.option("--geometry", multiple=True, metavar="MODEL|KEY=VALUE", help=GEOMETRY_HELP)
 @click.option(
     "--workers",
     type=click.IntRange(min=0),

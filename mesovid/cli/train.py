@@ -25,11 +25,43 @@ from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
     },
 )
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path())
-@click.option("-o", "--output", "folder", required=True, metavar="RUN", type=click.Path(file_okay=False), help="Folder of the run; one that is there is gone on with.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    metavar="RUN",
+    type=click.Path(file_okay=False),
+    help="Folder of the run; one that is there is gone on with.",
+)
 @click.option("--name", help="Name of the model.  [default: the folder's]")
-@click.option("--init", "starts", multiple=True, metavar="NAME|PATH", shell_complete=complete_models, help="Model to start from. Given several times: the mean of the models' weights, one that is named twice counting twice.")  # fmt: skip
-@click.option("--teacher", metavar="NAME|PATH", shell_complete=complete_models, help="Model whose scores are taught beside the labels; see --distillation.")  # fmt: skip
-@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How often faces of a dataset or method come in balanced batches, against 1; 0 leaves them out. May be given several times.")  # fmt: skip
+@click.option(
+    "--init",
+    "starts",
+    multiple=True,
+    metavar="NAME|PATH",
+    shell_complete=complete_models,
+    help=(
+        "Model to start from. Given several times: the mean of the models' weights, one that is "
+        "named twice counting twice."
+    ),
+)
+@click.option(
+    "--teacher",
+    metavar="NAME|PATH",
+    shell_complete=complete_models,
+    help="Model whose scores are taught beside the labels; see --distillation.",
+)
+@click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help=(
+        "How often faces of a dataset or method come in balanced batches, against 1; 0 leaves "
+        "them out. May be given several times."
+    ),
+)
 @click.option(
     "--override", is_flag=True, help="Go on with a run that was begun with other settings or data."
 )
@@ -96,7 +128,8 @@ def command(
     finally:
         progress.close()
     click.echo(
-        f"{card.name}: threshold {card.threshold:g}; scan with it: mesovid scan --model {folder} ..."
+        f"{card.name}: threshold {card.threshold:g}; scan with it: mesovid scan --model {folder} "
+        "..."
     )
 
 
@@ -104,7 +137,10 @@ TAKEN = ("run", "best", "last")  # files of a run folder that a model's would re
 
 
 def _name(given: str | None, folder: str) -> str:
-    """The model's name: the folder's where none is given. Its card `NAME.json` lies beside the run's own `run.json`."""
+    """The model's name: the folder's where none is given.
+
+    Its card `NAME.json` lies beside the run's own `run.json`.
+    """
     name = given or Path(folder).resolve().name
     if given is None and name in ("", *TAKEN):
         return "model"

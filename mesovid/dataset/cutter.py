@@ -40,7 +40,9 @@ _log = logging.getLogger(__name__)
 
 BATCH = 16  # frames that pass the detector at once
 PICTURES = 32  # pictures that make up one job
-BORDER = 0.5  # of a picture's longer side: grey around a picture in which no face was found, for faces cropped tightly
+# of a picture's longer side: grey around a picture in which no face was found, for faces cropped
+# tightly
+BORDER = 0.5
 GREY = (128, 128, 128)
 THUMBNAIL = 32  # px, side at which near-duplicates are compared
 
@@ -329,7 +331,7 @@ class Cutter:
 
 
 def choose(cuts: Sequence[_Cut], settings: ExtractSettings) -> tuple[list[_Cut], Counter[str]]:
-    """The crops that the quality settings let pass, and how many each of the others' reasons cost."""
+    """The crops that pass the quality settings, and how many others fail for which reason."""
     dropped: Counter[str] = Counter()
     kept = [cut for cut in cuts if cut.sharpness >= settings.min_sharpness]
     dropped["blurred"] = len(cuts) - len(kept)
@@ -421,9 +423,8 @@ def _main_people(cuts: Sequence[_Cut]) -> set[tuple[Shot, int]]:
         area[cut.shot, cut.entry.person] += cut.area  # type: ignore[assignment]
     best: dict[Shot, tuple[float, int]] = {}
     for (shot, person), total in area.items():
-        best[shot] = max(
-            best.get(shot, (-1.0, 0)), (total, -person)
-        )  # of equals the one seen first
+        # of equals the one seen first
+        best[shot] = max(best.get(shot, (-1.0, 0)), (total, -person))
     return {(shot, -person) for shot, (_, person) in best.items()}
 
 
