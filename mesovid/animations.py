@@ -78,6 +78,7 @@ class Animation:
         ends = np.cumsum([duration if duration > SHORTEST else USUAL for duration in durations])
         self._times: Times = np.concatenate([[0.0], ends[:-1]])
         self._end = float(ends[-1])
+        self.planned: int | None = None
         self._image = self._open()
         width, height = self._image.size
         check_size(path, width, height, MOST_PIXELS)
@@ -98,6 +99,7 @@ class Animation:
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]:
         """The chosen frames; notes in `warnings` what could not be read."""
         chosen = choose(self._times, self._end, NO_KEYS, settings).tolist()
+        self.planned = len(chosen)
         if not chosen:
             raise InputError(
                 f"{self._path}: no frame in the part asked for; the animation lasts "

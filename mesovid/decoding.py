@@ -64,6 +64,7 @@ class Video:
         self._timeline: Timeline | None = None
         self._builder = TimelineBuilder()
         self._errors = 0  # packets that could not be decoded
+        self.planned: int | None = None
         self._threads = THREADS
         self._groups_before = GROUPS_BEFORE[0]
         self._open()
@@ -95,6 +96,7 @@ class Video:
         timeline = self._read_timeline()
         times, duration = self._times(timeline)
         chosen = choose(times, duration, timeline.key_indices(), settings)
+        self.planned = len(chosen)
         if not len(chosen):
             raise InputError(
                 f"{self._path}: no frame {_part(settings)}; the video lasts {duration:.2f} s"

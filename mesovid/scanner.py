@@ -23,7 +23,7 @@ from mesovid.records import Crop, FaceScore, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
 from mesovid.stopwatch import Stopwatch
 from mesovid.verdict import Rule, doubted, judge
-from mesovid.video import sample
+from mesovid.video import Sampling, sample
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ DEFAULT_MODEL: str = ScanSettings().model
 # sees a path and its faces, batch by batch
 OnCrops = Callable[[str, Sequence[Crop], Sequence[FaceScore]], None]
 OnFrame = Callable[[FrameFaces], None]  # sees each frame with its faces, before they are scored
+OnOpen = Callable[[Sampling], None]  # sees the video before the first of its frames
 Item = TypeVar("Item")
 
 
@@ -81,14 +82,20 @@ class Scanner:
         )
 
     def scan(
-        self, path: str | Path, on_crops: OnCrops | None = None, on_frame: OnFrame | None = None
+        self,
+        path: str | Path,
+        on_crops: OnCrops | None = None,
+        on_frame: OnFrame | None = None,
+        on_open: OnOpen | None = None,
     ) -> Scan:
         """Judge one video or picture. InputError when it cannot be read.
 
-        `on_crops` sees every face and its score, `on_frame` every frame that was looked at; what
-        they raise ends the scan.
+        `on_crops` sees every face and its score, `on_frame` every frame that was looked at,
+        `on_open` the video before its frames; what they raise ends the scan.
         """
-        return scan_video(path, self.finder, self.classifier, self.options, on_crops, on_frame)
+        return scan_video(
+            path, self.finder, self.classifier, self.options, on_crops, on_frame, on_open
+        )
 
 
 def scan_video(
@@ -98,6 +105,7 @@ def scan_video(
     options: Options,
     on_crops: OnCrops | None = None,
     on_frame: OnFrame | None = None,
+    on_open: OnOpen | None = None,
 ) -> Scan:
     """Judge one video with loaded networks."""
     watch = Stopwatch((*STAGES, "classify"))
@@ -117,6 +125,8 @@ def scan_video(
                     on_frame(each.found)
                 yield from each.crops
 
+        if on_open is not None:
+            on_open(sampling)
         for batch in batched(crops(), options.scan.batch_size):
             with watch("classify"):
                 new = _score(batch, classifier)

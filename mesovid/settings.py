@@ -672,5 +672,12 @@ class ServeSettings(Settings):
         3600.0, "Erase a scan that nobody has asked for in so many seconds.", at_least=1
     )
     keep_video: bool = setting(True, "Keep an upload with its result, for the player.")
+    quota: int = setting(
+        4096, "What uploads and faces may take of the disk in all, MiB.", at_least=1
+    )
+    evaluation_timeout: float = setting(
+        7200.0, "Give up an evaluation after so many seconds.", at_least=1, at_most=1e6
+    )
+    max_model: int = setting(512, "Largest model to import, MiB.", at_least=1, at_most=100_000)
     metrics: bool = setting(False, "Answer /metrics for Prometheus.")
     allow_import: bool = setting(False, "Let models be imported over HTTP.")

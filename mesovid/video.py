@@ -80,6 +80,11 @@ class Sampling:
         self.warnings = []
 
     @property
+    def planned(self) -> int | None:
+        """How many frames are to be looked at; None before the first one is there."""
+        return self._source.planned
+
+    @property
     def doubt(self) -> str | None:
         """Once the iteration has ended: why no verdict can rest on the frames, or None."""
         return self._source.doubt
@@ -154,6 +159,7 @@ class _Source(Protocol):
     """What a Sampling reads from."""
 
     info: VideoInfo
+    planned: int | None
 
     @property
     def doubt(self) -> str | None: ...
@@ -179,6 +185,8 @@ def _open(path: Path, beginning: bytes, settings: SampleSettings) -> _Source:
 
 class _Picture:
     """A still picture as a video of one frame."""
+
+    planned: int | None = 1
 
     def __init__(self, path: Path) -> None:
         picture = open_picture(path)

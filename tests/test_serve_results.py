@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
+from mesovid.archive import facts
 from mesovid.cli import cli
 from mesovid.errors import InputError
+from mesovid.pictures import decode
 from mesovid.records import Failure, ModelRef, Person, Scan, Verdict, VideoInfo
 from mesovid.report.writers import to_json
+from mesovid.scanner import Scanner
 from mesovid.serve.app import create_app
 from mesovid.serve.guard import access
 from mesovid.serve.recorded import Recorded
@@ -165,3 +172,101 @@ def test_a_result_says_where_it_came_from(file: Path) -> None:
     result, _ = Recorded(file).get(1)
     assert isinstance(result, Scan)
     assert dataclasses.asdict(result.video) == dataclasses.asdict(RESULTS[1].video)  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip and what was recorded of it, with the faces as they were judged."""
+    folder = tmp_path_factory.mktemp("clips")
+    shutil.copy(Path(__file__).parent.parent / "examples" / "astronaut.mp4", folder / "clip.mp4")
+    crops: list[np.ndarray] = []
+    scanner = Scanner("meso4", frames=3, threads=1)
+    found = scanner.scan(
+        folder / "clip.mp4", lambda _path, batch, _scores: crops.extend(c.pixels for c in batch)
+    )
+    line = to_json(found) | {"file": facts(str(folder / "clip.mp4"))}
+    (folder / "results.jsonl").write_text(json.dumps(line) + "\n")
+    np.save(folder / "crops.npy", np.stack(crops))
+    return folder
+
+
+def reopened(client: TestClient) -> tuple[str, dict[str, Any]]:
+    started = client.post(f"{API}/results/0/scan")
+    assert started.status_code == 201, started.text
+    for _ in range(600):
+        job = client.get(started.headers["location"]).json()
+        if job["state"] in ("done", "failed"):
+            return started.headers["location"], job
+        time.sleep(0.05)
+    raise AssertionError(job)
+
+
+def test_a_recorded_result_is_opened_with_its_faces(clip: Path) -> None:
+    recorded = json.loads((clip / "results.jsonl").read_text())
+    app = create_app(
+        ServeSettings(),
+        access("127.0.0.1", None),
+        recorded=clip / "results.jsonl",
+        roots=[clip],
+        threads=1,
+    )
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        address, job = reopened(client)
+        assert (job["state"], job["faces_problem"], job["recorded"]) == ("done", None, True)
+        assert job["result"] == {key: recorded[key] for key in job["result"]}
+        for n, crop in enumerate(np.load(clip / "crops.npy")):
+            found = decode(client.get(f"{address}/faces/{n}.png").content)
+            # landmarks are recorded to a hundredth of a pixel
+            np.testing.assert_allclose(found.astype(int), crop.astype(int), atol=1)
+        assert client.get(f"{address}/faces/0/frame.jpg").status_code == 200
+        assert client.get(f"{address}/video").content == (clip / "clip.mp4").read_bytes()
+        harsh = client.get(f"{address}/verdict", params={"threshold": 0}).json()
+        assert (harsh["verdict"], job["result"]["verdict"]) == ("fake", recorded["verdict"])
+        looked = {"scan": job["id"], "n": 0, "model": "meso4"}
+        assert client.get(f"{API}/maps/conv1", params=looked).status_code == 200
+        report = client.get(f"{address}/report.html")
+        assert "sandbox" in report.headers["content-security-policy"]
+        assert report.text.count("data:image/jpeg") >= 3
+        assert "clip.mp4" in report.text
+        sent = client.post(f"{API}/scans", params={"path": str(clip / "clip.mp4"), "frames": 3})
+        assert sent.status_code == 202, sent.text
+        address = sent.headers["location"]
+        with client.stream("GET", f"{address}/events") as answer:
+            told = "".join(answer.iter_text())
+        assert '"frames": 3, "of": 3' in told
+        assert client.get(address).json()["result"]["frames"] == recorded["frames"]
+        assert client.delete(address).status_code == 204
+        outside = client.post(f"{API}/scans", params={"path": __file__})
+        assert (outside.status_code, outside.json()["type"]) == (403, "/problems/not-allowed")
+    assert (clip / "clip.mp4").is_file()  # it is the user's
+
+
+def test_a_clip_that_has_changed_is_not_shown(clip: Path) -> None:
+    path = clip / "clip.mp4"
+    before = path.stat()
+    try:
+        for roots, change, says in (
+            ([], False, "start with --allow-path"),
+            ([clip / "none"], False, "outside of the folders"),
+            ([clip], True, "the clip has changed since it was scanned"),
+        ):
+            if change:
+                os.utime(path, (before.st_atime, before.st_mtime + 60))
+            app = create_app(
+                ServeSettings(),
+                access("127.0.0.1", None),
+                recorded=clip / "results.jsonl",
+                roots=roots,
+                threads=1,
+            )
+            with TestClient(app, base_url="http://127.0.0.1") as client:
+                address, job = reopened(client)
+                assert job["state"] == "done"
+                assert says in job["faces_problem"]
+                assert len(client.get(f"{address}/faces").json()) == 3
+                answer = client.get(f"{address}/faces/0.png")
+                assert (answer.status_code, answer.json()["type"]) == (410, "/problems/gone")
+                assert client.get(f"{address}/video").status_code == 410
+                assert client.get(f"{address}/verdict").status_code == 200
+    finally:
+        os.utime(path, (before.st_atime, before.st_mtime))

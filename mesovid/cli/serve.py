@@ -48,6 +48,22 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
     help="List what `mesovid scan --format jsonl` recorded, and open any of it.",
 )
 @click.option(
+    "--samples",
+    multiple=True,
+    metavar="DATASET",
+    type=click.Path(exists=True, file_okay=False),
+    help="Faces to look at models with, and to measure them on: what `mesovid extract` made, or "
+    "class folders.",
+)
+@click.option(
+    "--allow-path",
+    "roots",
+    multiple=True,
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False),
+    help="Let clips below this folder be scanned and played where they lie.",
+)
+@click.option(
     "--token-file",
     metavar="FILE",
     type=click.Path(dir_okay=False),
@@ -68,6 +84,8 @@ def command(
     open_: bool,
     folders: tuple[str, ...],
     results: str | None,
+    samples: tuple[str, ...],
+    roots: tuple[str, ...],
     token_file: str | None,
     no_token: bool,
     origins: tuple[str, ...],
@@ -103,7 +121,7 @@ def command(
             click.launch(address)
 
     with sock:
-        serve(sock, host, token, origins, folders, results, serve_settings, ready)
+        serve(sock, host, token, origins, folders, results, samples, roots, serve_settings, ready)
 
 
 def _token(file: str | None, none: bool) -> str | None:

@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 
 from mesovid.evaluation.metrics import Floats, Scores, reliability
 
-MOST_POINTS = 200  # of a ROC curve; what lies between them is left out
+MOST_POINTS = 100  # of a ROC curve; what lies between them is left out
 DIGITS = 5
 
 

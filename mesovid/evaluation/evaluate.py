@@ -37,6 +37,7 @@ from mesovid.evaluation.metrics import (
     measure,
     paired,
 )
+from mesovid.models.card import ModelCard
 from mesovid.models.classifier import Classifier
 from mesovid.pictures import read_crop, resized
 from mesovid.records import ModelRef, Pixels
@@ -189,19 +190,18 @@ def check_geometry(dataset: Dataset, classifier: Classifier) -> None:
     """
     if dataset.geometry is None:
         return
-    if differences := geometry_differences(dataset.geometry, classifier):
+    if differences := geometry_differences(dataset.geometry, classifier.card):
         raise DatasetError(
             f"the crops of {dataset.root} do not fit {classifier.card.name}: {differences};"
             f" extract them again with --geometry {classifier.card.name}"
         )
 
 
-def geometry_differences(found: Geometry, classifier: Classifier) -> str:
+def geometry_differences(found: Geometry, card: ModelCard) -> str:
     """Where crops were cut otherwise than a model wants, both values named; empty when nowhere."""
-    wanted = classifier.card.geometry
     return "; ".join(
-        f"{name.replace('_', ' ')} is {getattr(found, name)}, {classifier.card.name} wants {value}"
-        for name, value in wanted.to_dict().items()
+        f"{name.replace('_', ' ')} is {getattr(found, name)}, {card.name} wants {value}"
+        for name, value in card.geometry.to_dict().items()
         if getattr(found, name) != value
     )
 

@@ -177,7 +177,7 @@ def _check_geometry(folder: Path, classifier: Classifier) -> Path | None:
         except (SettingsError, TypeError) as error:
             raise InputError(f"{place / CARD}: geometry: {error}") from error
         if read_description(place).get("geometry") and (
-            differ := geometry_differences(geometry, classifier)
+            differ := geometry_differences(geometry, classifier.card)
         ):
             raise InputError(f"the faces of {folder} do not fit {classifier.card.name}: {differ}")
         return place

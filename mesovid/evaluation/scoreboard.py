@@ -69,7 +69,9 @@ _SHAPE: dict[str, Any] = {
         "videos": {"auc": None, "false_alarms": None, "recall": None},
         "change": None,
     },
+    "curves": None,
 }
+_LATER = frozenset(["curves"])  # boards written before do without
 
 
 def add(file: Path, title: str, evaluation: Evaluation) -> None:
@@ -120,7 +122,8 @@ def _shaped(value: Any, shape: Any = _SHAPE) -> Any:
         return [_shaped(item, shape) for item in value]
     if shape is _SHAPE["verdicts"]:
         value = {"no_verdict": None} | value
-    return {key: _shaped(value[key], inner) for key, inner in shape.items()}
+    kept = [key for key in shape if key in value or key not in _LATER]
+    return {key: _shaped(value[key], shape[key]) for key in kept}
 
 
 def _key(entry: Entry) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -73,9 +74,9 @@ class Pages:
         self._judges: dict[str, tuple[str, Evidence]] = {}
         self._made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
-    def add(self, result: Result) -> None:
-        """Write the page of one result."""
-        page = self._page(result)
+    def add(self, result: Result, clip: str | None = None) -> None:
+        """Write the page of one result. `clip` is where the file lies now, if not at its path."""
+        page = self._page(result, clip)
         if self._single:
             _write(self.index, page)
             return
@@ -89,20 +90,22 @@ class Pages:
         if not self._single:
             _write(self.index, index_page(self._rows, list(self._judges.values())))
 
-    def _page(self, result: Result) -> str:
+    def _page(self, result: Result, clip: str | None = None) -> str:
         if isinstance(result, Failure):
             return failure_page(result, Evidence(made=self._made))
         facts = self._models.facts(result)
         self._judges.setdefault(
             result.model.sha256, (result.model.name, Evidence(model=facts, made=self._made))
         )
-        faces, why = self._found(result, facts)
+        path = result.video.path if clip is None else clip
+        faces, why = self._found(replace(result, video=replace(result.video, path=path)), facts)
+        why = why.replace(path, result.video.path)
         split = self._models.splitter(result) if faces else None
         return video_page(
             result,
             Evidence(
                 model=facts,
-                clip=clip_facts(result.video.path),
+                clip=clip_facts(path),
                 faces=show(faces, split),
                 no_faces=why,
                 maps=f"{MAPS} {self._models.faithfulness(result)}" if split is not None else "",

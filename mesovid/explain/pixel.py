@@ -33,8 +33,10 @@ _LAYOUTS = ((0, 3, 1, 2), (0, 2, 3, 1))  # channels brought to the front, or to 
 
 
 def tensors_for(graph: Graph, laid: Laid) -> tuple[str, ...]:
-    """What must be known of a face for the arithmetic of a layer. ValueError for a layer that
-    multiplies nothing."""
+    """What must be known of a face for the arithmetic of a layer.
+
+    ValueError for a layer that multiplies nothing.
+    """
     node = _maker(graph, laid.tensors["raw"])
     if node is None or node.kind not in ("Conv", "Gemm") or laid.kernel is None:
         raise ValueError(f"{laid.layer.name} ({laid.layer.kind}) has no filters to apply")
@@ -50,8 +52,11 @@ def arithmetic(
     column: int,
     size: int,
 ) -> Arithmetic:
-    """The arithmetic of one number of a layer's raw map. `values` are those of `tensors_for`, of
-    one face; `size` is the side of a crop in px. ValueError for a place outside of the map."""
+    """The arithmetic of one number of a layer's raw map.
+
+    `values` are those of `tensors_for`, of one face; `size` is the side of a crop in px. ValueError
+    for a place outside of the map.
+    """
     raw = values[laid.tensors["raw"]][0]
     sides = raw.shape if raw.ndim == 3 else (len(raw), 1, 1)
     for name, number, side in zip(

@@ -50,7 +50,9 @@ class Curves:
 
 def read_curves(card: Path, sha256: str) -> Curves:
     """What lies beside a card about the weights with this hash; empty where nothing does.
-    ModelError for files that are damaged."""
+
+    ModelError for files that are damaged.
+    """
     beside = card.with_name(card.stem + SUFFIX)
     if beside.is_file():
         found = _published(beside)

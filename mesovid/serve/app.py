@@ -9,7 +9,7 @@ Scans are jobs; their faces and verdicts, models and what is inside them can be 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,25 @@ from mesovid import __version__
 from mesovid.pool import Limits
 from mesovid.serve import (
     docs,
+    evaluation_job,
+    evaluations,
     faces_inside,
     maps,
     models_inside,
     problems,
     results,
+    sample_routes,
     samples,
     scans,
     static,
+    worker,
 )
 from mesovid.serve.guard import Access, Guard, cookie_name
-from mesovid.serve.jobs import Jobs
+from mesovid.serve.jobs import Jobs, Workplace
+from mesovid.serve.metrics import exposition
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.recorded import Recorded
+from mesovid.serve.sample_sets import SampleSet
 from mesovid.serve.state import PREFIX, State
 from mesovid.serve.uploads import SUFFIXES
 from mesovid.settings import RuntimeSettings, ScanSettings, ServeSettings
@@ -46,6 +52,8 @@ def create_app(
     *,
     models: dict[str, Path] | None = None,
     recorded: Path | None = None,
+    sets: Mapping[str, SampleSet] | None = None,
+    roots: Sequence[Path] = (),
     threads: int = 0,
 ) -> FastAPI:
     """The whole server as an ASGI app.
@@ -54,17 +62,31 @@ def create_app(
     """
     # what may be refused comes before what has to be closed
     read = Recorded(recorded) if recorded is not None else None
+    place = Workplace(settings.quota * 2**20)
     state = State(
         settings=settings,
         access=access,
         runtime=RuntimeSettings(threads=threads),
         models=dict(models or {}),
+        place=place,
         jobs=Jobs(
+            place,
+            worker.work,
+            "scan",
             waiting=settings.queue,
             limits=Limits(timeout=settings.timeout),
-            keep_video=settings.keep_video,
             idle=settings.idle,
         ),
+        evaluations=Jobs(
+            place,
+            evaluation_job.work,
+            "evaluation",
+            waiting=settings.queue,
+            limits=Limits(timeout=settings.evaluation_timeout),
+            idle=settings.idle,
+        ),
+        sets=dict(sets or {}),
+        roots=tuple(root.resolve() for root in roots),
         guard=Guard(_nothing, access),
         recorded=read,
     )
@@ -72,7 +94,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        await asyncio.to_thread(state.jobs.close)
+        await asyncio.to_thread(state.close)
 
     app = FastAPI(
         title="mesovid",
@@ -91,10 +113,12 @@ def create_app(
     app.include_router(faces_inside.routes(state), prefix=PREFIX)
     app.include_router(maps.routes(state), prefix=PREFIX)
     app.include_router(samples.routes(), prefix=PREFIX)
+    app.include_router(sample_routes.routes(state), prefix=PREFIX)
+    app.include_router(evaluations.routes(state), prefix=PREFIX)
     app.include_router(results.routes(state), prefix=PREFIX)
     app.include_router(static.routes())
     app.include_router(_about(state, app))
-    app.add_middleware(Guard, access=access)
+    app.add_middleware(Guard, access=access, requests=state.requests)
     return app
 
 
@@ -117,19 +141,15 @@ def _health(state: State) -> APIRouter:
     def ready() -> str:
         """Scans can be taken."""
         state.jobs.check_room()
+        state.place.room(0)
         return "ok\n"
 
     if state.settings.metrics:
 
         @router.get("/metrics", response_class=PlainTextResponse)
         def metrics() -> str:
-            """Prometheus text: scans by state. No names."""
-            lines = ["# TYPE mesovid_scans gauge"]
-            lines += [
-                f'mesovid_scans{{state="{name}"}} {n}'
-                for name, n in sorted(state.jobs.counts().items())
-            ]
-            return "\n".join(lines) + "\n"
+            """Prometheus text: jobs by state, seconds of stages, requests, bytes. No names."""
+            return exposition(state)
 
     return router
 
@@ -157,6 +177,10 @@ def _about(state: State, app: FastAPI) -> APIRouter:
             "suffixes": sorted(SUFFIXES),
             "default_model": ScanSettings().model,
             "results": state.recorded is not None,
+            "sets": list(state.sets),
+            "files_allowed": bool(state.roots),
+            "import_allowed": settings.allow_import,
+            "quota": state.place.quota,
             "token_needed": state.access.token is not None,
         }
 

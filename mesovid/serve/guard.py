@@ -9,6 +9,7 @@ other users of the machine.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mesovid.serve.problems import ProblemError
 
 COOKIE = "mesovid"
+METHODS = frozenset(["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"])
 OPEN = frozenset(["/healthz", "/readyz"])  # for whoever watches that it lives
 # the page itself holds nothing of anybody; what it shows needs the token
 CSP = (
@@ -55,8 +57,14 @@ def access(host: str, token: str | None, origins: Sequence[str] = ()) -> Access:
 class Guard:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        requests: Counter[tuple[str, int]] | None = None,  # by method and status, to count them
+    ) -> None:
         self._app, self._access = app, access
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,6 +75,9 @@ class Guard:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if self._requests is not None:
+                    method = scope["method"] if scope["method"] in METHODS else "other"
+                    self._requests[method, message["status"]] += 1
                 out = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     out.setdefault(name, value)
@@ -134,8 +145,11 @@ class Guard:
 
 
 def cookie_name(host: str) -> str:
-    """The cookie of the server with this Host header. Browsers send a host's cookies to all of its
-    ports, so that two servers would overwrite each other's."""
+    """The cookie of the server with this Host header.
+
+    Browsers send a host's cookies to all of its ports, so that two servers would overwrite each
+    other's.
+    """
     port = host.strip().rpartition(":")[2]
     return f"{COOKIE}-{port}" if port.isdecimal() else COOKIE
 

@@ -1,12 +1,13 @@
-"""The scans of a server: queued, running, done, failed or cancelled.
+"""The jobs of a server, scans and evaluations: queued, running, done, failed or cancelled.
 
-Each has a folder of its own, which is erased with it.
+Each has a folder of its own, which is erased with it. Each kind has a worker process of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import secrets
@@ -15,42 +16,56 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from mesovid.pool import Crash, Limits, run
 from mesovid.records import Failure, Scan
 from mesovid.scanner import Options
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.uploads import Upload
-from mesovid.serve.worker import CANCEL, CANCELLED, EVENTS, ScanRequest, work
+from mesovid.serve.worker import CANCEL, CANCELLED, EVENTS, FacesRequest, ScanRequest
+from mesovid.settings import Geometry
+
+_log = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED = frozenset(["done", "failed", "cancelled"])
 LOCK = "lock"
 CLOSING = 5.0  # seconds that a running scan is given to stop when the server does
+SWEEP = 30.0  # seconds between looks for what nobody has asked for in a long time, at most
+AGAIN = 1.0  # seconds until a worker that could not be started is tried again
 
 
-@dataclass(slots=True, eq=False)
-class ScanJob:
-    """One scan that was asked for."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class Job:
+    """Something that was asked for and takes its time."""
 
     id: str
-    upload: Upload
-    options: Options
+    name: str  # for people
     folder: Path
     created: float = field(default_factory=time.time)
     touched: float = field(default_factory=time.monotonic)  # when somebody last asked for it
     state: State = "queued"
-    scan: Scan | None = None
     problem: str | None = None  # why it failed
     erased: bool = False
 
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    def request(self) -> Any:
+        """What the worker is given."""
+        raise NotImplementedError
+
+    def finish(self, outcome: Any) -> None:
+        """Take what the worker found."""
+        raise NotImplementedError
+
+    def tidy(self) -> None:
+        """Let go of what is needed no longer, once it has ended."""
 
     def events(self, start: int = 0) -> list[dict[str, Any]]:
         """What the worker has told so far, from event `start` on."""
@@ -62,92 +77,194 @@ class ScanJob:
         return [json.loads(line) for line in lines[start:]]
 
 
-class Jobs:
-    """All scans of one server. Its methods may be called from any thread."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class ScanJob(Job):
+    """One scan that was asked for, or one that was recorded earlier and is opened again."""
 
-    def __init__(self, *, waiting: int, limits: Limits, keep_video: bool, idle: float) -> None:
-        self._lock = threading.RLock()
-        self._jobs: dict[str, ScanJob] = {}
-        self._queue: queue.SimpleQueue[ScanJob | None] = queue.SimpleQueue()
-        self._waiting, self._limits = waiting, limits
-        self._keep_video, self._idle = keep_video, idle
-        self._counts: dict[str, int] = {}
-        self._running: ScanJob | None = None
+    upload: Upload
+    options: Options
+    keep_video: bool = True
+    geometry: Geometry | None = None  # of a recorded one, whose faces are to be cut again
+    faces_problem: str | None = None  # why there are no pictures of the faces
+    scan: Scan | None = None
+
+    recorded: bool = False  # scanned earlier, elsewhere
+
+    def request(self) -> ScanRequest | FacesRequest:
+        if self.geometry is not None and self.scan is not None:
+            return FacesRequest(
+                self.folder, self.upload.path, self.upload.name, self.scan, self.geometry
+            )
+        return ScanRequest(self.folder, self.upload.path, self.upload.name, self.options)
+
+    def finish(self, outcome: Scan) -> None:
+        self.scan = outcome
+
+    def tidy(self) -> None:
+        if self.recorded:
+            if self.state == "failed":  # the verdict stands without pictures
+                self.state, self.faces_problem, self.problem = "done", self.problem, None
+        elif self.owned and (not self.keep_video or self.state != "done"):
+            self.upload.path.unlink(missing_ok=True)
+
+    @property
+    def owned(self) -> bool:
+        """Whether the file was sent, and is the server's to erase."""
+        return self.upload.path.parent == self.folder
+
+
+Kind = TypeVar("Kind", bound=Job)
+
+
+class Workplace:
+    """The folder of one server, which nothing outlives; those of servers that were killed go."""
+
+    def __init__(self, quota: int) -> None:
         self.root = _fresh_folder()
+        self.quota = quota  # bytes
         self._lock_file = _hold(self.root / LOCK)
-        self._thread = threading.Thread(target=self._serve, name="mesovid-scans", daemon=True)
-        self._thread.start()
+
+    def used(self) -> int:
+        """Bytes of all that lies here."""
+        total = 0
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
+
+    def room(self, wanted: int) -> int:
+        """Bytes that an upload may take; ProblemError when `wanted` are too many."""
+        left = self.quota - self.used()
+        if left <= 0 or wanted > left:
+            raise ProblemError(
+                "disk-full",
+                f"what is kept may take {self.quota:,} bytes (--quota), and {max(left, 0):,} are "
+                "left; erase some scans, or wait",
+                limit=self.quota,
+            )
+        return left
+
+    def new_folder(self) -> Path:
+        """Where a job's files may go; not made yet."""
+        return self.root / secrets.token_urlsafe(12)
 
     def close(self) -> None:
-        """End the worker and erase everything."""
-        with self._lock:
-            for job in self._jobs.values():
-                self._cancel(job)
-        self._queue.put(None)
-        self._thread.join(CLOSING)  # a decoder that hangs is killed with this process
+        """Erase everything."""
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
         shutil.rmtree(self.root, ignore_errors=True)
 
+
+class Jobs(Generic[Kind]):
+    """All jobs of one kind of a server. Its methods may be called from any thread.
+
+    `work` runs in a process of its own; `noun` is what a job is called.
+    """
+
+    def __init__(
+        self,
+        place: Workplace,
+        work: Callable[[Any], Any],
+        noun: str,
+        *,
+        waiting: int,
+        limits: Limits,
+        idle: float,
+    ) -> None:
+        self._lock = threading.RLock()
+        self._jobs: dict[str, Kind] = {}
+        self._queue: queue.SimpleQueue[Kind | None] = queue.SimpleQueue()
+        self._place, self._work, self._noun = place, work, noun
+        self._waiting, self._limits, self._idle = waiting, limits, idle
+        self._counts: dict[str, int] = {}
+        self._coming = 0  # uploads that are being received
+        self._running: Kind | None = None
+        self.seconds: dict[str, float] = {}  # of stages, over all jobs
+        self.faces = 0  # that were scored
+        self.root = place.root
+        self._thread = threading.Thread(target=self._serve, name=f"mesovid-{noun}s", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Cancel everything and let the worker end."""
+        with self._lock:
+            for job in self._jobs.values():
+                self._cancel(job)
+        self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait for its end; a decoder that hangs is killed with this process."""
+        self._thread.join(CLOSING)
+
     def check_room(self) -> None:
         """ProblemError when the queue is full."""
         with self._lock:
-            waiting = sum(job.state == "queued" for job in self._jobs.values())
-        if waiting >= self._waiting:
-            raise ProblemError(
-                "busy",
-                f"{waiting} scans are waiting, which is all that this server queues",
-                headers={"retry-after": "5"},
-                limit=self._waiting,
-            )
+            self._check_room(self._coming)
 
-    def new_folder(self) -> Path:
-        """Where an upload may go; not made yet."""
-        self._erase_idle()
-        return self.root / secrets.token_urlsafe(12)
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """A place in the queue, held while an upload is received.
 
-    def add(self, upload: Upload, options: Options) -> ScanJob:
-        """Queue a scan. ProblemError when the queue is full, and then the upload is erased."""
-        folder = upload.path.parent
-        try:
-            self.check_room()
-        except ProblemError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        job = ScanJob(folder.name, upload, options, folder)
+        ProblemError when there is none.
+        """
         with self._lock:
+            self._check_room(self._coming)
+            self._coming += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._coming -= 1
+
+    def add(self, job: Kind) -> Kind:
+        """Queue a job; one that has ended is only kept.
+
+        ProblemError when the queue is full: then its files are erased.
+        """
+        self._erase_idle()
+        with self._lock:
+            if not job.ended:
+                try:
+                    self._check_room(0)
+                except ProblemError:
+                    self._remove(job)
+                    raise
             self._jobs[job.id] = job
-        self._queue.put(job)
+        if not job.ended:
+            self._queue.put(job)
         return job
 
-    def get(self, id_: str) -> ScanJob:
-        """A scan by its id. ProblemError when there is none."""
+    def get(self, id_: str) -> Kind:
+        """A job by its id. ProblemError when there is none."""
         with self._lock:
             job = self._jobs.get(id_)
         if job is None:
-            raise ProblemError("no-such-scan", f"no scan {id_[:40]!r}; it may have been erased")
+            raise ProblemError(
+                f"no-such-{self._noun}", f"no {self._noun} {id_[:40]!r}; it may have been erased"
+            )
         job.touched = time.monotonic()
         return job
 
-    def all(self) -> list[ScanJob]:
-        """All scans, newest first."""
+    def all(self) -> list[Kind]:
+        """All jobs, newest first."""
         with self._lock:
             return sorted(self._jobs.values(), key=lambda job: -job.created)
 
     def erase(self, id_: str) -> None:
-        """Cancel a scan and erase its files and results."""
-        job = self.get(id_)
+        """Cancel a job and erase its files and results."""
         with self._lock:
+            job = self.get(id_)
             self._cancel(job)
             del self._jobs[id_]
+            job.erased = True
             if job.ended:
                 self._remove(job)
             # a running one is removed by the worker's thread, which still writes there
-            job.erased = True
 
-    def position(self, job: ScanJob) -> int:
-        """How many scans come before this one."""
+    def position(self, job: Job) -> int:
+        """How many jobs come before this one."""
         with self._lock:
             earlier = [
                 each
@@ -157,7 +274,7 @@ class Jobs:
         return len(earlier)
 
     def counts(self) -> dict[str, int]:
-        """How many scans ended in each state since the start, and how many wait and run."""
+        """How many jobs ended in each state since the start, and how many wait and run."""
         with self._lock:
             now = {
                 state: sum(job.state == state for job in self._jobs.values())
@@ -165,71 +282,99 @@ class Jobs:
             }
             return self._counts | now
 
+    def _check_room(self, coming: int) -> None:
+        waiting = coming + sum(job.state == "queued" for job in self._jobs.values())
+        if waiting >= self._waiting:
+            raise ProblemError(
+                "busy",
+                f"{waiting} {self._noun}s are waiting, which is all that this server queues",
+                headers={"retry-after": "5"},
+                limit=self._waiting,
+            )
+
     # The worker's thread
 
     def _serve(self) -> None:
-        for _, outcome in run(self._taken(), work, 1, self._limits):
-            self._end(outcome)
+        """Run the jobs until the end; what goes wrong costs the job in hand."""
+        while True:
+            try:
+                for _, outcome in run(self._taken(), self._work, 1, self._limits):
+                    self._end(outcome)
+            except Exception as error:
+                _log.exception("the worker of %ss could not go on", self._noun)
+                self._end(Crash(f"the worker process could not go on ({type(error).__name__})"))
+                time.sleep(AGAIN)
+            else:
+                return
 
-    def _taken(self) -> Iterator[ScanRequest]:
-        """The scans that are still wanted, as they come."""
-        while (job := self._queue.get()) is not None:
+    def _taken(self) -> Iterator[Any]:
+        """The jobs that are still wanted, as they come."""
+        while True:
+            try:
+                job = self._queue.get(timeout=min(SWEEP, self._idle))
+            except queue.Empty:
+                self._erase_idle()
+                continue
+            if job is None:
+                return
             with self._lock:
                 if job.state != "queued" or job.erased:
                     self._forget(job)
                     continue
                 job.state = "running"
                 self._running = job
-            yield ScanRequest(job.folder, job.upload.path, job.upload.name, job.options)
+                request = job.request()
+            yield request
 
-    def _end(self, outcome: Scan | Failure | Crash) -> None:
+    def _end(self, outcome: Any) -> None:
         with self._lock:
-            job = self._running
-            assert job is not None  # an outcome is of what was taken last: there is one worker
-            if isinstance(outcome, Scan):
-                job.scan, job.state = outcome, "done"
-            elif isinstance(outcome, Failure) and outcome.error == CANCELLED:
-                job.state = "cancelled"
+            job, self._running = self._running, None
+            if job is None:
+                return
+            if isinstance(outcome, Crash):
+                job.state, job.problem = "failed", f"{job.name}: {outcome.reason}"
+            elif isinstance(outcome, Failure):
+                cancelled = outcome.error == CANCELLED
+                job.state = "cancelled" if cancelled else "failed"
+                job.problem = None if cancelled else outcome.error
             else:
-                job.state = "failed"
-                job.problem = (
-                    outcome.error
-                    if isinstance(outcome, Failure)
-                    else f"{job.upload.name}: {outcome.reason}"
-                )
+                job.finish(outcome)
+                job.state = "done"
+                if isinstance(outcome, Scan) and not getattr(job, "recorded", False):
+                    self.faces += len(outcome.scores)
+                    for stage, seconds in outcome.seconds.items():
+                        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
             self._counts[job.state] = self._counts.get(job.state, 0) + 1
-            if job.erased:
-                self._remove(job)
-            elif not self._keep_video or job.state != "done":
-                job.upload.path.unlink(missing_ok=True)
+            job.touched = time.monotonic()
+            self._forget(job)
 
-    def _cancel(self, job: ScanJob) -> None:
+    def _cancel(self, job: Kind) -> None:
         if job.state == "queued":
             job.state = "cancelled"
         elif job.state == "running":
             with contextlib.suppress(OSError):
                 (job.folder / CANCEL).touch()
 
-    def _forget(self, job: ScanJob) -> None:
+    def _forget(self, job: Kind) -> None:
         if job.erased:
             self._remove(job)
         else:
-            job.upload.path.unlink(missing_ok=True)
+            job.tidy()
 
-    def _remove(self, job: ScanJob) -> None:
+    def _remove(self, job: Kind) -> None:
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def _erase_idle(self) -> None:
         """Erase what nobody has asked for in a long time."""
         with self._lock:
             old = [
-                j.id
-                for j in self._jobs.values()
-                if j.ended and time.monotonic() - j.touched > self._idle
+                job.id
+                for job in self._jobs.values()
+                if job.ended and time.monotonic() - job.touched > self._idle
             ]
-        for id_ in old:
-            with contextlib.suppress(ProblemError):
-                self.erase(id_)
+            for id_ in old:
+                with contextlib.suppress(ProblemError):
+                    self.erase(id_)
 
 
 def _fresh_folder() -> Path:

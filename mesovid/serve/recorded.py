@@ -56,8 +56,11 @@ class Listing:
 
 
 class Recorded:
-    """The results in a file. Its methods may be called from any thread. InputError when the file
-    cannot be read or begins with anything else than a result."""
+    """The results in a file.
+
+    Its methods may be called from any thread. InputError when the file cannot be read or begins
+    with anything else than a result.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -117,8 +120,10 @@ class Recorded:
             return Listing(rows, len(chosen))
 
     def get(self, n: int) -> tuple[Result, dict[str, Any]]:
-        """A result, and its line as it stands. IndexError when there is none; InputError when the
-        line is damaged or has changed."""
+        """A result, and its line as it stands.
+
+        IndexError when there is none; InputError when the line is damaged or has changed.
+        """
         with self._lock:
             self._follow()
             line = self._line(n)

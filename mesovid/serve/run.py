@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import signal
 import socket
@@ -12,9 +13,10 @@ from pathlib import Path
 import uvicorn
 
 from mesovid.errors import ModelError
-from mesovid.models.card import available, find_card, read_card
+from mesovid.models.card import KIND, available, find_card, read_card
 from mesovid.serve.app import create_app
 from mesovid.serve.guard import access
+from mesovid.serve.sample_sets import sets_of
 from mesovid.settings import ServeSettings
 
 BACKLOG = 128  # connections that wait to be taken
@@ -28,6 +30,8 @@ def serve(
     origins: Sequence[str],
     folders: Sequence[str],
     results: str | None,
+    samples: Sequence[str],
+    roots: Sequence[str],
     settings: ServeSettings,
     on_ready: Callable[[], None],
 ) -> None:
@@ -40,6 +44,8 @@ def serve(
         access(host, token, origins),
         models=found_models(folders),
         recorded=Path(results) if results is not None else None,
+        sets=sets_of(samples),
+        roots=[Path(root) for root in roots],
     )
     config = uvicorn.Config(
         app,
@@ -63,7 +69,7 @@ def serve(
         ):  # uvicorn has shut down in order and raises it again
             server.run(sockets=[sock])
     finally:
-        app.state.mesovid.jobs.close()
+        app.state.mesovid.close()
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -78,8 +84,7 @@ def found_models(folders: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     taken = {card.name for card in available()}
     for folder in folders:
-        cards = [path for path in sorted(Path(folder).glob("*.json")) if _is_model(path)]
-        for path in cards or [find_card(folder)]:
+        for path in _cards(Path(folder)):
             name = read_card(path).name
             if name in taken:
                 raise ModelError(
@@ -90,9 +95,18 @@ def found_models(folders: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _is_model(path: Path) -> bool:
+def _cards(folder: Path) -> list[Path]:
+    """The cards in a folder, or else in the folders that lie in it. ModelError for none."""
+    for pattern in ("*.json", "*/*.json"):
+        found = [path for path in sorted(folder.glob(pattern)) if _calls_itself_a_card(path)]
+        if found:
+            return found
+    return [find_card(folder)]
+
+
+def _calls_itself_a_card(path: Path) -> bool:
     try:
-        read_card(path)
-    except ModelError:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
-    return True
+    return isinstance(values, dict) and values.get("kind") == KIND

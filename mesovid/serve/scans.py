@@ -17,15 +17,21 @@ from fastapi.responses import FileResponse, StreamingResponse
 from mesovid.models.card import read_card
 from mesovid.report import WRITERS
 from mesovid.report.writers import to_json
-from mesovid.serve.jobs import Jobs, ScanJob
+from mesovid.serve.aside import ReportRequest, once, outcome_of, write_report
+from mesovid.serve.jobs import Job, Jobs, ScanJob
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.settings_query import ScanQuery, options_of
-from mesovid.serve.state import BYTES, PREFIX, Name, State, card_path, refusals
-from mesovid.serve.uploads import check_kind, receive
+from mesovid.serve.state import BYTES, PREFIX, Name, State, allowed_file, card_path, refusals
+from mesovid.serve.uploads import SUFFIXES, Upload, check_kind, receive, shown_name, too_large
 from mesovid.verdict import Rule, doubt_of, doubted, judge
 
 EVENT_WAIT = 0.05  # seconds between looks at a scan's events
 EVENT_SILENCE = 15.0  # seconds after which a comment keeps the line open
+# a report says for itself which style and script are its own; here it gets no origin to speak from
+REPORT_CSP = (
+    "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline';"
+    " script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 Aggregate = Literal["mean", "median", "trimmed_mean", "top_third", "max"]
 
 
@@ -44,29 +50,50 @@ def routes(state: State) -> APIRouter:
         response: Response,
         settings: Annotated[ScanQuery, Query()],  # type: ignore[valid-type]
         name: Annotated[
-            str, Query(max_length=1000, description="The file's name; its suffix says what it is.")
-        ],
+            str | None,
+            Query(max_length=1000, description="The file's name; its suffix says what it is."),
+        ] = None,
+        path: Annotated[
+            str | None,
+            Query(max_length=4000, description="Of a file below --allow-path, in place of a body."),
+        ] = None,
     ) -> dict[str, Any]:
         """Send a video or picture as the body; a scan of it is queued.
 
         Its result is at the address in Location.
         """
+        if (name is None) == (path is None):
+            raise ProblemError(
+                "bad-setting", "give the name of the file that is sent, or a path", field="name"
+            )
         options = options_of(settings, state.runtime)
         options = dataclasses.replace(
             options,
             scan=dataclasses.replace(options.scan, model=str(card_path(state, options.scan.model))),
         )
-        check_kind(name)
-        jobs.check_room()
-        length = request.headers.get("content-length", "")
-        upload = await receive(
-            request.stream(),
-            name,
-            jobs.new_folder(),
-            state.settings.max_upload * 2**20,
-            int(length) if length.isdecimal() else None,
+        if path is not None:
+            file = allowed_file(state, path)
+            check_kind(file.name)
+            jobs.check_room()
+            upload = Upload(shown_name(file.name), file, file.stat().st_size, "")
+            folder = state.place.new_folder()
+            folder.mkdir(mode=0o700)
+        else:
+            check_kind(str(name))
+            limit = state.settings.max_upload * 2**20
+            with jobs.place():
+                upload = await received(state, request, str(name), limit)
+            folder = upload.path.parent
+        job = jobs.add(
+            ScanJob(
+                id=folder.name,
+                name=upload.name,
+                folder=folder,
+                upload=upload,
+                options=options,
+                keep_video=state.settings.keep_video,
+            )
         )
-        job = jobs.add(upload, options)
         response.headers["location"] = f"{PREFIX}/scans/{job.id}"
         return _described(state, job)
 
@@ -98,9 +125,9 @@ def routes(state: State) -> APIRouter:
         `Last-Event-ID` goes on.
         """
         job = jobs.get(id_)
-        last = request.headers.get("last-event-id", "")
-        start = int(last) if last.isdecimal() and len(last) < 10 else after
-        return StreamingResponse(_stream(jobs, job, start), media_type="text/event-stream")
+        return StreamingResponse(
+            event_stream(jobs, job, first_event(request, after)), media_type="text/event-stream"
+        )
 
     @router.get("/scans/{id_}/result.{format_}", responses=refusals(409))
     def result(id_: Name, format_: Literal["json", "jsonl", "csv", "txt"]) -> Response:
@@ -112,6 +139,23 @@ def routes(state: State) -> APIRouter:
         writer.close()
         kinds = {"json": "application/json", "jsonl": "application/jsonl", "csv": "text/csv"}
         return Response(stream.getvalue(), media_type=kinds.get(format_, "text/plain"))
+
+    @router.get(
+        "/scans/{id_}/report.html", response_class=FileResponse, responses=refusals(409, 422, 503)
+    )
+    def report(id_: Name) -> FileResponse:
+        """The result as a page of its own, as `mesovid scan --report` writes it; it needs no other
+        file."""
+        job = jobs.get(id_)
+        scan = _done(job)
+        page = job.folder / "report.html"
+        if not page.is_file():
+            clip = job.upload.path if job.upload.path.is_file() else None
+            asked = ReportRequest(scan, clip, job.options.scan.model, page)
+            outcome_of(once(write_report, asked), "unreadable")
+        return FileResponse(
+            page, media_type="text/html", headers={"content-security-policy": REPORT_CSP}
+        )
 
     @router.get("/scans/{id_}/verdict", responses=refusals(409, 422))
     def verdict(
@@ -160,7 +204,7 @@ def routes(state: State) -> APIRouter:
             for n, score in enumerate(scan.scores)
         ]
 
-    @router.get("/scans/{id_}/faces/{n}.png", response_class=FileResponse)
+    @router.get("/scans/{id_}/faces/{n}.png", response_class=FileResponse, responses=refusals(410))
     def face(id_: Name, n: Annotated[int, InPath(ge=0, le=10**9)]) -> FileResponse:
         """The aligned face as the network saw it."""
         return FileResponse(face_file(jobs.get(id_), n), media_type="image/png")
@@ -198,10 +242,12 @@ def _described(state: State, job: ScanJob, *, result: bool = True) -> dict[str, 
         "state": job.state,
         "name": job.upload.name,
         "size": job.upload.size,
-        "sha256": job.upload.sha256,
+        "sha256": job.upload.sha256 or None,  # None: it was not sent
         "position": state.jobs.position(job) if job.state == "queued" else None,
         "problem": job.problem,
         "video_kept": job.upload.path.is_file(),
+        "recorded": job.recorded,
+        "faces_problem": job.faces_problem,
     }
     if result:
         value["result"] = to_json(job.scan) if job.scan else None
@@ -211,7 +257,32 @@ def _described(state: State, job: ScanJob, *, result: bool = True) -> dict[str, 
     return value
 
 
-async def _stream(jobs: Jobs, job: ScanJob, start: int) -> AsyncIterator[str]:
+def first_event(request: Request, after: int) -> int:
+    """From which event on a client wants to be told."""
+    last = request.headers.get("last-event-id", "")
+    return int(last) if last.isdecimal() and len(last) < 10 else after
+
+
+async def received(
+    state: State,
+    request: Request,
+    name: str,
+    limit: int,
+    known: frozenset[str] = SUFFIXES,
+) -> Upload:
+    """The body of a request as a file in a folder of its own, within what the disk may hold."""
+    text = request.headers.get("content-length", "")
+    length = int(text) if text.isdecimal() and len(text) < 20 else None
+    if length is not None and length > limit:
+        raise too_large(limit)
+    room = await asyncio.to_thread(state.place.room, length or 0)
+    folder = state.place.new_folder()
+    upload = await receive(request.stream(), name, folder, min(limit, room), length, known)
+    state.received += upload.size
+    return upload
+
+
+async def event_stream(jobs: Jobs[Any], job: Job, start: int) -> AsyncIterator[str]:
     sent, silent, told = start, 0.0, -1
     while True:
         ended = job.ended or job.erased  # before the events are read: none comes after the end
@@ -247,6 +318,8 @@ def _done(job: ScanJob) -> Any:
 def face_file(job: ScanJob, n: int) -> Path:
     path = job.folder / f"face-{n}.png"
     if not path.is_file():
+        if job.scan and n < len(job.scan.scores) and job.faces_problem:
+            raise ProblemError("gone", f"there is no picture of the face: {job.faces_problem}")
         count = len(job.scan.scores) if job.scan else 0
         raise ProblemError("no-such-face", f"no face {n}; the scan has {count}, from 0 on")
     return path

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -18,11 +18,12 @@ from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings, Scan
 GROUPS: tuple[type[Settings], ...] = (ScanSettings, SampleSettings, FaceSettings)
 
 
-def _fields() -> dict[str, Any]:
+def fields_of(groups: Sequence[type[Settings]], skip: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of settings as those of a pydantic model."""
     fields: dict[str, Any] = {}
-    for cls in GROUPS:
+    for cls in groups:
         for field in dataclasses.fields(cls):
-            if field.metadata:
+            if field.metadata and field.name not in skip:
                 about = field.metadata
                 bounds = {"ge": about["at_least"], "le": about["at_most"]}
                 fields[field.name] = (
@@ -38,7 +39,7 @@ def _fields() -> dict[str, Any]:
 
 # extra: other parameters of a route share the query with these
 ScanQuery: type[BaseModel] = create_model(
-    "ScanQuery", __config__=ConfigDict(extra="ignore"), **_fields()
+    "ScanQuery", __config__=ConfigDict(extra="ignore"), **fields_of(GROUPS)
 )
 
 

@@ -46,28 +46,32 @@ def shown_name(name: str) -> str:
     return safe[-LONGEST_NAME:] or "unnamed"
 
 
-def check_kind(name: str) -> str:
+def check_kind(name: str, known: frozenset[str] = SUFFIXES) -> str:
     """The suffix of a file that may be scanned. ProblemError for any other."""
     suffix = os.path.splitext(shown_name(name))[1].lower()
-    if suffix not in SUFFIXES:
+    if suffix not in known:
+        what = "neither a video nor a picture" if known is SUFFIXES else "no model"
         raise ProblemError(
-            "unknown-kind",
-            f"{shown_name(name)!r} is neither a video nor a picture by its name",
-            known=sorted(SUFFIXES),
+            "unknown-kind", f"{shown_name(name)!r} is {what} by its name", known=sorted(known)
         )
     return suffix
 
 
 async def receive(
-    body: AsyncIterator[bytes], name: str, folder: Path, limit: int, declared: int | None
+    body: AsyncIterator[bytes],
+    name: str,
+    folder: Path,
+    limit: int,
+    declared: int | None,
+    known: frozenset[str] = SUFFIXES,
 ) -> Upload:
     """Write a body to `folder`, which must be new.
 
     ProblemError when it is empty, too large or cut short, or when the disk is full.
     """
-    suffix = check_kind(name)
+    suffix = check_kind(name, known)
     if declared is not None and declared > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     if shutil.disk_usage(folder.parent).free - (declared or 0) < KEPT_FREE:
         raise ProblemError("disk-full", "there is too little room on the server's disk")
     folder.mkdir(mode=0o700)
@@ -93,11 +97,11 @@ async def _write(body: AsyncIterator[bytes], path: Path, limit: int) -> tuple[in
         async for chunk in body:
             size += len(chunk)
             if size > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             file.write(chunk)
             digest.update(chunk)
     return size, digest.hexdigest()
 
 
-def _too_large(limit: int) -> ProblemError:
+def too_large(limit: int) -> ProblemError:
     return ProblemError("too-large", f"at most {limit:,} bytes are taken", limit=limit)

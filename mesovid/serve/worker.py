@@ -16,10 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mesovid.errors import MesovidError
+from mesovid.align import align
+from mesovid.errors import InputError, MesovidError
 from mesovid.pictures import encode, scaled
 from mesovid.records import Crop, FaceScore, Failure, FrameFaces, Pixels, Scan
 from mesovid.scanner import Options, Scanner
+from mesovid.settings import Geometry
+from mesovid.video import Sampling, frames_at
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ FRAME_SIDE = 1280  # px, longer side of the pictures of frames that are kept
 FRAME_QUALITY = 85  # of their JPEG
 FRAMES_KEPT = 400  # of a scan; beyond that their faces alone are
 CANCELLED = "cancelled"
+SAME_TIME = 0.002  # s; a recorded time is rounded to 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,28 @@ class CancelError(Exception):
 _scanners: dict[tuple[Any, ...], Scanner] = {}  # of this process: the last few
 
 
-def work(job: ScanRequest) -> Scan | Failure:
-    """Scan one upload.
+@dataclass(frozen=True, slots=True)
+class FacesRequest:
+    """A recorded scan whose faces are to be cut out of its clip once more."""
 
-    Its result speaks of the user's name for the file, never of where it lies.
+    folder: Path
+    path: Path
+    name: str
+    scan: Scan
+    geometry: Geometry
+
+
+def work(job: ScanRequest | FacesRequest) -> Scan | Failure:
+    """Scan one upload, or cut the faces of a recorded scan.
+
+    The result speaks of the user's name for the file, never of where it lies.
     """
     notes = _Notes(job)
     try:
-        scan = _scanner(job.options).scan(job.path, notes.crops, notes.frame)
+        if isinstance(job, FacesRequest):
+            _cut(job, notes)
+            return job.scan
+        scan = _scanner(job.options).scan(job.path, notes.crops, notes.frame, notes.opened)
     except CancelError:
         return Failure(job.name, CANCELLED)
     except MesovidError as error:
@@ -90,29 +108,61 @@ def _scanner(options: Options) -> Scanner:
     return scanner
 
 
-def _renamed(text: str, job: ScanRequest) -> str:
+def _cut(job: FacesRequest, notes: _Notes) -> None:
+    """Write the crops of a recorded scan, from the very frames that were judged.
+
+    InputError when the clip is another one by now.
+    """
+    numbered: dict[int, list[int]] = {}
+    for n, score in enumerate(job.scan.scores):
+        numbered.setdefault(score.index, []).append(n)
+    missing = set(numbered)
+    for frame in frames_at(job.path, sorted(numbered), job.scan.settings.get("stream")):
+        notes.check()
+        missing.discard(frame.index)
+        for n in numbered[frame.index]:
+            score = job.scan.scores[n]
+            if abs(frame.time - score.time) > SAME_TIME:
+                raise InputError(f"{job.path}: not the file that was scanned: other frame times")
+            notes.keep(n, align(frame.image, score.face.landmarks, job.geometry))
+        notes.keep_frame(frame.index, frame.image)
+    if missing:
+        raise InputError(f"{job.path}: not the file that was scanned: it has fewer frames")
+
+
+def _renamed(text: str, job: ScanRequest | FacesRequest) -> str:
     return text.replace(str(job.path), job.name).replace("\n", " ")
 
 
 class _Notes:
     """Writes down what a scan shows on its way."""
 
-    def __init__(self, job: ScanRequest) -> None:
+    def __init__(self, job: ScanRequest | FacesRequest) -> None:
         self._folder = job.folder
         self._events = (job.folder / EVENTS).open("a", encoding="utf-8")
-        self._frames = self._faces = 0
+        self._frames = self._faces = self._kept = 0
+        self._sampling: Sampling | None = None
 
-    def frame(self, found: FrameFaces) -> None:
+    def opened(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+
+    def check(self) -> None:
+        """CancelError when the job is no longer wanted."""
         if (self._folder / CANCEL).exists():
             raise CancelError
+
+    def frame(self, found: FrameFaces) -> None:
+        self.check()
         self._frames += 1
-        if found.faces and self._frames <= FRAMES_KEPT:
-            _write_frame(self._folder / f"frame-{found.frame.index}.jpg", found.frame.image)
-        self._say({"event": "running", "frames": self._frames, "faces": self._faces})
+        if found.faces:
+            self.keep_frame(found.frame.index, found.frame.image)
+        planned = self._sampling.planned if self._sampling is not None else None
+        of = None if planned is None else max(planned, self._frames)
+        self._say({"event": "running", "frames": self._frames, "of": of, "faces": self._faces})
 
     def crops(self, _path: str, crops: Sequence[Crop], scores: Sequence[FaceScore]) -> None:
         for crop, score in zip(crops, scores, strict=True):
-            (self._folder / f"face-{self._faces}.png").write_bytes(encode(crop.pixels))
+            self.keep(self._faces, crop.pixels)
             self._say(
                 {
                     "event": "face",
@@ -124,6 +174,16 @@ class _Notes:
                 }
             )
             self._faces += 1
+
+    def keep(self, n: int, pixels: Pixels) -> None:
+        """Write a face, by its number."""
+        (self._folder / f"face-{n}.png").write_bytes(encode(pixels, quick=True))
+
+    def keep_frame(self, index: int, image: Pixels) -> None:
+        """Write a frame, as long as there are few."""
+        self._kept += 1
+        if self._kept <= FRAMES_KEPT:
+            _write_frame(self._folder / f"frame-{index}.jpg", image)
 
     def close(self) -> None:
         self._events.close()
