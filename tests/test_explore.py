@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from mesovid.serve.samples import ROOT as SAMPLES
 from test_browser import CHROMIUM, QUIET
 
 from mesovid.cli import cli
@@ -29,6 +28,7 @@ from mesovid.records import Face, FaceScore
 from mesovid.report.writers import to_json
 from mesovid.scanner import Scanner
 from mesovid.serve.explore import PAGE, RUNTIME, write_file, write_site
+from mesovid.serve.samples import ROOT as SAMPLES
 from mesovid.settings import ScanSettings
 from mesovid.verdict import Rule, judge
 

@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
-from mesovid.serve.samples import ROOT as SAMPLES
 from test_browser import CHROMIUM, QUIET
 from test_pages import clip
 
 from mesovid.serve.app import create_app
 from mesovid.serve.guard import access
+from mesovid.serve.samples import ROOT as SAMPLES
 from mesovid.serve.static import files
 from mesovid.settings import ServeSettings
 
