@@ -29,7 +29,7 @@ from mesovid.errors import DatasetError, ModelError, TrainingError
 from mesovid.evaluation.calibrate import calibrate
 from mesovid.models.card import read_card
 from mesovid.models.classifier import load_model
-from mesovid.pictures import read_crop
+from mesovid.pictures import read_crop, resized
 from mesovid.records import Pixels
 from mesovid.settings import (
     AugmentSettings,
@@ -471,7 +471,7 @@ def test_the_sheet_shows_partial_fakes_beside_their_originals(
     learned = training_data([dataset], QUICK).train
     side = len(rows[0])
     crops = [read_crop(Path(str(path)), SIZE) for path in learned.path]
-    panels = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
+    panels = [resized(crop, side) for crop in crops]
     for row in rows:
         like = [
             number for number, panel in enumerate(panels) if np.array_equal(panel, row[:, :side])
