@@ -389,8 +389,14 @@ class PredictSettings(Settings):
 class CalibrateSettings(Settings):
     """How a model is calibrated anew."""
 
-    headings: ClassVar = {"false_alarms": "Rule"}
+    headings: ClassVar = {"split": "Rule"}
 
+    split: str | None = setting(
+        None,
+        "Split to calibrate on, say train for a detector that learned elsewhere; never dev or test."
+        " Default: valid, or everything where there is no split.",
+        metavar="NAME",
+    )
     false_alarms: float = setting(
         FALSE_ALARMS,
         "Fraction of the real validation videos, of all and of each dataset, that may be called"

@@ -18,6 +18,7 @@ from mesovid.evaluation.calibrate import calibrate
 from mesovid.models.card import Figure, logit, read_card
 from mesovid.models.classifier import load_model
 from mesovid.models.inputs import sigmoid
+from mesovid.settings import CalibrateSettings
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +106,10 @@ def test_models_that_do_not_fit_are_refused(
 
 def test_data_that_does_not_do_is_refused(model: Path, valid: Path, tmp_path: Path) -> None:
     dev = write_dataset(tmp_path / "dev")
-    with pytest.raises(DatasetError, match="has no valid split but dev; calibration needs"):
+    with pytest.raises(DatasetError, match="has no split valid but dev; calibration needs"):
         calibrate(model, [read_dataset(dev)], tmp_path / "out")
+    with pytest.raises(DatasetError, match="split dev is for measuring; calibrate on valid"):
+        calibrate(model, [read_dataset(dev)], tmp_path / "out", settings=split("dev"))
     whole = read_dataset(valid)
     for label, missing in (("real", "fake"), ("fake", "real")):
         crops = tuple(crop for crop in whole.crops if crop.label == label)
@@ -124,6 +127,20 @@ def test_a_fraction_that_is_none_is_refused(
     result = run(model, valid, "--to", tmp_path / "out", "--false-alarms", value)
     assert result.exit_code == 2
     assert "false-alarms" in result.output
+
+
+def split(name: str) -> CalibrateSettings:
+    return CalibrateSettings(split=name)
+
+
+def test_a_model_that_learned_elsewhere_may_be_calibrated_on_train(
+    model: Path, valid: Path, tmp_path: Path
+) -> None:
+    learned = write_dataset(tmp_path / "mine", split="train")
+    card, _ = calibrate(model, [read_dataset(learned)], tmp_path / "a", settings=split("train"))
+    usual, _ = calibrate(model, [read_dataset(valid)], tmp_path / "b")
+    assert card.calibration == usual.calibration
+    assert card.training["calibrated"]["split"] == "train"
 
 
 def test_folders_without_a_split_are_taken_whole(model: Path, valid: Path, tmp_path: Path) -> None:

@@ -306,9 +306,9 @@ def calibrate(
     """Calibrate a model on validation videos.
 
     Its weights stay as they are; what is written is a model whose probabilities hold on videos like
-    these, with a threshold and an uncertain band. DATASET is a folder made by `mesovid extract`, of
-    which the `valid` split is taken, or class folders with a `valid` folder or without any split.
-    The videos should be none that the model learned from and none that it will be measured on.
+    these, with a threshold and an uncertain band. DATASET is a folder made by `mesovid extract`, or
+    one of class folders. The videos should be none that the model learned from and none that it
+    will be measured on.
 
     \b
     mesovid models calibrate models/detector.json datasets/mine --to models/calibrated
@@ -317,7 +317,9 @@ def calibrate(
     from mesovid.evaluation.calibrate import calibrate, validation
 
     read = read_datasets(datasets, options)
-    with progress(sum(len(validation(each)) for each in read), "face") as on_crops:
+    with progress(
+        sum(len(validation(each, calibrate_settings.split)) for each in read), "face"
+    ) as on_crops:
         card, excluded = calibrate(
             model,
             read,

@@ -27,9 +27,10 @@ from mesovid.settings import CalibrateSettings, EvaluateSettings
 
 Floats = npt.NDArray[np.float64]
 
+HELD_BACK = ("dev", "test")  # splits that no rule may be learned on
 SCALE = 10_000  # threshold and band go to the card with four decimals
 MISSES = 0.10  # fraction of the fake videos that may lie below the uncertain band
-VALID = "valid"  # the split that is calibrated on
+VALID = "valid"  # the split that is calibrated on where none is named
 RANKS = ("video AUC", "fake above its own original")  # figures that no calibration changes
 
 
@@ -54,8 +55,8 @@ def calibrate(
 ) -> tuple[ModelCard, tuple[Excluded, ...]]:
     """Calibrate a model anew and write it, by another name if one is given, to a folder.
 
-    Its weights stay as they are. Threshold and band are chosen by `decide` on the `valid` split of
-    all datasets together, or on the whole of a dataset without splits. Of its card's figures those
+    Its weights stay as they are. Threshold and band are chosen by `decide` on what `validation`
+    takes of all datasets together. Of its card's figures those
     stay that tell how it ranks; the others were measured with the threshold before. Gives the card
     and the crops that could not be read; `on_crops` hears of each batch how many it held.
 
@@ -68,8 +69,10 @@ def calibrate(
             f"{card.name} is a panel; its rule is learned by `mesovid models panel` alone"
         )
     classifier = load_model(source)
-    scores, homes, excluded = _validation_scores(classifier.uncalibrated(), datasets, on_crops)
-    decision = decide(scores, (settings or CalibrateSettings()).false_alarms, homes)
+    settings = settings or CalibrateSettings()
+    crops = [validation(dataset, settings.split) for dataset in datasets]
+    scores, homes, excluded = _scores(classifier.uncalibrated(), datasets, crops, on_crops)
+    decision = decide(scores, settings.false_alarms, homes)
     recorded = [
         {"name": name, "digest": digest(dataset)}
         for name, dataset in zip(names_of(datasets), datasets, strict=True)
@@ -81,7 +84,14 @@ def calibrate(
         threshold=decision.threshold,
         uncertain=decision.uncertain,
         rule=decision.rule,
-        training={**card.training, "calibrated": {"datasets": recorded, "crops": len(scores)}},
+        training={
+            **card.training,
+            "calibrated": {
+                "datasets": recorded,
+                "crops": len(scores),
+                "split": settings.split or VALID,
+            },
+        },
         figures=tuple(figure for figure in card.figures if figure.metric in RANKS),
     )
     drawn = replace(read_curves(source, classifier.ref.sha256), measured=())
@@ -89,31 +99,41 @@ def calibrate(
     return card, excluded
 
 
-def validation(dataset: Dataset) -> list[CropEntry]:
-    """The crops of a dataset that a model may be calibrated on, those of a person together."""
-    crops = dataset.of_split(VALID)
-    if not crops and dataset.splits == (None,):
+def validation(dataset: Dataset, split: str | None = None) -> list[CropEntry]:
+    """The crops of a dataset that a model is calibrated on, those of a person together.
+
+    They are those of a split, `valid` by default, or all where there are no splits. DatasetError
+    for a split that is not there, or is for measuring.
+    """
+    if split in HELD_BACK:
+        raise DatasetError(f"split {split} is for measuring; calibrate on valid, or on train")
+    crops = dataset.of_split(split or VALID)
+    if not crops and split is None and dataset.splits == (None,):
         crops = dataset.of_split(None)
     if not crops:
-        names = ", ".join(str(split) for split in dataset.splits if split is not None)
+        names = ", ".join(str(each) for each in dataset.splits if each is not None)
         raise DatasetError(
-            f"{dataset.root} has no {VALID} split but {names or 'no face'}; calibration needs"
-            " videos that no model learned from and none is measured on"
+            f"{dataset.root} has no split {split or VALID} but {names or 'no face'}; calibration"
+            " needs videos that the model did not learn from and is not measured on: name their"
+            " split by --split"
         )
     return in_tracks(crops)
 
 
-def _validation_scores(
-    classifier: Classifier, datasets: Sequence[Dataset], on_crops: Callable[[int], None]
+def _scores(
+    classifier: Classifier,
+    datasets: Sequence[Dataset],
+    chosen: Sequence[Sequence[CropEntry]],
+    on_crops: Callable[[int], None],
 ) -> tuple[Scores, Names, tuple[Excluded, ...]]:
-    """Scores of all validation crops, the dataset of each, and the crops that cannot be read."""
+    """Scores of the chosen crops, the dataset of each, and the crops that cannot be read."""
     for dataset in datasets:
         check_geometry(dataset, classifier)
     crops: list[tuple[str, CropEntry]] = []
     probability: list[Floats] = []
     excluded: list[Excluded] = []
-    for name, dataset in zip(names_of(datasets), datasets, strict=True):
-        scored = score(dataset, validation(dataset), [classifier], (), EvaluateSettings(), on_crops)
+    for name, dataset, own in zip(names_of(datasets), datasets, chosen, strict=True):
+        scored = score(dataset, own, [classifier], (), EvaluateSettings(), on_crops)
         crops += [(name, crop) for crop in scored.crops]
         probability.append(scored.probabilities[0][0])
         excluded += scored.excluded

@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 from mesovid.dataset.manifest import CropEntry, Dataset, digest, read_dataset
 from mesovid.errors import DatasetError, InputError, ModelError, TrainingError
-from mesovid.evaluation.calibrate import MISSES
+from mesovid.evaluation.calibrate import HELD_BACK, MISSES
 from mesovid.evaluation.evaluate import check_geometry
 from mesovid.models.card import PANEL, Member, ModelCard
 from mesovid.models.classifier import Classifier, load_model
 from mesovid.pictures import read_crop
 from mesovid.settings import PanelSettings, RuntimeSettings
 
-HELD_BACK = ("dev", "test")  # splits that no rule may be learned on
 AT_ONCE = 32  # faces
 STEP = 0.01  # of a level of assent
 
