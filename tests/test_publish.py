@@ -32,6 +32,7 @@ def scoreboard(path: Path, sha256: str) -> Path:
     videos = {"reals": 2, "fakes": 2, "auc": estimate(0.8), "calibration_error": estimate(0.15)}
     entry = {
         "set": "Mine dev",
+        "name": "meso4",
         "sha256": sha256,
         "dataset": {"digest": "abc" * 20},
         "videos": videos,
@@ -39,7 +40,8 @@ def scoreboard(path: Path, sha256: str) -> Path:
         "pairs": None,
         "verdicts": [call("real", False), call("Deepfakes", True)],
     }
-    path.with_suffix(".json").write_text(json.dumps({"schema": 1, "entries": [entry]}))
+    other = {**entry, "name": "meso4-calibrated", "set": "Mine, of a model of the same weights"}
+    path.with_suffix(".json").write_text(json.dumps({"schema": 1, "entries": [entry, other]}))
     return path
 
 
@@ -60,6 +62,7 @@ def test_figures_of_the_scoreboard_are_in_the_card(tmp_path: Path) -> None:
     assert result.exit_code == 0
     card = load_model(tmp_path / "out" / "meso4.json").card  # loads: the weights came along
     assert card.limits == "Few."
+    assert "Mine, of a model of the same weights" not in {each.data for each in card.figures}
     found = {
         (figure.metric, figure.subset): figure.value
         for figure in card.figures

@@ -13,7 +13,7 @@ from test_evaluate import SIZE, write_dataset, write_model
 
 from mesovid.cli import cli
 from mesovid.dataset.manifest import read_dataset
-from mesovid.errors import DatasetError, MesovidError, ModelError
+from mesovid.errors import DatasetError, MesovidError, ModelError, SettingsError
 from mesovid.evaluation.calibrate import calibrate
 from mesovid.models.card import Figure, logit, read_card
 from mesovid.models.classifier import load_model
@@ -23,10 +23,8 @@ from mesovid.settings import CalibrateSettings
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with two figures: one of ranks, one that hangs on its threshold."""
     path = write_model(tmp_path_factory.mktemp("model"))
-    figures = tuple(Figure("set", metric, 0.8) for metric in ("video AUC", "share called fake"))
-    replace(read_card(path), figures=figures).write(path.parent)
+    replace(read_card(path), figures=(Figure("set", "video AUC", 0.8),)).write(path.parent)
     return path
 
 
@@ -54,7 +52,7 @@ def test_the_weights_stay_and_the_probabilities_change(
     assert card.uncertain is None or card.uncertain[1] == card.threshold
     assert "3 real and 3 fake validation videos: at most 5% of the real ones" in card.rule
     assert f"held: threshold {card.threshold:g}; {card.rule}" in result.output
-    assert [figure.metric for figure in card.figures] == ["video AUC"]
+    assert card.figures == ()
     assert card.training["calibrated"]["datasets"][0]["name"] == "mine"
     assert card.training["calibrated"]["crops"] == 32
 
@@ -64,11 +62,11 @@ def test_calibrating_again_starts_from_the_network_not_from_the_last_calibration
 ) -> None:
     datasets = [read_dataset(valid)]
     once, _ = calibrate(model, datasets, tmp_path / "once")
-    twice, _ = calibrate(tmp_path / "once", datasets, tmp_path / "twice")
+    twice, _ = calibrate(tmp_path / "once", datasets, tmp_path / "twice", name="again")
+    assert (once.name, twice.name) == ("bright-calibrated", "again")
     assert twice.calibration == once.calibration
-    # in place, too
-    calibrate(tmp_path / "once", datasets, tmp_path / "once")
-    assert read_card(tmp_path / "once") == once
+    with pytest.raises(SettingsError, match="name is 'again', which the model has"):
+        calibrate(tmp_path / "twice", datasets, tmp_path / "third", name="again")
 
 
 def test_fewer_false_alarms_raise_the_threshold(model: Path, valid: Path, tmp_path: Path) -> None:
@@ -152,5 +150,7 @@ def test_folders_without_a_split_are_taken_whole(model: Path, valid: Path, tmp_p
         copy.write_bytes(file.read_bytes())
     result = run(model, folders, "--to", tmp_path / "out")
     assert result.exit_code == 0, (result.output, result.exception)
-    recorded = json.loads((tmp_path / "out/bright.json").read_text())["training"]["calibrated"]
+    recorded = json.loads((tmp_path / "out/bright-calibrated.json").read_text())["training"][
+        "calibrated"
+    ]
     assert recorded["crops"] == 32

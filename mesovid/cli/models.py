@@ -292,7 +292,7 @@ def publish(
     metavar="FOLDER",
     help="Folder for the calibrated model's files.",
 )
-@click.option("--name", help="Name of the calibrated model. Default: as before.")
+@click.option("--name", help="Name of the calibrated model. Default: NAME-calibrated.")
 @class_options
 @settings_options(CalibrateSettings)
 def calibrate(

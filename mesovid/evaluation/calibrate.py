@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 
 from mesovid.dataset.labels import FAKE
 from mesovid.dataset.manifest import CropEntry, Dataset, digest, names_of
-from mesovid.errors import DatasetError, ModelError
+from mesovid.errors import DatasetError, ModelError, SettingsError
 from mesovid.evaluation.evaluate import Excluded, check_geometry, in_tracks, score
 from mesovid.evaluation.metrics import Names, Scores
 from mesovid.models.card import PANEL, Calibration, ModelCard, card_at, find_card, logit
@@ -31,7 +31,6 @@ HELD_BACK = ("dev", "test")  # splits that no rule may be learned on
 SCALE = 10_000  # threshold and band go to the card with four decimals
 MISSES = 0.10  # fraction of the fake videos that may lie below the uncertain band
 VALID = "valid"  # the split that is calibrated on where none is named
-RANKS = ("video AUC", "fake above its own original")  # figures that no calibration changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +52,16 @@ def calibrate(
     settings: CalibrateSettings | None = None,
     on_crops: Callable[[int], None] = lambda _: None,
 ) -> tuple[ModelCard, tuple[Excluded, ...]]:
-    """Calibrate a model anew and write it, by another name if one is given, to a folder.
+    """Calibrate a model anew and write it under another name to a folder.
 
     Its weights stay as they are. Threshold and band are chosen by `decide` on what `validation`
-    takes of all datasets together. Of its card's figures those
-    stay that tell how it ranks; the others were measured with the threshold before. Gives the card
-    and the crops that could not be read; `on_crops` hears of each batch how many it held.
+    takes of all datasets together. The card's figures go: they were measured with the probabilities
+    before. The name is NAME-calibrated where none is given; two models of one name and the same
+    weights could not be told apart. Gives the card and the crops that could not be read; `on_crops`
+    hears of each batch how many it held.
 
-    Raises ModelError for a panel, and DatasetError for datasets that do not fit.
+    Raises ModelError for a panel, SettingsError for the name that the model has, and DatasetError
+    for datasets that do not fit.
     """
     source = find_card(model)
     card = card_at(source)
@@ -68,18 +69,24 @@ def calibrate(
         raise ModelError(
             f"{card.name} is a panel; its rule is learned by `mesovid models panel` alone"
         )
+    name = name or f"{card.name}-calibrated"
+    if name == card.name:
+        raise SettingsError(
+            f"name is {name!r}, which the model has; another is needed, or results of both would"
+            " look like those of one"
+        )
     classifier = load_model(source)
     settings = settings or CalibrateSettings()
     crops = [validation(dataset, settings.split) for dataset in datasets]
     scores, homes, excluded = _scores(classifier.uncalibrated(), datasets, crops, on_crops)
     decision = decide(scores, settings.false_alarms, homes)
     recorded = [
-        {"name": name, "digest": digest(dataset)}
-        for name, dataset in zip(names_of(datasets), datasets, strict=True)
+        {"name": each, "digest": digest(dataset)}
+        for each, dataset in zip(names_of(datasets), datasets, strict=True)
     ]
     card = replace(
         card,
-        name=name or card.name,
+        name=name,
         calibration=decision.calibration,
         threshold=decision.threshold,
         uncertain=decision.uncertain,
@@ -92,7 +99,7 @@ def calibrate(
                 "split": settings.split or VALID,
             },
         },
-        figures=tuple(figure for figure in card.figures if figure.metric in RANKS),
+        figures=(),
     )
     drawn = replace(read_curves(source, classifier.ref.sha256), measured=())
     write_copy(source, card, Path(folder), drawn)

@@ -34,7 +34,8 @@ def publish(
 
     Figures of the same set and metric are replaced, others kept. The course of its training and the
     curves of what was measured go to a file beside the card. Raises ModelError when the
-    scoreboard does not hold this very model, told by the sha256 of its weights, or cannot be read.
+    scoreboard does not hold this very model, told by its name and the sha256 of its weights, or
+    cannot be read.
     """
     source, folder = find_card(model), Path(folder)
     card = read_card(source)
@@ -73,7 +74,12 @@ def _figures(
     """What a scoreboard says of a model, and its curves."""
     try:
         entries = json.loads(scoreboard.with_suffix(".json").read_text(encoding="utf-8"))["entries"]
-        own = [entry for entry in entries if entry["sha256"] == card.sha256["onnx"]]
+        # a calibrated model has the weights of another
+        own = [
+            entry
+            for entry in entries
+            if entry["sha256"] == card.sha256["onnx"] and entry.get("name", card.name) == card.name
+        ]
         figures = tuple(figure for entry in own for figure in _of(entry))
         measured = curves.measured_of(own, card.sha256["onnx"])
     except (OSError, ValueError, KeyError, TypeError) as error:
