@@ -24,6 +24,7 @@ from mesovid.records import Failure, Scan
 from mesovid.remote import Listed
 from mesovid.report.reader import BEGINNING
 from mesovid.report.writers import SCHEMA, to_json
+from mesovid.texts import parse_json
 
 Line = dict[str, Any]
 COPIED_AT_ONCE = 2**22  # bytes
@@ -229,7 +230,7 @@ def _parsed(text: bytes) -> Line | None:
     if not text.endswith(b"\n"):
         return None
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError:
         return None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:

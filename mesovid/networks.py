@@ -20,8 +20,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from mesovid.assets import trained_models
 from mesovid.backend import import_tensorflow
 from mesovid.errors import ModelError, SettingsError
+from mesovid.onnx_file import LARGEST_FILE, check_content
 from mesovid.settings import RuntimeSettings
 
+onnxruntime.set_default_logger_severity(4)  # what goes wrong is raised; stderr is for the user
 _log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
@@ -110,9 +112,11 @@ class OnnxNetwork:
     def __init__(self, path: Path, settings: RuntimeSettings, content: bytes | None = None) -> None:
         self._path = path
         devices = _devices(settings.device)
+        content = content or _content(path)
+        check_content(content, path)
         try:
             self._session = onnxruntime.InferenceSession(
-                content or path,
+                content,
                 _options(settings),
                 providers=[PROVIDERS[device] for device in devices],
             )
@@ -179,6 +183,16 @@ def _options(settings: RuntimeSettings) -> onnxruntime.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a network: what is looked at is what runs, whatever becomes of the file."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ModelError(f"{path} is too large for a network ({path.stat().st_size:,} bytes)")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path} ({error.strerror})") from error
 
 
 def _first_line(error: Exception) -> str:

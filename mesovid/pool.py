@@ -320,6 +320,27 @@ def bounded(mebibytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (mebibytes * MEBIBYTE, hard))
 
 
+@contextmanager
+def within(mebibytes: int) -> Iterator[None]:
+    """Let this process allocate so much more inside of the block, and no more (Linux)."""
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    with open("/proc/self/statm", "rb") as file:
+        taken = int(file.read().split()[5]) * resource.getpagesize()  # data and stacks
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = taken + mebibytes * MEBIBYTE
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
 def _die_with_parent() -> None:
     """A killed parent cannot stop its workers; they must not go on writing beside its successor."""
     parent = multiprocessing.parent_process()

@@ -84,6 +84,8 @@ class Settings:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Rebuild from `to_dict`, an earlier version's too; an unknown key is a SettingsError."""
         names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict):
+            raise SettingsError(f"{cls.__name__} is {values!r:.60}; it must be an object")
         for name in cls.dropped.keys() & values.keys():
             if values[name] != cls.dropped[name]:
                 raise SettingsError(

@@ -23,7 +23,7 @@ LAYERS = (
     ("boxes", "records", "errors", "logs", "stopwatch"),
     ("assets", "media", "folders", "texts", "names", "atoms"),
     ("settings", "files", "backend", "opencv"),
-    ("pictures", "damage", "pool", "remote", "cropping", "tones", "fields"),
+    ("pictures", "damage", "pool", "remote", "cropping", "tones", "fields", "onnx_file"),
     (
         "timeline",
         "ray_engine",

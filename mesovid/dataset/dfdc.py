@@ -3,7 +3,6 @@ the preview set."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from mesovid.dataset.sources import (
 from mesovid.dataset.tables import cells
 from mesovid.errors import DatasetError
 from mesovid.media import VIDEO_SUFFIXES
-from mesovid.texts import read_text
+from mesovid.texts import parse_json, read_text
 
 METADATA, PREVIEW, TEST = "metadata.json", "dataset.json", "labels.csv"
 PARTS = 3  # from so many on, parts are kept whole: they share no original and hardly an actor
@@ -152,7 +151,7 @@ def _label(about: Any) -> str | None:
 
 def _load_object(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_text(file))
+        content = parse_json(read_text(file))
     except ValueError as error:
         raise DatasetError(f"{file} is damaged: {error}") from error
     if not isinstance(content, dict):

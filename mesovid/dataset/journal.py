@@ -32,6 +32,7 @@ from mesovid.dataset.manifest import (
 from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError
 from mesovid.files import remove_leftovers, write_whole
+from mesovid.texts import parse_json
 
 WORK = ".extract"
 VIDEOS = "videos.jsonl"  # a line a video: what became of it
@@ -74,7 +75,7 @@ class Journal:
             write_whole(self.work / "plan.json", json.dumps(plan, indent=1).encode())
         journal = self.work / "journal.jsonl"
         for line in _whole_lines(journal):
-            for values in json.loads(line):
+            for values in parse_json(line):
                 result = _from_json(values)
                 self.results[result.video] = result
         self._file = journal.open("ab")
@@ -150,7 +151,7 @@ def read_results(root: Path) -> dict[str, Result]:
         crops.setdefault(crop.video, []).append(to_line(crop))
     results = {}
     for line in _whole_lines(root / VIDEOS):
-        values = json.loads(line)
+        values = parse_json(line)
         result = _from_json(values | {"crops": crops.get(values["video"], [])})
         results[result.video] = result
     return results
@@ -185,7 +186,7 @@ def _whole_lines(file: Path) -> list[str]:
 
 def _load(file: Path) -> object:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return parse_json(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DatasetError(f"{file} is damaged: {error}") from error
 

@@ -34,7 +34,7 @@ from mesovid.files import write_whole
 from mesovid.media import PICTURE_SUFFIXES, is_picture
 from mesovid.records import Box
 from mesovid.settings import Geometry
-from mesovid.texts import read_text
+from mesovid.texts import parse_json, read_text
 
 SCHEMA = 1
 MANIFEST = "manifest.jsonl"
@@ -218,7 +218,7 @@ def read_description(root: Path) -> dict[str, Any]:
     if not os.path.isfile(file):
         return {}
     try:
-        card = json.loads(read_text(file))
+        card = parse_json(read_text(file))
     except OSError as error:
         raise DatasetError(f"{file}: {error.strerror}") from error
     except ValueError as error:
@@ -274,7 +274,7 @@ def to_line(crop: CropEntry) -> str:
 
 def from_line(line: str) -> CropEntry:
     """The crop of a manifest line. Raises ValueError that says what is wrong with it."""
-    values = json.loads(line)
+    values = parse_json(line)
     if not isinstance(values, dict):
         raise ValueError(f"expected an object, found {type(values).__name__}")
     if missing := [

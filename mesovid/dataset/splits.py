@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections import Counter, defaultdict
@@ -14,7 +13,7 @@ from typing import Protocol, TypeVar
 from mesovid.dataset.labels import split_of
 from mesovid.dataset.sources import Problem, Source
 from mesovid.errors import DatasetError, SettingsError
-from mesovid.texts import read_text
+from mesovid.texts import parse_json, read_text
 
 OWN_SPLITS = ("train", "valid", "test")
 
@@ -276,7 +275,7 @@ def _list_files(folder: Path) -> list[Path]:
 
 def _load(file: Path) -> dict[str, list[object]]:
     try:
-        content = json.loads(read_text(file))
+        content = parse_json(read_text(file))
     except OSError as error:
         raise DatasetError(f"{file}: {error.strerror}; expected a file of splits") from error
     except ValueError as error:

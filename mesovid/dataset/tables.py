@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import re
 from collections import Counter
@@ -34,7 +33,7 @@ from mesovid.dataset.sources import (
 )
 from mesovid.errors import DatasetError
 from mesovid.media import is_picture
-from mesovid.texts import read_text
+from mesovid.texts import parse_json, read_text
 
 NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -289,7 +288,7 @@ def cells(text: str) -> list[dict[str, object]]:
 
 def _object(table: Path, number: int, line: str) -> dict[str, object]:
     try:
-        values = json.loads(line)
+        values = parse_json(line)
     except ValueError as error:
         raise DatasetError(f"{table}, line {number}: {error}") from error
     if not isinstance(values, dict):

@@ -25,6 +25,7 @@ from mesovid.pictures import scaled
 from mesovid.pool import Crash, run
 from mesovid.records import Frame, Pixels
 from mesovid.settings import SampleSettings
+from mesovid.texts import parse_json
 from mesovid.video import sample
 
 MARK = "damage.json"  # in the folder of copies: what was done to them
@@ -187,7 +188,7 @@ def _mark(folder: Path, damage: str) -> None:
     """
     mark = folder / MARK
     if mark.is_file():
-        found = json.loads(mark.read_text(encoding="utf-8")).get("damage")
+        found = parse_json(mark.read_text(encoding="utf-8")).get("damage")
         if found != damage:
             raise DatasetError(
                 f"{folder} holds videos with damage {found}; give {damage} a folder of its own"

@@ -20,6 +20,7 @@ from mesovid.evaluation.results import to_json
 from mesovid.evaluation.tables import UNKNOWN, difference, estimate, verdict_table
 from mesovid.files import write_whole
 from mesovid.report.table import Table, markdown_table
+from mesovid.texts import parse_json
 
 SCHEMA = 1
 _OVERVIEW = (
@@ -134,7 +135,7 @@ def _read(data: Path) -> list[Entry]:
     if not data.is_file():
         return []
     try:
-        content = json.loads(data.read_text(encoding="utf-8"))
+        content = parse_json(data.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA:
             raise ValueError(f"schema {content['schema']!r}; this mesovid writes {SCHEMA}")
         return [_shaped(entry) for entry in content["entries"]]

@@ -22,6 +22,7 @@ from mesovid.explain.explainer import Explainer
 from mesovid.explain.occlude import CELLS, FILLS, Cell, covered, fill_of
 from mesovid.files import write_whole
 from mesovid.records import Pixels
+from mesovid.texts import parse_json
 
 Numbers = npt.NDArray[np.float64]
 
@@ -86,7 +87,7 @@ def figures_of(model_sha256: str) -> dict[tuple[str, str], Faithfulness]:
     if not path.is_file():
         return {}
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
         figures = [Faithfulness(**each) for each in values.get(model_sha256, [])]
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"cannot read {path} ({error})") from error
@@ -95,7 +96,7 @@ def figures_of(model_sha256: str) -> dict[tuple[str, str], Faithfulness]:
 
 def keep(model_sha256: str, figures: list[Faithfulness], path: Path) -> None:
     """Add the figures of a network to a file, or put them in the place of its earlier ones."""
-    values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    values = parse_json(path.read_text(encoding="utf-8")) if path.is_file() else {}
     values[model_sha256] = [asdict(each) for each in figures]
     write_whole(path, (json.dumps(values, indent=1) + "\n").encode())
 

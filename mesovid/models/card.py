@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from types import UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +38,12 @@ from mesovid.settings import (
     NetworkSettings,
     Scores,
 )
+from mesovid.texts import parse_json
 
 SCHEMA = 1  # of the card
 KIND = "mesovid model"  # tells a card from any other JSON file
+MOST_MEMBERS = 32  # of a panel
+DEEPEST = 20  # levels of lists and objects in what a card says of a training
 LIMIT = 16.0  # a float32 sigmoid knows no logit beyond this
 SUFFIXES = (".json", ".onnx", ".keras")
 # architecture of several models under one name: a card alone, without weights of its own
@@ -161,11 +166,18 @@ class ModelCard:
             raise ModelError(f"card with unknown field {unknown[0]!r}")
         try:
             return cls(**given | _records(given)).checked()
-        except (TypeError, ValueError, KeyError, MesovidError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError, MesovidError) as error:
             raise ModelError(f"card that cannot be read ({error})") from error
 
     def checked(self) -> Self:
         """This card, when its values make sense. ValueError otherwise."""
+        if len(self.members) > MOST_MEMBERS:
+            raise ValueError(f"{len(self.members):,} members; {MOST_MEMBERS} are the most")
+        for record in (self, self.calibration, *self.members, *self.figures):
+            _check_types(record)
+        for name in (self.name, *(member.name for member in self.members)):
+            if not _is_name(name):
+                raise ValueError(f"{name!r:.60} is no name of a model: it must be that of a file")
         low, high = self.uncertain or (self.threshold, self.threshold)
         if not 0 <= low <= high <= 1 or not 0 <= self.threshold <= 1:
             raise ValueError("threshold and uncertain band must be ordered and lie between 0 and 1")
@@ -216,6 +228,18 @@ class ModelCard:
         write_whole(folder / f"{self.name}.json", (text + "\n").encode())
 
 
+def check_name(name: str) -> None:
+    """ModelError for a name that a model cannot have."""
+    if not _is_name(name):
+        raise ModelError(
+            f"a model cannot have the name {name!r}; it must be that of a file, without a folder"
+        )
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and Path(name).name == name and name.isprintable()
+
+
 @contextlib.contextmanager
 def model_files(folder: Path, name: str, suffixes: Sequence[str] = SUFFIXES) -> Iterator[Path]:
     """A work folder for a model's files, which move to `folder` at the end, the card last.
@@ -224,10 +248,7 @@ def model_files(folder: Path, name: str, suffixes: Sequence[str] = SUFFIXES) -> 
 
     A card without its weights would be a broken model. ModelError when they cannot be written.
     """
-    if not name or Path(name).name != name:
-        raise ModelError(
-            f"a model cannot have the name {name!r}; it must be that of a file, without a folder"
-        )
+    check_name(name)
     names = sorted(
         (f"{name}{suffix}" for suffix in suffixes), key=lambda each: each.endswith(".json")
     )
@@ -319,7 +340,7 @@ def _only_card(folder: Path) -> Path:
 
 def _is_card(path: Path) -> bool:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(values, dict) and values.get("kind") == KIND
@@ -328,7 +349,7 @@ def _is_card(path: Path) -> bool:
 def card_at(path: Path) -> ModelCard:
     """The card in this file. ModelError when it cannot be read."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read the model card {path} ({error})") from error
     if not isinstance(values, dict):
@@ -359,6 +380,63 @@ def _records(given: dict[str, Any]) -> dict[str, Any]:
     if "figures" in given:
         made["figures"] = tuple(Figure(**figure) for figure in given["figures"])
     return made
+
+
+def _check_types(record: Any) -> None:
+    """ValueError for a field whose value is of another type than its annotation."""
+    hints = _hints(type(record))
+    for each in dataclasses.fields(record):
+        value = getattr(record, each.name)
+        if not _fits(value, hints[each.name]):
+            raise ValueError(f"{each.name} is {value!r:.60}; it must be {_wanted(each.type)}")
+
+
+def _wanted(hint: Any) -> str:
+    """How an annotation reads in an error."""
+    text = str(hint)
+    if text.startswith("Literal["):
+        return text[len("Literal[") : -1].replace("'", "").replace(", ", " or ")
+    return text
+
+
+_hints: Any = functools.cache(get_type_hints)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, inside = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return _is_plain(value, DEEPEST)
+    if origin in (Union, UnionType):
+        return any(_fits(value, each) for each in inside)
+    if origin is Literal:
+        return isinstance(value, str) and value in inside
+    if origin is tuple:
+        if inside[-1] is ...:
+            return isinstance(value, tuple) and all(_fits(each, inside[0]) for each in value)
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(inside)
+            and all(map(_fits, value, inside))
+        )
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(
+            isinstance(key, str) and _fits(each, inside[1]) for key, each in value.items()
+        )
+    if hint is float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _is_plain(value: Any, left: int) -> bool:
+    """Whether a JSON value is nested no deeper than any that mesovid writes."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return left > 0 and all(_is_plain(each, left - 1) for each in value)
+    return True
 
 
 def _plain(value: Any) -> Any:

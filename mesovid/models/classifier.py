@@ -176,7 +176,10 @@ def _panel(card: ModelCard, path: Path, settings: RuntimeSettings) -> Classifier
     """A panel with its members, from beside its card or from those that ship."""
     judges = []
     for member in card.members:
-        judge = load_model(find_member(path, member), settings)
+        place = find_member(path, member)
+        if card_at(place).architecture == PANEL:
+            raise ModelError(f"the panel {card.name} has a panel as its member {member.name}")
+        judge = load_model(place, settings)
         if (found := judge.card.sha256.get("onnx")) != member.sha256:
             raise ModelError(
                 f"the panel {card.name} was made with another {member.name} (sha256 "

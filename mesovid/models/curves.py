@@ -13,6 +13,7 @@ from typing import Any
 
 from mesovid.errors import ModelError
 from mesovid.files import write_whole
+from mesovid.texts import parse_json
 
 KIND = "mesovid curves"
 SCHEMA = 1
@@ -79,7 +80,7 @@ def merged(old: Sequence[Values], new: Sequence[Values]) -> tuple[Values, ...]:
 
 def _published(path: Path) -> Curves:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
         if values["kind"] != KIND or values["schema"] != SCHEMA:
             raise ValueError(f"kind {values['kind']!r}, schema {values['schema']!r}")
         best = values["best_epoch"]
@@ -100,7 +101,7 @@ def _of_run(card: Path) -> tuple[tuple[Values, ...], int | None]:
     if not (history.is_file() and run.is_file()):
         return (), None
     try:
-        about = json.loads(run.read_text(encoding="utf-8"))
+        about = parse_json(run.read_text(encoding="utf-8"))
         if about["model"] != card.stem:
             return (), None
         with history.open(newline="", encoding="utf-8") as file:

@@ -6,31 +6,29 @@ inside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import AttributeProto, GraphProto, TensorProto
+from onnx import GraphProto, TensorProto
 
+from mesovid import onnx_file
 from mesovid.errors import ModelError
-from mesovid.models.card import FOREIGN, ModelCard, model_files, sha256_of
-from mesovid.models.classifier import load_model
+from mesovid.models.card import FOREIGN, ModelCard, check_name, model_files, sha256_of
+from mesovid.models.classifier import Classifier, load_model
+from mesovid.pool import within
 from mesovid.records import Pixels
 from mesovid.settings import Channels, Colour, Geometry, Layout, RuntimeSettings, Scores
 
-LARGEST_FILE = 2**30  # bytes
-# what onnxruntime brings itself
-DOMAINS = frozenset(["", "ai.onnx", "ai.onnx.ml", "com.microsoft"])
 INPUT_TYPES = {
     TensorProto.UINT8: "uint8",
     TensorProto.FLOAT: "float32",
     TensorProto.FLOAT16: "float16",
 }
 BYTES = (0.0, 255.0)
+TRIAL_MEMORY = 4096  # MiB that a network may take over those probes
 PROBES = 4  # crops of noise that the network is tried on
 LAST_OPERATORS: dict[tuple[str, int], Scores] = {
     ("Sigmoid", 1): "probability",
@@ -63,7 +61,10 @@ def import_onnx(
     needs operators of its own, or does not take pictures of faces.
     """
     file = Path(file)
-    graph = _checked(_read(file), file)
+    model = onnx_file.read(file)
+    onnx_file.check_graph(model, file)
+    graph = model.graph
+    check_name(name or file.stem)
     taken = _input(graph, file)
     found_layout, size = _shape(taken, layout, geometry.size, file)
     bytes_ = taken.type.tensor_type.elem_type == TensorProto.UINT8
@@ -93,73 +94,6 @@ def import_onnx(
         card.write(work)
         _try(work / f"{card.name}.json")
     return card
-
-
-def _read(file: Path) -> onnx.ModelProto:
-    try:
-        if file.stat().st_size > LARGEST_FILE:
-            raise ModelError(
-                f"{file} is too large for a face detector ({file.stat().st_size:,} bytes)"
-            )
-        model = onnx.load(file, load_external_data=False)
-    except FileNotFoundError as error:
-        raise ModelError(f"no such file: {file}") from error
-    except OSError as error:
-        raise ModelError(f"cannot read {file} ({error.strerror})") from error
-    except DecodeError as error:
-        raise ModelError(f"{file} is damaged or no ONNX network") from error
-    if not model.graph.node:
-        raise ModelError(f"{file} is damaged or no ONNX network: it has no operators")
-    return model
-
-
-def _checked(model: onnx.ModelProto, file: Path) -> GraphProto:
-    """The graph of a model that needs nothing beside its file and ONNX Runtime."""
-    own = {(function.domain, function.name) for function in model.functions}
-    inside = [model.graph, *model.functions]
-    for node in (node for part in inside for node in _nodes(part.node)):
-        if node.domain not in DOMAINS and (node.domain, node.op_type) not in own:
-            raise ModelError(
-                f"{file} needs the operator {node.op_type} of {node.domain!r}, which ONNX Runtime "
-                "does not bring; export it with standard operators"
-            )
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):
-        raise ModelError(
-            f"{file} keeps weights in another file; save it as one (PyTorch: "
-            "torch.onnx.export(..., external_data=False))"
-        )
-    return model.graph
-
-
-def _nodes(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """All operators, those inside of branches and loops included."""
-    for node in nodes:
-        yield node
-        for graph in _graphs(node):
-            yield from _nodes(graph.node)
-
-
-def _graphs(node: onnx.NodeProto) -> Iterator[GraphProto]:
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.g
-        yield from attribute.graphs
-
-
-def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
-    graphs = [model.graph]
-    for part in [model.graph, *model.functions]:
-        for node in _nodes(part.node):
-            graphs += _graphs(node)
-            for attribute in node.attribute:
-                if attribute.type == AttributeProto.TENSOR:
-                    yield attribute.t
-                yield from attribute.tensors
-    for graph in graphs:
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield sparse.values
-            yield sparse.indices
 
 
 def _input(graph: GraphProto, file: Path) -> onnx.ValueInfoProto:
@@ -226,18 +160,22 @@ def _kind(graph: GraphProto, file: Path) -> Scores:
 
 def _try(card: Path) -> None:
     """Run the network as a scan would."""
-    classifier = load_model(card, RuntimeSettings(device="cpu"))
+    with within(TRIAL_MEMORY):
+        _tried(load_model(card, RuntimeSettings(device="cpu")), card)
+
+
+def _tried(classifier: Classifier, card: Path) -> None:
     size = classifier.card.geometry.size
     noise: Pixels = np.random.default_rng(0).integers(
         0, 256, (PROBES, size, size, 3), dtype=np.uint8
     )
     try:
         scored = classifier.raw(noise)
+        again = classifier.raw(noise[:1])
     except MemoryError as error:
         raise ModelError(
             f"{card.stem} takes too much memory for {PROBES} faces of {size} px"
         ) from error
-    again = classifier.raw(noise[:1])
     if abs(float(scored[0] - again[0])) > 1e-3:
         raise ModelError(
             f"{card.stem} scores a face differently alone ({again[0]:.3f}) and beside others "

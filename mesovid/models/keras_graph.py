@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mesovid.errors import ModelError
+from mesovid.models.weights import DAMAGED, described_network, member_of
+from mesovid.texts import parse_json
 
 if TYPE_CHECKING:
     import keras
@@ -190,13 +192,13 @@ def _described(path: Path) -> tuple[list[Layer] | None, list[str]]:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                return _layers(json.loads(archive.read("config.json"))["config"]), []
+                return _layers(described_network(path, archive)["config"]), []
         with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)
+            root = member_of(file, "model_weights", path) or file
             names = [_text(name) for name in root.attrs.get("layer_names", ())]
             text = file.attrs.get("model_config")
-            return None if text is None else _layers(json.loads(_text(text))["config"]), names
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            return None if text is None else _layers(parse_json(_text(text))["config"]), names
+    except DAMAGED as error:
         raise ModelError(
             f"{path} describes its network in a way that cannot be read ({error})"
         ) from error

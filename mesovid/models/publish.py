@@ -5,7 +5,6 @@ Its card holds the figures that were measured on other data.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 from mesovid.errors import ModelError
 from mesovid.models import curves
 from mesovid.models.card import SUFFIXES, Figure, ModelCard, find_card, model_files, read_card
+from mesovid.texts import parse_json
 
 PROTOCOL = "mesovid evaluate; bootstrap over videos"
 
@@ -73,7 +73,7 @@ def _figures(
 ) -> tuple[tuple[Figure, ...], tuple[curves.Values, ...]]:
     """What a scoreboard says of a model, and its curves."""
     try:
-        entries = json.loads(scoreboard.with_suffix(".json").read_text(encoding="utf-8"))["entries"]
+        entries = parse_json(scoreboard.with_suffix(".json").read_text(encoding="utf-8"))["entries"]
         # a calibrated model has the weights of another
         own = [
             entry

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mesovid.errors import TrainingError
 from mesovid.files import whole
+from mesovid.texts import parse_json
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -84,7 +85,9 @@ def load(folder: Path) -> State | None:
     for path in there:
         try:
             return _read(path)
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, MemoryError):
+            continue
+        except (zipfile.BadZipFile, NotImplementedError):
             continue
     if there:
         raise TrainingError(
@@ -97,7 +100,9 @@ def load(folder: Path) -> State | None:
 def _read(path: Path) -> State:
     # opened here: numpy forgets to close a path that it cannot make sense of
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        about = json.loads(str(file["about"]))
+        if any(each.compress_type != zipfile.ZIP_STORED for each in file.zip.infolist()):
+            raise ValueError("it is packed, and `save` packs nothing")
+        about = parse_json(str(file["about"]))
         model, optimizer, average = (
             _numbered(file, part) for part in ("model", "optimizer", "average")
         )

@@ -22,6 +22,7 @@ from mesovid import __version__
 from mesovid.errors import TrainingError
 from mesovid.files import FULL_DISK, whole
 from mesovid.settings import AugmentSettings, NetworkSettings, Settings, TrainSettings
+from mesovid.texts import parse_json
 from mesovid.training.checkpoint import Epoch
 
 RUN = "run.json"
@@ -109,8 +110,8 @@ class RunFolder:
                 )
             return None
         try:
-            about = json.loads(file.read_text(encoding="utf-8"))
-            if about["kind"] != KIND:
+            about = parse_json(file.read_text(encoding="utf-8"))
+            if about["kind"] != KIND or not isinstance(about["plan"], dict) or not about["status"]:
                 raise ValueError
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(
