@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 from statistics import median
+from typing import NamedTuple
 
 from mesovid.records import FaceScore, Failure, Label, Person, Scan
 from mesovid.report.drawing import lane, scale
@@ -96,15 +97,21 @@ def zone(probability: float, threshold: float, band: tuple[float, float] | None)
     return label_at(probability, Rule(threshold, band))[0]
 
 
+class _Recorded(NamedTuple):
+    """What a recorded scan and its page know of the card."""
+
+    threshold: float
+    smallest_face: float | None
+    uncertain: None = None
+    members: tuple[()] = ()
+
+
 def standing(scan: Scan, smallest_face: float | None) -> dict[int, str]:
     """Why a person has no say in the verdict, by id; empty for those who have one."""
-    own = scan.settings.get("threshold") is not None
-    rule = Rule(
-        threshold=scan.model.threshold,
-        band=None,
+    rule = Rule.of(
+        _Recorded(scan.model.threshold, smallest_face),
+        scan.settings.get("threshold"),
         min_faces=1 if scan.video.is_picture else int(scan.settings.get("min_faces") or 1),
-        smallest_face=None if own else smallest_face,
-        least_detail=None if own else LEAST_DETAIL,
     )
     why = silent(scan.scores, scan.people, rule)
     return {
