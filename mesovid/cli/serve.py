@@ -19,8 +19,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
     cls=Sections,
     sections={
         "Address": ("--host", "--port", "--open"),
-        "Who may use it": ("--token-file", "--no-token", "--allow-origin"),
-        "What is shown": ("--models", "--results"),
+        "Who may use it": ("--token-file", "--no-token", "--allow-origin", "--allow-path"),
+        "What is shown": ("--models", "--results", "--samples"),
     },
 )
 @click.option(
