@@ -64,7 +64,7 @@ class Animation:
     Its frames are composed in order, because they cover each other in part.
     """
 
-    doubt = None
+    unreliable = None
 
     def __init__(self, path: Path, kind: str) -> None:
         content = read_file(path)

@@ -86,9 +86,9 @@ class Video:
         self._packets = iter(())
 
     @property
-    def doubt(self) -> str | None:
+    def unreliable(self) -> str | None:
         """Why the frames given so far do not look as they should; None when they do."""
-        return self._display.doubt
+        return self._display.unreliable
 
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]:
         """The chosen frames; notes in `warnings` what could not be read."""

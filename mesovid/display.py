@@ -73,7 +73,7 @@ class Display:
         self._sizes: list[tuple[int, int]] = []
         self._absurd: Fraction | None = None  # a pixel aspect that was not believed
         self._combed = 0  # pictures of two fields that differ
-        self.doubt: str | None = None  # why the pictures cannot be relied on
+        self.unreliable: str | None = None  # why the pictures cannot be relied on
 
     def size(self, picture: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
         """Width and height of a picture on display.
@@ -121,7 +121,7 @@ class Display:
     def forget(self) -> None:
         """Begin anew with what `warnings` tells."""
         self._sizes.clear()
-        self._absurd, self._combed, self.doubt = None, 0, None
+        self._absurd, self._combed, self.unreliable = None, 0, None
 
     def warnings(self) -> Iterator[str]:
         """What was odd about the pictures shown so far, a sentence each."""
@@ -140,8 +140,8 @@ class Display:
                 f"{self._combed} frames are interlaced: what moves in them is shown by one of "
                 "their two fields"
             )
-        if self.doubt is not None:
-            yield self.doubt
+        if self.unreliable is not None:
+            yield self.unreliable
         if self._absurd is not None:
             ratio = f"{self._absurd.numerator}:{self._absurd.denominator}"
             yield f"the video says that its pixels are {ratio} wide; they are taken for square ones"
@@ -179,7 +179,7 @@ class Display:
             if matrix == YCGCO and not picture.format.is_rgb:
                 return self._of_ycgco(picture, pixels)
             if matrix in STRANGE_MATRICES and not picture.format.is_rgb:
-                self.doubt = (
+                self.unreliable = (
                     f"its colours are stored by matrix {matrix} of H.273, which mesovid cannot "
                     "convert"
                 )

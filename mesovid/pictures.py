@@ -90,7 +90,7 @@ class Picture:
 
     pixels: Pixels  # (height, width, 3) RGB
     warnings: tuple[str, ...] = ()  # what was odd about it, a sentence each
-    doubt: str | None = None  # why no verdict can rest on it
+    unreliable: str | None = None  # why no verdict can rest on it
 
 
 def read_picture(path: Path) -> Pixels:
@@ -305,11 +305,11 @@ def _by_pillow(path: Path, content: bytes, kind: str) -> Picture:
             pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
     except (*DAMAGED, Image.DecompressionBombError) as error:  # the latter of a GIF's frame alone
         raise InputError(f"{path}: {UNREADABLE}") from error
-    doubt = None
+    unreliable = None
     if kind != "gif" and (name := HDR.get(_transfer(content))):
-        doubt = f"the picture is HDR ({name}); its tones are not mapped to those of a display"
-        warnings.append(doubt)
-    return Picture(to_srgb(pixels, profile), tuple(warnings), doubt)
+        unreliable = f"the picture is HDR ({name}); its tones are not mapped to those of a display"
+        warnings.append(unreliable)
+    return Picture(to_srgb(pixels, profile), tuple(warnings), unreliable)
 
 
 def _pillow_opener(kind: str) -> Callable[[io.BytesIO], Any]:

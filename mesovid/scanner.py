@@ -22,7 +22,7 @@ from mesovid.models.classifier import Classifier, load_model
 from mesovid.records import Crop, FaceScore, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
 from mesovid.stopwatch import Stopwatch
-from mesovid.verdict import Rule, doubted, judge
+from mesovid.verdict import Rule, distrusted, judge
 from mesovid.video import Sampling, sample
 
 _log = logging.getLogger(__name__)
@@ -146,7 +146,9 @@ def scan_video(
     rule = Rule.of_scan(classifier.card, options.scan, picture=sampling.info.is_picture)
     judgement = judge(scores, rule)
     verdict = (
-        judgement.verdict if sampling.doubt is None else doubted(judgement.verdict, sampling.doubt)
+        judgement.verdict
+        if sampling.unreliable is None
+        else distrusted(judgement.verdict, sampling.unreliable)
     )
     if options.scan.threshold is not None:
         model = replace(model, threshold=options.scan.threshold)

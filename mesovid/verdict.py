@@ -141,18 +141,18 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
     return Judgement(verdict, people, _segments(_sharp(scores, rule), rule))
 
 
-MEANS_LITTLE = ", so that its score means little"  # the end of a reason that begins with a doubt
+MEANS_LITTLE = ", so that its score means little"  # ends the reason where frames are unreliable
 
 
-def doubted(verdict: Verdict, doubt: str) -> Verdict:
-    """The verdict on a video whose frames cannot be relied on: `doubt` says why."""
+def distrusted(verdict: Verdict, why: str) -> Verdict:
+    """The verdict on a video whose frames cannot be relied on: `why` says so."""
     if verdict.label is None:
         return verdict
-    return replace(verdict, label="uncertain", reason=doubt + MEANS_LITTLE)
+    return replace(verdict, label="uncertain", reason=why + MEANS_LITTLE)
 
 
-def doubt_of(verdict: Verdict) -> str | None:
-    """Why the frames of a video cannot be relied on, as `doubted` put it.
+def why_distrusted(verdict: Verdict) -> str | None:
+    """Why the frames of a video cannot be relied on, as `distrusted` put it.
 
     None where they can.
     """

@@ -85,9 +85,9 @@ class Sampling:
         return self._source.planned
 
     @property
-    def doubt(self) -> str | None:
+    def unreliable(self) -> str | None:
         """Once the iteration has ended: why no verdict can rest on the frames, or None."""
-        return self._source.doubt
+        return self._source.unreliable
 
     def __enter__(self) -> Self:
         return self
@@ -162,7 +162,7 @@ class _Source(Protocol):
     planned: int | None
 
     @property
-    def doubt(self) -> str | None: ...
+    def unreliable(self) -> str | None: ...
 
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]: ...
 
@@ -190,7 +190,8 @@ class _Picture:
 
     def __init__(self, path: Path) -> None:
         picture = open_picture(path)
-        self._image, self._warnings, self.doubt = picture.pixels, picture.warnings, picture.doubt
+        self._image, self._warnings = picture.pixels, picture.warnings
+        self.unreliable = picture.unreliable
         height, width = self._image.shape[:2]
         self.info = VideoInfo(str(path), width, height, fps=None, frame_count=1, duration=None)
 

@@ -358,13 +358,13 @@ def test_the_colours_of_screen_recorders(tmp_path: Path, value_range: int) -> No
     np.testing.assert_allclose(frame.image[0], rgb[0], atol=3)
 
 
-def test_colours_that_cannot_be_converted_leave_a_doubt(tmp_path: Path) -> None:
+def test_colours_that_cannot_be_converted_make_frames_unreliable(tmp_path: Path) -> None:
     grey = np.full((64, 64, 3), 128, np.uint8)
-    doubts = {}
+    found = {}
     for matrix in (1, 3, 10, 14):
         with sample(of_matrix(tmp_path / "clip.mp4", grey, matrix, 1), ALL) as sampling:
             (frame,) = sampling
         assert np.abs(frame.image.astype(int) - 130).max() < 3
-        doubts[matrix] = sampling.doubt
-        assert sampling.warnings == ([sampling.doubt] if sampling.doubt else [])
-    assert [matrix for matrix, doubt in doubts.items() if doubt] == [10, 14]
+        found[matrix] = sampling.unreliable
+        assert sampling.warnings == ([sampling.unreliable] if sampling.unreliable else [])
+    assert [matrix for matrix, unreliable in found.items() if unreliable] == [10, 14]

@@ -29,11 +29,11 @@ def test_the_level_of_assent_is_the_lowest_that_every_source_bears() -> None:
     # 20 reals of each source, one of which may be called fake; three alarm in the studio, of which
     # two convince the other model
     alarms = [0.9] * 3 + [0.1] * 17
-    doubts = [0.31, 0.52, 0.87] + [0.9] * 17
+    scores = [0.31, 0.52, 0.87] + [0.9] * 17
     found = heard(
         [0] * 40,
         alarms + [0.1] * 20,
-        doubts + [0.9] * 20,
+        scores + [0.9] * 20,
         ["set/studio"] * 20 + ["set/street"] * 20,
     )
     assert _levels(found, 0.8, 0.05, ["other"]) == {"other": 0.53}

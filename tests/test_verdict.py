@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesovid.records import Face, FaceScore, Verdict
-from mesovid.verdict import AGGREGATES, Rule, aggregate, doubt_of, doubted, judge
+from mesovid.verdict import AGGREGATES, Rule, aggregate, distrusted, judge, why_distrusted
 
 RULE = Rule(threshold=0.5, band=(0.4, 0.6))
 FACE = Face((0, 0, 50, 50), 0.99, np.zeros((5, 2), np.float32))
@@ -36,7 +36,7 @@ def test_one_person_is_judged_by_the_mean(values: tuple[float, ...], label: str)
 
 def test_frames_that_cannot_be_relied_on_are_uncertain() -> None:
     sure = judge(scores(0.9, 0.9, 0.9), RULE).verdict
-    verdict = doubted(sure, "its colours are stored strangely")
+    verdict = distrusted(sure, "its colours are stored strangely")
     assert (verdict.status, verdict.label, verdict.fake_probability) == (
         "ok",
         "uncertain",
@@ -44,7 +44,7 @@ def test_frames_that_cannot_be_relied_on_are_uncertain() -> None:
     )
     assert verdict.reason == "its colours are stored strangely, so that its score means little"
     none = judge([], RULE).verdict
-    assert doubted(none, "its colours are stored strangely") == none
+    assert distrusted(none, "its colours are stored strangely") == none
 
 
 def test_one_fake_among_real_people_is_not_diluted() -> None:
@@ -250,6 +250,6 @@ def test_a_blurred_moment_does_not_blur_a_person() -> None:
 
 def test_a_doubt_is_known_again_from_the_verdict() -> None:
     sound = Verdict("fake", 0.9, "ok", "The 8 faces scored P(fake) 0.90 on average.")
-    assert doubt_of(sound) is None
-    found = doubted(sound, "Its colours cannot be converted")
-    assert (found.label, doubt_of(found)) == ("uncertain", "Its colours cannot be converted")
+    assert why_distrusted(sound) is None
+    found = distrusted(sound, "Its colours cannot be converted")
+    assert (found.label, why_distrusted(found)) == ("uncertain", "Its colours cannot be converted")

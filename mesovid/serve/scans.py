@@ -23,7 +23,7 @@ from mesovid.serve.problems import ProblemError
 from mesovid.serve.settings_query import ScanQuery, options_of
 from mesovid.serve.state import BYTES, PREFIX, Name, State, allowed_file, card_path, refusals
 from mesovid.serve.uploads import SUFFIXES, Upload, check_kind, receive, shown_name, too_large
-from mesovid.verdict import Rule, doubt_of, doubted, judge
+from mesovid.verdict import Rule, distrusted, judge, why_distrusted
 
 EVENT_WAIT = 0.05  # seconds between looks at a scan's events
 EVENT_SILENCE = 15.0  # seconds after which a comment keeps the line open
@@ -178,8 +178,8 @@ def routes(state: State) -> APIRouter:
         card = read_card(job.options.scan.model)
         rule = Rule.of_scan(card, settings, picture=scan.video.is_picture)
         judged = judge(scan.scores, rule)
-        doubt = doubt_of(scan.verdict)  # of the frames, which no rule mends
-        found = judged.verdict if doubt is None else doubted(judged.verdict, doubt)
+        unreliable = why_distrusted(scan.verdict)  # of the frames, which no rule mends
+        found = judged.verdict if unreliable is None else distrusted(judged.verdict, unreliable)
         again = dataclasses.replace(
             scan, verdict=found, people=judged.people, segments=judged.segments
         )
