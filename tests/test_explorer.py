@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import json
 import os
 import re
 import threading
@@ -22,7 +23,10 @@ import uvicorn
 from fastapi.testclient import TestClient
 from test_browser import CHROMIUM, QUIET
 from test_pages import clip
+from test_report import RESULTS, scan, written
 
+from mesovid.models.card import find_card
+from mesovid.models.curves import Curves
 from mesovid.serve.app import create_app
 from mesovid.serve.guard import access
 from mesovid.serve.samples import ROOT as SAMPLES
@@ -115,9 +119,18 @@ def test_samples_are_there(client: TestClient) -> None:
 
 
 @pytest.fixture(scope="module")
-def base() -> Iterator[str]:
-    """A server's address, as it listens."""
-    app = create_app(ServeSettings(), access("127.0.0.1", TOKEN), threads=1)
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server, as it listens: with a model of one's own that was measured, and
+    with results of an archive.
+    """
+    root = tmp_path_factory.mktemp("server")
+    app = create_app(
+        ServeSettings(),
+        access("127.0.0.1", TOKEN),
+        models={"own": measured_model(root)},
+        recorded=archive(root / "results.jsonl"),
+        threads=1,
+    )
     config = uvicorn.Config(app, port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -129,6 +142,32 @@ def base() -> Iterator[str]:
     server.should_exit = server.force_exit = True
     thread.join(10)
     app.state.mesovid.jobs.close()
+
+
+def measured_model(root: Path) -> Path:
+    """A copy of Meso-4 with curves beside its card."""
+    shipped = find_card("meso4")
+    values = json.loads(shipped.read_text(encoding="utf-8")) | {"name": "own"}
+    (root / "own.json").write_text(json.dumps(values), encoding="utf-8")
+    (root / "own.onnx").write_bytes(shipped.with_suffix(".onnx").read_bytes())
+    roc = {"false_alarms": [0, 0.1, 1], "recall": [0, 0.6, 1], "threshold": [1, 0.5, 0]}
+    bins = [{"mean": 0.2, "fakes": 0.3, "weight": 0.5}, {"mean": 0.8, "fakes": 0.7, "weight": 0.5}]
+    row = {"precision": 0.8, "recall": 0.6, "f1": 0.6857, "videos": 20}
+    report = {"fake": row, "real": row | {"precision": None, "f1": None}}
+    lines = [
+        {"epoch": n, "loss": 0.8 / n, "val_loss": 0.9 / n, "val_auc": 0.6 + n / 10}
+        for n in (1, 2, 3)
+    ]
+    own = {"set": "a set", "digest": "0", "roc": roc, "reliability": bins, "report": report}
+    Curves(values["sha256"]["onnx"], tuple(lines), 2, (own,)).write(root / "own.curves.json")
+    return root / "own.json"
+
+
+def archive(path: Path) -> Path:
+    """Results of every kind, and so many that they fill more than a page."""
+    more = [scan(f"more/{number:02}.mp4", [0.1 + number / 200] * 6) for number in range(60)]
+    path.write_text(written("jsonl", [*RESULTS, scan(NAME, [0.97] * 6), *more]), encoding="utf-8")
+    return path
 
 
 class Screen:
@@ -338,6 +377,135 @@ def test_every_layer_shows_the_numbers_of_the_api(screen: Screen, scanned: str) 
             summary.focus()
             screen.page.keyboard.press("Enter")
         screen.page.wait_for_selector(f"[data-layer={name}] .tile, [data-layer={name}] .votes")
+    silent(screen)
+
+
+@browsers
+def test_one_number_adds_up_on_the_screen(screen: Screen, scanned: str) -> None:
+    place = "?layer=conv2&map=3&stage=pooled&at=20.30"
+    screen.go(f"scan/{scanned}/face/5{place}", ".terms-table")
+    shown = screen.page.locator(".terms-table td.n").all_text_contents()
+    found = [float(text.replace("\u2212", "-")) for text in shown]
+    assert len(found) == 9  # of 8 input maps, and the bias
+    total = float(str(screen.page.text_content("#total")).replace("\u2212", "-"))
+    assert sum(found) == pytest.approx(total, abs=0.001)
+    chain = screen.page.locator(".chain li").all_text_contents()
+    assert re.search(r"network itself gives ([+\u2212][\d.]+)", chain[0])
+    assert chain[0].count(str(screen.page.text_content("#total"))) == 2
+    pooled = re.search(r"row 20, column 30: .* won: ([\d.]+)\.$", chain[2])
+    assert pooled, chain
+    assert f"column 30: {pooled[1]}" in screen.page.text_content("#pixel")
+    won = re.search(r"Row (\d+), column (\d+) won", chain[2])
+    assert won
+    query = f"scan={scanned}&n=5&map=2&row={int(won[1]) - 1}&column={int(won[2]) - 1}"
+    told = screen.api(f"/maps/conv2/arithmetic?{query}")
+    assert told["total"] == pytest.approx(total, abs=1e-4)
+    reach = told["reach"]
+    assert (
+        f"columns {reach['left'] + 1} to {reach['right']}, "
+        f"rows {reach['top'] + 1} to {reach['bottom']}"
+    ) in screen.page.text_content(".reach")
+    assert screen.page.evaluate("location.href").endswith(place.replace("?", "")[-8:])
+    before = screen.page.text_content("#pixel")
+    screen.page.locator("canvas.large").focus()
+    screen.page.keyboard.press("ArrowDown")
+    assert screen.page.text_content("#pixel") != before
+    screen.until("document.querySelector('.chain').textContent.includes('row 21, column 30')")
+    assert "at=21.30" in screen.page.url
+    screen.accessible("one number")
+    silent(screen)
+
+
+@browsers
+def test_maps_are_painted_on_one_scale_or_each_on_its_own(screen: Screen, scanned: str) -> None:
+    screen.go(f"scan/{scanned}/face/5?layer=conv1", "[data-layer=conv1] button.tile")
+    brightest = """number => { const shown = document.querySelectorAll(
+        '[data-layer=conv1] button.tile canvas')[number];
+        const canvas = document.createElement("canvas");
+        canvas.width = canvas.height = shown.width;
+        const pen = canvas.getContext("2d", { willReadFrequently: true });
+        pen.drawImage(shown, 0, 0);
+        const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+        return data.reduce((most, value, i) => i % 4 === 0 ? Math.max(most, value) : most, 0); }"""
+    weak = 4  # its strongest number is less than half of the layer's
+    assert screen.page.evaluate(brightest, weak) < 200
+    screen.page.get_by_role("button", name="Each map on its own").press("Enter")
+    assert screen.page.evaluate(brightest, weak) == 254
+    assert "scale=unit" in screen.page.url
+    screen.page.reload()
+    screen.page.wait_for_selector("[data-layer=conv1] button.tile")
+    assert screen.page.evaluate(brightest, weak) == 254
+    dead = screen.page.locator("[data-layer=conv1] button.tile").first
+    assert "never fires, dead" in str(dead.get_attribute("aria-label"))
+    assert screen.page.evaluate(brightest, 0) == 0  # not painted up
+    silent(screen)
+
+
+@browsers
+def test_what_was_measured_of_a_model_is_drawn(screen: Screen) -> None:
+    screen.go("models/own", ".plot")
+    titles = [str(text) for text in screen.page.locator(".plot b").all_text_contents()]
+    assert [title.split(".")[0].split(",")[0] for title in titles] == [
+        "ROC", "Reliability", "Loss", "Area under the curve",
+    ]  # fmt: skip
+    text = str(screen.page.text_content("main"))
+    assert "with 10 % of reals called fake, it finds 60 % of the fakes" in text
+    assert "0.69" in text  # F1 of the report
+    roc = screen.page.locator(".plot").first
+    roc.locator("summary").press("Enter")
+    assert roc.locator("tbody tr").count() == 3
+    screen.fits("models/own")
+    screen.accessible("models/own")
+    screen.page.get_by_role("link", name="All models").press("Enter")
+    screen.page.wait_for_selector("#first")
+    screen.page.select_option("#first", "own")
+    screen.page.select_option("#second", "mesolite")
+    screen.page.get_by_role("button", name="Lay side by side").press("Enter")
+    screen.page.wait_for_selector("h1:has-text('own and mesolite')")
+    card = screen.api("/models/mesolite")
+    value = next(each for each in card["figures"] if each["data"] == "FF++ c23 dev")
+    row = screen.page.locator("tr", has_text="FF++ c23 dev").filter(has_text="video AUC").first
+    assert f"{value['value']:.2f}" in row.locator("td").last.text_content()
+    screen.fits("two models")
+    screen.accessible("two models")
+    silent(screen)
+
+
+@browsers
+def test_results_are_filtered_sorted_and_opened(screen: Screen) -> None:
+    screen.go("results", ".listing tbody tr")
+    told = screen.api("/results?limit=50")
+    rows = screen.page.locator(".listing tbody tr")
+    assert rows.count() == 50
+    assert NAME in rows.first.text_content()  # the worst, its name as text
+    assert f"{told['total']} results" in screen.page.text_content("main")
+    screen.fits("results")
+    screen.accessible("results")
+    screen.page.get_by_role("link", name="Next").press("Enter")
+    screen.page.wait_for_selector("text=51 to 67")
+    screen.page.locator("#outcome-error").press("Space")
+    screen.page.wait_for_selector("h2:has-text('1 result')")
+    assert "no video that can be decoded" in rows.first.text_content()
+    screen.page.locator("#outcome-error").press("Space")
+    screen.page.wait_for_selector("h2:has-text('67 results')")
+    screen.page.locator("#words").press_sequentially("more/1")
+    screen.page.wait_for_selector("h2:has-text('10 results')")
+    assert screen.page.evaluate("document.activeElement.id") == "words"
+    screen.page.get_by_role("link", name="File").press("Enter")
+    screen.page.wait_for_selector("th[aria-sort=ascending]")
+    assert "more/10" in rows.first.text_content()
+    screen.page.get_by_role("link", name="File").press("Enter")
+    screen.page.wait_for_selector("th[aria-sort=descending]")
+    assert "more/19" in rows.first.text_content()
+    screen.go("results?words=two+people", ".listing tbody tr")
+    rows.first.get_by_role("link").press("Enter")
+    screen.page.wait_for_selector("#answer")
+    assert "two people.mp4" in screen.page.text_content("h1")
+    assert screen.page.locator(".lane").count() == 2
+    screen.fits("one result")
+    screen.accessible("one result")
+    screen.go("results/5", ".verdict")
+    assert "Could not be scanned" in screen.page.text_content(".verdict")
     silent(screen)
 
 

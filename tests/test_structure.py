@@ -144,8 +144,9 @@ PAGE_LAYERS = (
     ("source", "address", "dom"),
     ("words", "pictures", "source_server", "browser/source_browser"),
     ("heat", "timeline", "charts", "votes", "damage"),
-    ("maps", "score", "whatif", "layers"),
-    ("start", "scan", "face", "models", "compare", "tour"),
+    ("maps", "score", "whatif", "pixel", "figures", "verdict"),
+    ("layers",),
+    ("start", "scan", "face", "models", "compare", "results", "tour"),
     ("main",),
 )
 PAGE_RANK = {name: rank for rank, names in enumerate(PAGE_LAYERS) for name in names}

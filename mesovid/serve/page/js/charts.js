@@ -3,8 +3,8 @@
 import { el, svg, table } from "./dom.js";
 import { short } from "./words.js";
 
-const [WIDE, HIGH] = [420, 250];
-const [LEFT, RIGHT, TOP, BOTTOM] = [46, 12, 10, 42];
+const [WIDE, HIGH] = [420, 262];
+const [LEFT, RIGHT, TOP, BOTTOM] = [46, 12, 26, 42];
 
 /** Points from left to right.
  * @typedef {{name: string, points: number[][], dots?: boolean}} Series */
@@ -95,7 +95,7 @@ function ground({ x, y, band, line, diagonal, mark }) {
       svg("text", { x: across(x, value), y: bottom + 18, "text-anchor": "middle" }, text(x, value)),
     ]),
     svg("text", { class: "axis", x: right, y: HIGH - 5, "text-anchor": "end" }, x.label),
-    svg("text", { class: "axis", x: LEFT + 6, y: TOP + 15 }, y.label),
+    svg("text", { class: "axis", x: LEFT, y: 15 }, y.label),
     diagonal && svg("line", { class: "line ld", x1: LEFT, y1: bottom, x2: right, y2: TOP }),
     line &&
       inside(line.at) &&

@@ -12,6 +12,7 @@ const PAGES = {
   scan: ["Video", () => import("./scan.js")],
   face: ["Face", () => import("./face.js")],
   models: ["Models", () => import("./models.js")],
+  results: ["Results", () => import("./results.js")],
   compare: ["Compare", () => import("./compare.js")],
   tour: ["Tour", () => import("./tour.js")],
   glossary: ["Glossary", () => import("./tour.js")],
@@ -20,6 +21,7 @@ let leave = () => {};
 /** @type {{identity: string, page: any} | null} */
 let shown = null;
 let turn = 0;
+let before = ""; // the kind of page that was shown
 
 /** With a server, or without one: `mesovid explore` says so in the page. */
 async function sourceOf() {
@@ -101,6 +103,18 @@ function mark(kind) {
   }
 }
 
+/** Pages that not every server has. */
+function offer(about) {
+  const results = document.getElementById("to-results");
+  if (results) results.hidden = !about.results;
+}
+
+/** Read from the top. */
+function begin() {
+  main.focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
 async function show() {
   const mine = ++turn;
   const { words, query } = place();
@@ -118,22 +132,26 @@ async function show() {
     const found = PAGES[kind];
     if (!found) throw new Error(`There is no page ${location.hash}.`);
     const about = await source.about();
+    offer(about);
     const page = await (await found[1]()).page({ words, query, about, source });
     if (mine !== turn) {
       if (page.leave) page.leave();
       return;
     }
     document.title = `${page.title || found[0]} · mesovid`;
+    const held = before === kind ? document.activeElement?.id : "";
     fill(main, page.node);
     shown = { identity, page };
     leave = page.leave || (() => {});
+    const again = held && held !== main.id ? document.getElementById(held) : null;
+    if (again) again.focus({ preventScroll: true });
+    else if (document.body.dataset.ready) begin();
+    before = kind;
     if (page.drawn) page.drawn();
   } catch (error) {
-    if (mine === turn) fill(main, failed(error));
-  }
-  if (mine === turn && document.body.dataset.ready) {
-    main.focus({ preventScroll: true });
-    scrollTo(0, 0);
+    if (mine !== turn) return;
+    fill(main, failed(error));
+    begin();
   }
   document.body.dataset.ready = "yes";
 }

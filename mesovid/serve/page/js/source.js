@@ -21,7 +21,8 @@ export class Problem extends Error {
 /** What is asked of one face; `layers` and `stages` name maps.
  * @typedef {{model: string, layers?: string[], stages?: string[], split?: boolean}} Asked */
 
-/** A face of a scan. @typedef {{scan: string, n: number}} FaceOf */
+/** A face: `{scan, n}` of a scan, `{set, n}` of a set of samples.
+ * @typedef {any} FaceOf */
 
 /** What each method gives is what the API's route of the same name gives; `face`, `frame`, `video`,
  * `sample` and `result` give addresses that the browser can fetch.
@@ -50,4 +51,14 @@ export class Problem extends Error {
  * @property {(picture: Blob, asked: Asked) => Promise<Prediction>} predict
  * @property {(face: FaceOf, asked: {model: string, cells?: number, methods?: string[]}) =>
  *   Promise<any>} explain
+ * What only a server gives; pages leave out what the source has not.
+ * @property {(name: string) => Promise<any>} [curves] of a model's training and measurements
+ * @property {(face: FaceOf, asked: {model: string, layer: string, map: number, row: number,
+ *   column: number}) => Promise<any>} [arithmetic] behind one number of a map
+ * @property {(query: Record<string, any>) => Promise<any>} [results] a page of an archive's
+ * @property {(n: number) => Promise<any>} [recorded] one of them
+ * @property {(n: number) => Promise<any>} [reopen] one of them, as a scan
+ * @property {() => Promise<any[]>} [sets] of samples on the user's disk
+ * @property {(name: string, query: Record<string, any>) => Promise<any>} [drawn] faces of a set
+ * @property {(name: string, n: number) => string} [drawnFace]
  */

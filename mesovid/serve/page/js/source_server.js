@@ -138,6 +138,38 @@ export class ServerSource {
     return tensors(await (await post("/predictions", picture, query)).arrayBuffer());
   }
 
+  curves(name) {
+    return get(ofModel(name, "/curves"));
+  }
+
+  arithmetic(face, { layer, ...asked }) {
+    return get(`/maps/${encodeURIComponent(layer)}/arithmetic`, { ...face, ...asked });
+  }
+
+  results(query) {
+    return get("/results", query);
+  }
+
+  recorded(n) {
+    return get(`/results/${n}`);
+  }
+
+  async reopen(n) {
+    return (await post(`/results/${n}/scan`, {})).json();
+  }
+
+  sets() {
+    return get("/sets");
+  }
+
+  drawn(name, query) {
+    return get(`/sets/${encodeURIComponent(name)}/faces`, query);
+  }
+
+  drawnFace(name, n) {
+    return at(`/sets/${encodeURIComponent(name)}/faces/${n}.png`);
+  }
+
   async explain(face, asked) {
     return (await post("/explanations", { face, ...asked })).json();
   }
