@@ -141,7 +141,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     server.should_exit = server.force_exit = True
     thread.join(10)
-    app.state.mesovid.jobs.close()
+    app.state.mesovid.close()
 
 
 def measured_model(root: Path) -> Path:
