@@ -10,6 +10,7 @@ one likes.
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ _OVERVIEW = (
     "Fakes called fake",
     "Calibration error",
 )
-_HEAD = """# Scoreboard
-
-Written by `mesovid evaluate --scoreboard`; the figures lie in `{data}`. Every score is P(fake).
-In brackets: 95 % intervals, by bootstrap over videos, Wilson's for fractions of verdicts. Called
-fake: at the threshold of the model's card, outside of its uncertain band."""
+_HEAD = (
+    "Written by `mesovid evaluate --scoreboard`; the figures lie in `{data}`. Every score is "
+    "P(fake). In brackets: 95 % intervals, by bootstrap over videos, Wilson's for fractions of "
+    "verdicts. Called fake: at the threshold of the model's card, outside of its uncertain band."
+)
 
 # a set's title, and what the board and a card say of one model of `results.to_json` on it
 Entry = dict[str, Any]
@@ -99,7 +100,7 @@ def to_markdown(entries: list[Entry], data: str) -> str:
     overview = Table(
         "Overview", _OVERVIEW, tuple(_overview_row(entry) for entry in entries), names=2
     )
-    parts = [_HEAD.format(data=data), markdown_table(overview)]
+    parts = ["# Scoreboard", _paragraph(_HEAD.format(data=data)), markdown_table(overview)]
     for title in dict.fromkeys(entry["set"] for entry in entries):
         parts += _section(title, [entry for entry in entries if entry["set"] == title])
     return "\n\n".join(parts) + "\n"
@@ -165,20 +166,22 @@ def _overview_row(entry: Entry) -> tuple[str, ...]:
 def _section(title: str, entries: list[Entry]) -> list[str]:
     first = entries[0]
     splits = ", ".join(split or "unnamed" for split in first["dataset"]["splits"])
+    digests = ", ".join(dict.fromkeys(entry["dataset"]["digest"][:12] for entry in entries))
+    models = "; ".join(f"{entry['name']} sha256 {entry['sha256'][:12]}" for entry in entries)
+    notes = dict.fromkeys(note for entry in entries for note in entry["notes"])
     parts = [
         f"## {title}",
-        (
-            f"Split {splits}, dataset sha256 "
-            f"{', '.join(dict.fromkeys(entry['dataset']['digest'][:12] for entry in entries))}; "
-        )
-        + "; ".join(f"{entry['name']} sha256 {entry['sha256'][:12]}" for entry in entries)
-        + ".",
-        *dict.fromkeys(note for entry in entries for note in entry["notes"]),
+        _paragraph(f"Split {splits}, dataset sha256 {digests}; {models}."),
+        *map(_paragraph, notes),
     ]
     for table in (_methods(entries), _verdicts(entries), _robustness(entries)):
         if table.rows:
             parts += [f"**{table.title}**", markdown_table(table)]
     return parts
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def _methods(entries: list[Entry]) -> Table:
