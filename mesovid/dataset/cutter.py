@@ -78,7 +78,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class CutJob:
     """What one worker does in one go: a video, or pictures that pass the detector together."""
 
     number: int
@@ -118,7 +118,7 @@ class Cutter:
         self._staged = 0  # files written to the staging folder so far
         self._known: _Known | None = None  # the last original, where fakes want its faces
 
-    def cut(self, job: Job) -> list[Result]:
+    def cut(self, job: CutJob) -> list[Result]:
         """Cut all sources of a job; one that cannot be read is a result, too. Raises DatasetError
         on a full disk."""
         shutil.rmtree(self._stage, ignore_errors=True)
@@ -194,7 +194,7 @@ class Cutter:
 
     # Pictures
 
-    def _cut_pictures(self, job: Job) -> list[Result]:
+    def _cut_pictures(self, job: CutJob) -> list[Result]:
         """All pictures of a job pass the detector together; those without a face once more with a
         border."""
         frames: dict[str, list[Frame]] = {}
@@ -224,7 +224,7 @@ class Cutter:
         return [results[source.video] for source in job.sources]
 
     def _borrow(
-        self, job: Job, frames: dict[str, list[Frame]]
+        self, job: CutJob, frames: dict[str, list[Frame]]
     ) -> dict[str, list[tuple[Face, ...]]]:
         """The faces of the originals of those sources that have one with as many pictures of the
         same sizes."""

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mesovid.dataset.cutter import PICTURES, CutSettings, Cutter, Job, Result, failed
+from mesovid.dataset.cutter import PICTURES, CutJob, CutSettings, Cutter, Result, failed
 from mesovid.dataset.journal import WORK, Journal, extraction_plan, write_results
 from mesovid.dataset.labels import FAKE, REAL
 from mesovid.dataset.layouts import Gathered
@@ -142,16 +142,18 @@ def _split_notes(sources: Sequence[Source], settings: ExtractSettings) -> tuple[
 # Jobs
 
 
-def _open_jobs(sources: Sequence[Source], pair: bool, done: Mapping[str, Result]) -> Iterator[Job]:
+def _open_jobs(
+    sources: Sequence[Source], pair: bool, done: Mapping[str, Result]
+) -> Iterator[CutJob]:
     """The jobs with a video that is not done or failed before. Which videos share a job depends on
     the sources alone."""
     by_video = {source.video: source for source in sources}
 
-    def job(number: int, own: tuple[Source, ...]) -> Job:
+    def job(number: int, own: tuple[Source, ...]) -> CutJob:
         originals = (
             by_video.get(source.original) if pair and source.original else None for source in own
         )
-        return Job(number=number, sources=own, originals=tuple(originals))
+        return CutJob(number=number, sources=own, originals=tuple(originals))
 
     for number, own in enumerate(_shared(sources, pair)):
         if any(source.video not in done or done[source.video].status == "failed" for source in own):
@@ -180,7 +182,7 @@ def _shared(sources: Sequence[Source], pair: bool) -> Iterator[tuple[Source, ...
 
 
 def _run(
-    jobs: Iterable[Job],
+    jobs: Iterable[CutJob],
     journal: Journal,
     settings: CutSettings,
     engine: Engine,
@@ -194,7 +196,7 @@ def _run(
 
 
 def _results(
-    jobs: list[Job], root: Path, settings: CutSettings, engine: Engine
+    jobs: list[CutJob], root: Path, settings: CutSettings, engine: Engine
 ) -> Iterator[list[Result]]:
     """The results of each job, as they come. A job that takes its worker down fails; the others go
     on."""
@@ -212,7 +214,7 @@ def _results(
 _cutters: dict[tuple[Path, CutSettings], Cutter] = {}  # of this process: the last one alone
 
 
-def _cut(job: Job, root: Path, settings: CutSettings) -> list[Result]:
+def _cut(job: CutJob, root: Path, settings: CutSettings) -> list[Result]:
     if (root, settings) not in _cutters:
         if not (root / WORK).is_dir():
             raise DatasetError(
