@@ -451,7 +451,6 @@ class TrainSettings(Settings):
         "calibration": "platt",
         "calibrate_on": "varied",
         "misses": 0.1,
-        "cache": 4.0,
     }
 
     architecture: str = setting("meso4", "Network to train.", metavar="NAME")
@@ -471,6 +470,7 @@ class TrainSettings(Settings):
     workers: int = setting(
         0, "Threads that prepare batches; 0 for one a core.", at_least=0, at_most=1024
     )
+    cache: float = setting(4.0, "GB of memory for decoded crops.", at_least=0, at_most=100_000)
     tensorboard: bool = setting(False, "Write logs for TensorBoard.")
     learning_rate: float = setting(1e-3, "Learning rate at the start.", at_least=1e-9, at_most=10)
     schedule: Literal["exponential", "cosine", "constant"] = setting(

@@ -52,7 +52,6 @@ from mesovid.training.samples import (  # noqa: E402
     CropReader,
     Samples,
     TrainingData,
-    memory_for_crops,
 )
 from mesovid.training.trainer import Trainer, learning_rate  # noqa: E402
 
@@ -96,7 +95,7 @@ class _Run:
         self._folder, self._sampler, self._reporter = prepared.folder, prepared.sampler, reporter
         self._trainer = Trainer(fused(_initial_model(prepared)), job.train)
         # validation crops are read in every epoch, so they come first
-        size, memory = data.geometry.size, memory_for_crops()
+        size, memory = data.geometry.size, job.train.cache * 1e9
         of_valid = min(memory, len(data.valid) * size * size * 3)
         self._valid = _feed(data.valid, job, size, of_valid)
         learned = _feed(data.train, job, size, memory - of_valid)

@@ -32,7 +32,7 @@ BEST, LAST = "best.keras", "last.keras"
 KIND = "mesovid run"
 
 # these change how fast a run is, not what comes out of it
-FREE = frozenset({"workers", "device", "tensorboard"})
+FREE = frozenset({"workers", "cache", "device", "tensorboard"})
 # parts of a plan that are settings
 PARTS: Mapping[str, type[Settings]] = {
     "train": TrainSettings,

@@ -6,7 +6,6 @@ The crops of one or several datasets, as columns.
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from mesovid.settings import Geometry, TrainSettings
 
 SELF_BLEND = "self-blend"  # method of the fakes that are made of real crops
 FEW_VIDEOS = 20  # of a class: fewer tell one epoch from another by chance
-KEPT_CROPS = 4e9  # bytes of memory for decoded crops, at most
 UNKNOWN = "unknown"  # method of fakes whose manipulation nobody named
 
 Names = npt.NDArray[np.str_]
@@ -127,15 +125,6 @@ def self_blended(reals: Samples) -> Samples:
         original=reals.video,
         video=np.char.add(reals.video, f"#{SELF_BLEND}"),
     )
-
-
-def memory_for_crops() -> float:
-    """Bytes that decoded crops may take: 4 GB, and at most a quarter of the machine's memory."""
-    try:
-        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows, or a system that does not say
-        return KEPT_CROPS
-    return min(KEPT_CROPS, whole / 4)
 
 
 class CropReader:
