@@ -104,7 +104,7 @@ def routes(state: State) -> APIRouter:
         "/models",
         status_code=201,
         openapi_extra=BYTES,
-        responses=refusals(400, 403, 413, 415, 422, 503, 507),
+        responses=refusals(400, 403, 408, 413, 415, 422, 503, 507),
     )
     async def take(
         request: Request, response: Response, how: Annotated[ImportQuery, Query()]

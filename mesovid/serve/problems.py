@@ -36,6 +36,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "no-such-evaluation": (404, "There is no such evaluation"),
     "no-such-result": (404, "There is no such recorded result"),
     "bad-method": (405, "This address does not take this method"),
+    "too-slow": (408, "An upload that stopped"),
     "not-finished": (409, "The scan has no result yet"),
     "gone": (410, "It is no longer kept"),
     "too-large": (413, "An upload beyond the limit"),

@@ -43,7 +43,7 @@ def routes(state: State) -> APIRouter:
         "/scans",
         status_code=202,
         openapi_extra=BYTES,
-        responses=refusals(400, 413, 415, 422, 503, 507),
+        responses=refusals(400, 403, 408, 410, 413, 415, 422, 503, 507),
     )
     async def start(
         request: Request,

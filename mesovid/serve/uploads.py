@@ -5,6 +5,7 @@ They are bounded, and lie in a folder of their own under a name that is not the 
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
@@ -13,11 +14,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from starlette.requests import ClientDisconnect
+
 from mesovid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from mesovid.serve.problems import ProblemError
 
 SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 KEPT_FREE = 256 * 2**20  # bytes of the disk that no upload may fill
+STALL = 30.0  # seconds without a byte, after which an upload is given up
 LONGEST_NAME = 200  # characters of a name that are kept
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -94,13 +98,28 @@ async def _write(body: AsyncIterator[bytes], path: Path, limit: int) -> tuple[in
     size = 0
     digest = hashlib.sha256()
     with path.open("xb") as file:
-        async for chunk in body:
+        async for chunk in _flowing(body):
             size += len(chunk)
             if size > limit:
                 raise too_large(limit)
             file.write(chunk)
             digest.update(chunk)
     return size, digest.hexdigest()
+
+
+async def _flowing(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The parts of a body. ProblemError when it stops half-way."""
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(body), STALL)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise ProblemError(
+                "too-slow", f"nothing of the upload came for {STALL:g} s; send it again"
+            ) from error
+        except ClientDisconnect as error:
+            raise ProblemError("bad-request", "the upload broke off; send it again") from error
 
 
 def too_large(limit: int) -> ProblemError:
