@@ -18,7 +18,7 @@ from types import FrameType
 import click
 
 from mesovid import logs
-from mesovid.errors import MesovidError
+from mesovid.errors import MesovidError, SettingsError
 from mesovid.files import FULL_DISK
 from mesovid.names import shown
 
@@ -116,6 +116,13 @@ def endings() -> Iterator[None]:
         raise ended_by(stop) from stop
     except OSError as error:
         raise _ended_by(error) from error
+    except ModuleNotFoundError as error:
+        package = (error.name or "mesovid").partition(".")[0]
+        if package == "mesovid":
+            raise
+        raise SettingsError(
+            f"this needs {package}, which is not installed here; pip install mesovid brings it"
+        ) from error
 
 
 def finish(end: BaseException | None) -> int:
