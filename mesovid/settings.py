@@ -350,7 +350,8 @@ class EvaluateSettings(Settings):
     )
     min_faces: int = setting(
         3,
-        "People seen in fewer faces have no say in a video's score (pictures need 1).",
+        "Fewer faces of one person have no say, fewer of a video give no verdict (pictures "
+        "need 1).",
         at_least=1,
     )
     degrade: str | None = setting(
@@ -501,7 +502,7 @@ class TrainSettings(Settings):
     )
     swap: float = setting(
         0.0,
-        "Fraction of those that show another person's face instead of their own.",
+        "Fraction of the self-blends that show another person's face.",
         at_least=0,
         at_most=1,
     )
@@ -514,7 +515,7 @@ class TrainSettings(Settings):
     )
     distillation: float = setting(
         0.5,
-        "Fraction of what a face is taught that the teacher says; the rest is its label.",
+        "Weight of the teacher's score in what a face is taught; the rest is its label.",
         at_least=0,
         at_most=1,
     )
@@ -528,8 +529,8 @@ class TrainSettings(Settings):
     )
     keep: Literal["best", "last"] = setting(
         "best",
-        "Which epoch becomes the model. Few validation videos choose the best one by chance; then,"
-        " and with a schedule that ends near 0, the last is wiser.",
+        "Which epoch becomes the model. Few validation videos choose the best one by chance: "
+        "then the last is wiser.",
     )
     valid_share: float = setting(
         0.15,
@@ -633,14 +634,14 @@ class ExtractSettings(Settings):
 
     split: str | None = setting(
         None,
-        "Shares of train/valid/test, say 80/10/10. Default: the collection's official split where"
-        " it has one, else 80/10/10.",
+        "Parts for train/valid/test, such as 80/10/10. Default: the collection's official "
+        "split where it has one, else 80/10/10.",
     )
     seed: int = setting(0, "Seed of the split and of --balance.", at_least=0, at_most=2**32 - 1)
     link: Literal["identities", "originals"] = setting(
         "identities",
-        "What must not be parted beside a fake and its original: all videos of one person, or"
-        " nothing more.",
+        "What stays in one split beside a fake and its original: all videos of one person, or "
+        "nothing more.",
     )
     people: Literal["main", "all"] = setting(
         "main", "Keep the main person of each shot, or everybody."

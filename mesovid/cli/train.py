@@ -32,7 +32,7 @@ from mesovid.settings import AugmentSettings, NetworkSettings, TrainSettings
     required=True,
     metavar="RUN",
     type=click.Path(file_okay=False),
-    help="Folder of the run; one that is there is gone on with.",
+    help="Folder of the run; a run that is there is continued.",
 )
 @click.option("--name", help="Name of the model.  [default: the folder's]")
 @click.option(
