@@ -25,10 +25,13 @@ from test_browser import CHROMIUM, QUIET
 from test_pages import clip
 from test_report import RESULTS, scan, written
 
-from mesovid.models.card import find_card
+from mesovid.dataset.manifest import CropEntry, write_card, write_manifest
+from mesovid.models.card import find_card, read_card
 from mesovid.models.curves import Curves
+from mesovid.pictures import encode
 from mesovid.serve.app import create_app
 from mesovid.serve.guard import access
+from mesovid.serve.sample_sets import sets_of
 from mesovid.serve.samples import ROOT as SAMPLES
 from mesovid.serve.static import files
 from mesovid.settings import ServeSettings
@@ -119,9 +122,9 @@ def test_samples_are_there(client: TestClient) -> None:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server, as it listens: with a model of one's own that was measured, and
-    with results of an archive.
+def base(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> Iterator[str]:
+    """The address of a server, as it listens: with a model of one's own that was measured, with
+    results of an archive and with a set of samples.
     """
     root = tmp_path_factory.mktemp("server")
     app = create_app(
@@ -129,6 +132,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         access("127.0.0.1", TOKEN),
         models={"own": measured_model(root)},
         recorded=archive(root / "results.jsonl"),
+        sets=sets_of([str(samples(root / "some faces", astronaut))]),
         threads=1,
     )
     config = uvicorn.Config(app, port=0, log_level="error", lifespan="off")
@@ -168,6 +172,28 @@ def archive(path: Path) -> Path:
     more = [scan(f"more/{number:02}.mp4", [0.1 + number / 200] * 6) for number in range(60)]
     path.write_text(written("jsonl", [*RESULTS, scan(NAME, [0.97] * 6), *more]), encoding="utf-8")
     return path
+
+
+def samples(root: Path, astronaut: np.ndarray) -> Path:
+    """Fourteen real faces, and two fakes of each of the first two."""
+    crops = []
+    for number in range(18):
+        fake = number >= 14
+        label, method = ("fake", ("Swap", "Lip")[number % 2]) if fake else ("real", None)
+        original = f"v{(number - 14) // 2:02}" if fake else None
+        file = f"{label}/v{number:02}/000000_0.png"
+        (root / file).parent.mkdir(parents=True)
+        face = np.roll(astronaut[:256, 100:356], 5 * number, axis=fake)
+        (root / file).write_bytes(encode(np.ascontiguousarray(face)))
+        crops.append(
+            CropEntry(
+                file=file, label=label, method=method, video=f"v{number:02}", original=original
+            )
+        )
+    write_manifest(root, crops)
+    geometry = read_card("meso4").geometry
+    write_card(root, geometry=geometry, layout="folders", settings={}, crops=crops)
+    return root
 
 
 class Screen:
@@ -468,6 +494,40 @@ def test_what_was_measured_of_a_model_is_drawn(screen: Screen) -> None:
     assert f"{value['value']:.2f}" in row.locator("td").last.text_content()
     screen.fits("two models")
     screen.accessible("two models")
+    silent(screen)
+
+
+@browsers
+def test_faces_of_samples_are_drawn_and_looked_into(screen: Screen) -> None:
+    screen.go("", ".faces img")
+    faces = screen.page.locator(".faces a")
+    assert faces.count() == 12
+    assert "seed=" in screen.page.url
+    shown = [str(face.get_attribute("href")) for face in faces.all()]
+    screen.page.reload()  # the same are drawn again
+    screen.page.wait_for_selector(".faces img")
+    assert [face.get_attribute("href") for face in faces.all()] == shown
+    screen.page.locator("#another").press("Enter")
+    hashes = "[...document.querySelectorAll('.faces a')].map(each => each.hash).join()"
+    screen.until(f"{hashes} !== {','.join(shown)!r}")
+    assert faces.count() == 12
+    screen.page.select_option("#strip-method", "Swap")
+    screen.until("document.querySelectorAll('.faces a').length === 2")
+    screen.page.select_option("#strip-method", "")
+    screen.page.locator("#strip-pairs").press("Space")
+    screen.until("document.querySelectorAll('.faces.pairs a').length === 4")
+    screen.fits("samples")
+    screen.accessible("samples")
+    screen.page.locator(".faces a").first.press("Enter")
+    screen.page.wait_for_selector("#differences canvas")
+    assert re.search(
+        r"A: face \d+ of some faces, fake, (Swap|Lip)", screen.page.text_content("main")
+    )
+    screen.page.get_by_role("link", name="Look inside").first.press("Enter")
+    screen.page.wait_for_selector("[data-layer=conv1] button.tile")
+    screen.page.wait_for_selector("canvas.heat")
+    assert "Fake, " in screen.page.text_content("main")
+    assert screen.page.get_by_role("link", name="Compare with its original").count() == 1
     silent(screen)
 
 

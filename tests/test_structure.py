@@ -144,7 +144,7 @@ PAGE_LAYERS = (
     ("source", "address", "dom"),
     ("words", "pictures", "source_server", "browser/source_browser"),
     ("heat", "timeline", "charts", "votes", "damage"),
-    ("maps", "score", "whatif", "pixel", "figures", "verdict"),
+    ("maps", "score", "whatif", "pixel", "figures", "verdict", "strip", "subject"),
     ("layers",),
     ("start", "scan", "face", "models", "compare", "results", "tour"),
     ("main",),

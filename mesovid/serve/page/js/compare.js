@@ -7,6 +7,7 @@ import { card, el, fill, table } from "./dom.js";
 import { bar, paint, range } from "./heat.js";
 import { cellFigure } from "./maps.js";
 import { opened, picture } from "./pictures.js";
+import { named, subjectOf } from "./subject.js";
 import { greatest, pairedVotes } from "./votes.js";
 import { clock, scale, short, signed, word, zone } from "./words.js";
 
@@ -14,7 +15,7 @@ const HOW =
   "Open a face and follow “Compare with another”, “Before and after a change” or “In all models”.";
 
 export async function page({ query, source }) {
-  const sides = ["a", "b"].map((key) => faceOf(query.get(key)));
+  const sides = ["a", "b"].map((key) => named(query.get(key)));
   if (!sides[0]) throw new Error(`Nothing to compare is named. ${HOW}`);
   const all = await source.models();
   const single = all
@@ -29,25 +30,19 @@ export async function page({ query, source }) {
   return twoFaces({ source, about, single, sides, query });
 }
 
-/** A face as an address names it: `scan.n`. */
-function faceOf(text) {
-  const [scan, n] = (text || "").split(".");
-  return scan && /^\d+$/.test(n || "") ? { scan, n: Number(n) } : null;
-}
+/** One side: a face's pixels and what a model says of them; `of` is null where it is changed.
+ * @typedef {{letter: string, title: string, crop: HTMLCanvasElement, answer: any,
+ *   subject: import("./subject.js").Subject, of: any, picture: Blob}} Side */
 
-/** One side: a face's pixels and what a model says of them.
- * @typedef {{letter: string, title: string, crop: HTMLCanvasElement, answer: any, face: any,
- *   of: {scan: string, n: number} | null, picture: Blob}} Side */
-
-async function sideOf(source, { scan, n }, name, letter) {
-  const faces = await source.faces(scan);
-  const face = faces[n];
-  if (!face) throw new Error(`There is no face ${n}; the scan has ${faces.length}, from 0 on.`);
-  const crop = await picture(source.face(scan, n));
-  const title = `${letter}: the face at ${clock(face.time)}`;
-  const side = { letter, title, crop, face, faces, of: { scan, n }, picture: await encoded(crop) };
-  const answer = name && (await source.predict(side.picture, { model: name, split: true }));
-  return { ...side, answer };
+/** @returns {Promise<Side>} */
+async function sideOf(source, of, name, letter) {
+  const subject = await subjectOf(source, of);
+  const crop = await picture(subject.address);
+  const file = await encoded(crop);
+  const answer = name && (await source.predict(file, { model: name, split: true }));
+  const truth = subject.truth ? `, ${subject.truth}` : "";
+  const title = `${letter}: ${subject.title[0].toLowerCase()}${subject.title.slice(1)}${truth}`;
+  return { letter, title, crop, subject, of, picture: file, answer };
 }
 
 // --- two faces -------------------------------------------------------------------------------
@@ -57,7 +52,8 @@ async function twoFaces({ source, about, single, sides, query }) {
   const to = (change) =>
     link(["compare"], { ...Object.fromEntries(query), model: about.name, ...change });
   const other = (side, key) => {
-    const options = side.faces.map((face) =>
+    if (!side.subject.faces) return null;
+    const options = side.subject.faces.map((face) =>
       el(
         "option",
         { value: face.n },
@@ -117,7 +113,7 @@ function column(side, about, ...more) {
     height: side.crop.height,
   });
   canvas.getContext("2d").drawImage(side.crop, 0, 0);
-  const inside = side.of && link(["scan", side.of.scan, "face", side.of.n], { model: about.name });
+  const inside = side.of && link(side.subject.words, { model: about.name });
   return el(
     "section",
     { class: "card" },
@@ -137,7 +133,6 @@ function column(side, about, ...more) {
 
 function facts([a, b], about) {
   const band = about.uncertain || null;
-  const size = ({ face: { box } }) => Math.max(box[2] - box[0], box[3] - box[1]);
   const label = (side) => word(zone(side.answer.fake_probability, about.threshold, band));
   const row = (name, of, digits) => [
     name,
@@ -153,7 +148,8 @@ function facts([a, b], about) {
     ["called", label(a), label(b), ""],
     row("mean brightness", (side) => brightness.get(side) ?? 0, 1),
   ];
-  if (a.face && b.face) rows.push(row("px in its frame", size, 0));
+  if (a.of && b.of && a.subject.size && b.subject.size)
+    rows.push(row("px in its frame", ({ subject }) => subject.size, 0));
   return card(
     "Both in numbers",
     table("Both sides", ["What", "A", "B", "B less A"], rows, [false, true, true, true]),
@@ -335,13 +331,12 @@ async function beforeAfter({ source, about, single, at, query }) {
     title: `B: ${told(what) || "nothing changed"}`,
     crop: after,
     answer,
-    face: null,
     of: null,
     picture: picture_,
   };
   const to = (change) =>
     link(["compare"], { ...Object.fromEntries(query), model: about.name, ...change });
-  const face = link(["scan", at.scan, "face", at.n], { model: about.name, what: written(what) });
+  const face = link(a.subject.words, { model: about.name, what: written(what) });
   const steps = made(what).length + Number(covers(what));
   const node = el(
     "div",
@@ -358,7 +353,7 @@ async function beforeAfter({ source, about, single, at, query }) {
     pairedVotes(a.answer, answer, ["A", "B"]),
     pixels(a.crop, after),
     differ(source, about, [{ ...before, of: null }, b], query),
-    facts([{ ...before, face: null }, b], about),
+    facts([before, b], about),
   );
   return {
     node,
@@ -430,6 +425,7 @@ function pixels(before, after) {
 
 async function inModels(source, at, single) {
   const side = await sideOf(source, at, null, "A");
+  const { subject } = side;
   const cards = await Promise.all(single.map((name) => source.model(name)));
   const answers = [];
   for (const name of single)
@@ -438,16 +434,15 @@ async function inModels(source, at, single) {
   const called = ({ about, answer }) =>
     zone(answer.fake_probability, about.threshold, about.uncertain || null);
   const words = new Set(found.map(called));
-  const address = source.face(at.scan, at.n);
   const node = el(
     "div",
     {},
     el(
       "nav",
       { class: "crumbs", "aria-label": "Up" },
-      el("a", { href: link(["scan", at.scan, "face", at.n]) }, "‹ Back to the face"),
+      el("a", { href: link(subject.words) }, "‹ Back to the face"),
     ),
-    el("h1", {}, `The face at ${clock(side.face.time)} in ${found.length} models`),
+    el("h1", {}, `${subject.title} in ${found.length} models`),
     el(
       "p",
       { class: "lead" },
@@ -461,7 +456,13 @@ async function inModels(source, at, single) {
       el(
         "figure",
         {},
-        el("img", { class: "heat", src: address, alt: "The face", width: 256, height: 256 }),
+        el("img", {
+          class: "heat",
+          src: subject.address,
+          alt: "The face",
+          width: 256,
+          height: 256,
+        }),
       ),
       found
         .filter(({ answer }) => answer.split)
@@ -479,11 +480,7 @@ async function inModels(source, at, single) {
         el(
           "h3",
           {},
-          el(
-            "a",
-            { href: link(["scan", at.scan, "face", at.n], { model: about.name }) },
-            about.name,
-          ),
+          el("a", { href: link(subject.words, { model: about.name }) }, about.name),
           " ",
           word(called({ about, answer })),
         ),

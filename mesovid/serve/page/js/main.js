@@ -92,7 +92,8 @@ function failed(error) {
 
 /** Which page a place is on. @param {string[]} words */
 function kindOf(words) {
-  return words[0] === "scan" && words[2] === "face" ? "face" : words[0] || "";
+  const face = ["scan", "set"].includes(words[0]) && words[2] === "face";
+  return face ? "face" : words[0] || "";
 }
 
 function mark(kind) {

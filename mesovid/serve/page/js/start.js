@@ -2,8 +2,9 @@
 
 import { card, el, fill, name, say, svg } from "./dom.js";
 import { MARKS, WORDS, auc, bytes, clock, count, makeup } from "./words.js";
+import { strip } from "./strip.js";
 
-export async function page({ about, source }) {
+export async function page({ about, source, query }) {
   const [cards, samples, past] = await Promise.all([
     source.models(),
     source.samples(),
@@ -17,6 +18,7 @@ export async function page({ about, source }) {
     "div",
     {},
     tryIt(samples, start, source),
+    about.sets && about.sets.length > 0 && strip(source, about.sets, query),
     pastScans(past, source),
     modelChoice(cards, state),
   );
