@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any, Self
 
 from mesovid.errors import InputError, SettingsError
@@ -235,7 +235,22 @@ def _parsed(text: bytes) -> Line | None:
         return None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         return None
-    return value if isinstance(value.get("path"), str) and "status" in value else None
+    return value if _is_whole(value) else None
+
+
+def _is_whole(line: Line) -> bool:
+    """Whether a line has what is looked at here."""
+    try:
+        bytes.fromhex(line.get("path_bytes", ""))
+    except (TypeError, ValueError):
+        return False
+    return (
+        isinstance(line.get("path"), str)
+        and isinstance(line.get("status"), str)
+        and isinstance(line.get("verdict", 0), (str, NoneType))
+        and isinstance(line.get("model"), (dict, NoneType))
+        and isinstance(line.get("settings"), (dict, NoneType))
+    )
 
 
 def _path(line: Line) -> str:

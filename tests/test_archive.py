@@ -226,3 +226,34 @@ def test_a_scan_of_numbers_of_every_kind_is_written(file: Path, videos: list[Pat
     with archive(file) as found:
         found.add(replace(scan, video=video_))
     assert lines(file)[0]["video"]["fps"] == 29.97
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verdict": 5},
+        {"model": "meso4"},
+        {"settings": "frames"},
+        {"path_bytes": "xy"},
+        {"path_bytes": 5},
+        {"status": None},
+    ],
+    ids=str,
+)
+def test_a_line_of_other_types_is_done_again(
+    file: Path, videos: list[Path], change: dict[str, Any]
+) -> None:
+    """Found by mutation: it ended the run."""
+    filled(file, videos[:1])
+    first = lines(file)[0]
+    file.write_text(json.dumps(first | change) + "\n")
+    assert outcomes(file, videos[:1]) == [None]
+    assert file.read_bytes() == b""
+
+
+def test_a_line_without_a_verdict_is_done_again(file: Path, videos: list[Path]) -> None:
+    filled(file, videos[:1])
+    first = lines(file)[0]
+    del first["verdict"]
+    file.write_text(json.dumps(first) + "\n")
+    assert outcomes(file, videos[:1]) == [None]

@@ -727,6 +727,49 @@ def test_it_is_refused_in_one_line(name: str, outcomes: dict[str, dict[str, Any]
     assert outcome["mebibytes"] < MOST
 
 
+def test_mutated_files_are_read_or_refused() -> None:
+    """The beginning of the long run: `python tests/fuzz/mutate_files.py --count 20000 --seed 1`."""
+    fuzz = Path(__file__).parent / "fuzz" / "mutate_files.py"
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, fuzz, "--count", "500", "--seed", "1"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr.startswith("500 mutants of 25 kinds: ")
+
+
+CROP = {"file": "real/a/1_0.png", "label": "real", "video": "a"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"split": 1.5},
+        {"method": {"a": 1}},
+        {"frame": "1"},
+        {"frame": 10**30},
+        {"person": None},
+        {"time": float("inf")},
+        {"time": "soon"},
+        {"box": [1, 2, 3, 10**400]},
+        {"box": "abcd"},
+        {"landmarks": [[1, True]]},
+        {"file": "../a.png"},
+    ],
+    ids=str,
+)
+def test_a_crop_of_other_types_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Found by mutation: it was taken, and ended a later command."""
+    from mesovid.dataset.manifest import read_dataset
+    from mesovid.errors import DatasetError
+
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(CROP | change) + "\n")
+    with pytest.raises(DatasetError, match=r"manifest.jsonl, line 1: ") as caught:
+        read_dataset(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     from mesovid.batch import find_inputs
 

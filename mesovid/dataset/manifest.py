@@ -11,11 +11,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from mesovid.dataset import class_folders, tables
@@ -37,6 +39,7 @@ from mesovid.settings import Geometry
 from mesovid.texts import parse_json, read_text
 
 SCHEMA = 1
+LARGEST = 2**53  # of numbers: what every reader of JSON keeps exactly
 MANIFEST = "manifest.jsonl"
 CARD = "dataset.json"
 # names may hold bytes that are no UTF-8, which Python keeps as surrogates: a backslash and their
@@ -286,12 +289,34 @@ def from_line(line: str) -> CropEntry:
     if values["label"] not in (REAL, FAKE):
         raise ValueError(f"label {values['label']!r} is neither real nor fake")
     values = {name: value for name, value in values.items() if name in _FIELDS}
+    for name in _WORDS:
+        if not isinstance(values.get(name), (str, NoneType)):
+            raise ValueError(f"{name} is {values[name]!r:.60}; it must be text or null")
+    for name in ("frame", "person"):
+        if name in values and (type(values[name]) is not int or abs(values[name]) > LARGEST):
+            raise ValueError(f"{name} is {values[name]!r:.60}; it must be a whole number")
+    for name in ("time", "confidence"):
+        if values.get(name) is not None:
+            values[name] = _number(values[name], name)
     if values.get("box") is not None:
-        left, top, right, bottom = map(float, values["box"])
+        left, top, right, bottom = (_number(value, "box") for value in values["box"])
         values["box"] = (left, top, right, bottom)
     if values.get("landmarks") is not None:
-        values["landmarks"] = tuple((float(x), float(y)) for x, y in values["landmarks"])
+        values["landmarks"] = tuple(
+            (_number(x, "landmarks"), _number(y, "landmarks")) for x, y in values["landmarks"]
+        )
     return CropEntry(**values)
+
+
+_WORDS = ("method", "split", "target", "source", "original", "group", "collection")
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > LARGEST:
+        raise ValueError(f"{name} has {value!r:.60}; it must have numbers")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} has {value}; it must have finite numbers")
+    return float(value)
 
 
 def read_manifest(file: Path) -> list[CropEntry]:

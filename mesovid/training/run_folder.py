@@ -111,9 +111,13 @@ class RunFolder:
             return None
         try:
             about = parse_json(file.read_text(encoding="utf-8"))
-            if about["kind"] != KIND or not isinstance(about["plan"], dict) or not about["status"]:
+            plan = about["plan"]
+            parts = [plan, *(plan.get(name, {}) for name in PARTS)]
+            if about["kind"] != KIND or not all(isinstance(part, dict) for part in parts):
                 raise ValueError
-        except (ValueError, KeyError, TypeError) as error:
+            if not isinstance(about["status"], str):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TrainingError(
                 f"{file} is damaged or not that of a training run; name another folder"
             ) from error
