@@ -876,6 +876,13 @@ def test_what_contradicts_itself_is_refused_before_tensorflow_is_imported(
             assert not {"tensorflow", "keras"} & set(sys.modules), words
             assert not Path(out).exists(), words
 
+        imported = {"xception": "no architecture", "mesolite --activation elu": "it has relu",
+                    "meso4 --geometry size=100": "must be a multiple of 32 px"}
+        for words, says in imported.items():
+            given = ["import", "x.h5", "--output", "fake", "--architecture", *words.split()]
+            assert says in str(CliRunner().invoke(cli, ["models", *given]).exception), words
+            assert not {"tensorflow", "keras"} & set(sys.modules), words
+
         opened = Counter()
         sys.addaudithook(lambda event, about: event == "open" and opened.update([str(about[0])]))
         from mesovid.training.job import TrainJob

@@ -27,6 +27,7 @@ from mesovid.settings import (
     SCORES,
     Activation,
     CalibrateSettings,
+    NetworkSettings,
     PanelSettings,
 )
 
@@ -193,16 +194,22 @@ def import_(
             raise click.UsageError(f"--{option} is for .onnx files; {file} is none")
         if not architecture:
             raise click.UsageError("Keras weights need --architecture, such as meso4")
-        from mesovid.models.export import import_model
+        from mesovid.models.architectures import check_architecture
+
+        network = NetworkSettings(activation=cast("Activation", activation or "relu"))
+        cut = geometry_of(geometry or (PAPER,))
+        check_architecture(architecture, network, cut.size)
+
+        from mesovid.models.export import import_model  # TensorFlow, seconds
 
         card = import_model(
             file,
             architecture=architecture,
             output=output,
-            activation=cast("Activation", activation or "relu"),
+            activation=network.activation,
             name=name,
             folder=folder,
-            geometry=geometry_of(geometry or (PAPER,)),
+            geometry=cut,
         )
     path = Path(folder) / f"{card.name}.json"
     click.echo(

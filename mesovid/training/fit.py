@@ -80,9 +80,9 @@ def run(prepared: Prepared, reporter: Reporter) -> ModelCard:
     for note in (*prepared.data.notes, *prepared.caveats):
         reporter.say(f"note: {note}")
     reporter.say(_account(prepared.data))
-    began = _Run(prepared, reporter)
-    began.train()
-    return began.finish()
+    session = _Run(prepared, reporter)
+    session.train()
+    return session.finish()
 
 
 class _Run:
