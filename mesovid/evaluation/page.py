@@ -28,7 +28,8 @@ _PLOTS = {
 _CSS = f"""
 .tiles {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 14px;
   margin-top: 16px; }}
-h3 + .tiles {{ margin-top: 8px; }}
+h2 + .tiles {{ margin-top: 0; }}
+main > h2 {{ margin: 20px 0 8px; }}
 .tile {{ background: {PAPER}; border: 1px solid {LINE}; border-radius: 8px; padding: 14px 18px;
   break-inside: avoid; }}
 .tile b {{ display: block; font-size: 26px; font-weight: 650; font-variant-numeric: tabular-nums; }}
@@ -85,7 +86,7 @@ def _tiles(model: ModelEvaluation, named: bool) -> str:
                 f'<div class="tile"><span>{label}</span><b>{value}</b><span>{interval or "&nbsp;"}'
                 "</span></div>"
             )
-    head = f"<h3>{escaped(model.model.name)}</h3>" if named else ""
+    head = f"<h2>{escaped(model.model.name)}</h2>" if named else ""
     return f'{head}<div class="tiles">{"".join(tiles)}</div>'
 
 

@@ -49,7 +49,7 @@ def html_table(table: Table) -> str:
     """A table for the page, with its title."""
     marks = ["" if i < table.names else " class=n" for i in range(len(table.header))]
     head = "".join(
-        f"<th scope=col{mark}>{escaped(cell)}</th>"
+        f"<th scope=col{mark}>{escaped(cell)}</th>" if cell else "<td></td>"
         for mark, cell in zip(marks, table.header, strict=True)
     )
     rows = [
