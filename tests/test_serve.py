@@ -389,6 +389,17 @@ def test_the_schema_names_every_route(client: TestClient) -> None:
     assert {"name", "model", "frames", "min_face", "aggregate"} <= names
 
 
+def test_the_server_starts_without_what_takes_long_to_import() -> None:
+    program = (
+        "import sys, mesovid.serve.run\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'scipy', 'matplotlib', 'onnx'} & "
+        "set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    root = Path(__file__).parent.parent
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=root)
+
+
 class Served:
     """A server in a process of its own."""
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from mesovid.dataset.manifest import read_dataset
 from mesovid.errors import MesovidError
-from mesovid.evaluation.evaluate import choose_splits, evaluate
-from mesovid.evaluation.results import to_json
 from mesovid.models.classifier import load_model
 from mesovid.records import Failure
 from mesovid.serve.jobs import Job
@@ -56,6 +54,10 @@ class EvaluationJob(Job):
 
 def work(request: EvaluationRequest) -> dict[str, Any] | Failure:
     """Measure a model on a set; the tables as JSON values."""
+    # imported by the worker alone: it takes a second, which the start of the server must not
+    from mesovid.evaluation.evaluate import choose_splits, evaluate
+    from mesovid.evaluation.results import to_json
+
     with (request.folder / EVENTS).open("a", encoding="utf-8") as events:
         done = 0
 

@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from mesovid.errors import InputError
-from mesovid.evaluation.evaluate import geometry_differences
 from mesovid.explain.explainer import Explainer
 from mesovid.models.card import ModelCard
 from mesovid.pictures import decode, resized
@@ -58,6 +57,9 @@ def crop_of(state: State, face: FaceRef, explainer: Explainer) -> Pixels:
 
 def check_fit(samples: SampleSet, card: ModelCard) -> None:
     """ProblemError when the faces of a set were cut otherwise than a model wants them."""
+    # what it needs takes a second to import, which the start of the server must not
+    from mesovid.evaluation.evaluate import geometry_differences
+
     geometry = samples.dataset.geometry
     if geometry is not None and (differences := geometry_differences(geometry, card)):
         raise ProblemError(
