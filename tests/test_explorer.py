@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import httpx2
 import numpy as np
 import pytest
@@ -762,3 +763,43 @@ def test_without_the_token_the_page_asks_for_it(screen: Screen) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector(".drop")
     page.context.close()
+
+
+LIVE = """async ({ bytes, model, layers }) => {
+  const { LiveSource } = await import("/static/js/browser/source_live.js");
+  const { ServerSource } = await import("/static/js/source_server.js");
+  const picture = new Blob([Uint8Array.from(bytes)], { type: "image/png" });
+  const [source, asked] = [new LiveSource(), { model, layers, split: true }];
+  const told = await new ServerSource().predict(picture, asked);
+  if (!(await source.start(model, picture, told.logit))) return "not started";
+  const before = performance.getEntriesByType("resource").length;
+  const found = await source.predict(picture, asked);
+  const sent = performance.getEntriesByType("resource").slice(before).map(({ name }) => name);
+  const apart = Object.entries(told.arrays).map(([key, { values }]) => {
+    const own = found.arrays[key].values;
+    const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 1);
+    return values.reduce((a, b, i) => Math.max(a, Math.abs(b - own[i])), 0) / most;
+  });
+  const plain = ({ arrays, ...rest }) => rest;
+  return { told: plain(told), found: plain(found), apart, sent, wrong: await source.start(
+    model, picture, told.logit + 1) };
+}"""
+
+
+@browsers
+def test_the_browser_computes_what_the_server_would(screen: Screen) -> None:
+    screen.go("models", "h2")
+    image = cv2.resize(cv2.imread(str(SAMPLES / "portrait.jpg")), (256, 256))
+    png = list(cv2.imencode(".png", image)[1].tobytes())
+    layers = ["conv1", "conv4", "dense1"]
+    found = screen.page.evaluate(LIVE, {"bytes": png, "model": "meso4", "layers": layers})
+    assert found["sent"] == []  # nothing is asked of the server
+    assert max(found["apart"]) < 1e-4
+    assert len(found["apart"]) > 6
+    for key in ("logit", "fake_probability"):
+        assert found["found"][key] == pytest.approx(found["told"][key], abs=1e-5)
+    assert found["found"]["label"] == found["told"]["label"]
+    own, other = found["found"]["split"], found["told"]["split"]
+    assert np.abs(np.subtract(own["cells"], other["cells"])).max() < 1e-4
+    assert not found["wrong"]  # an engine that disagrees with the server is not used
+    silent(screen)

@@ -143,6 +143,7 @@ PAGE_LAYERS = (
     # what shows it
     ("source", "address", "dom"),
     ("words", "pictures", "source_server", "browser/source_browser"),
+    ("browser/source_live",),
     ("heat", "timeline", "charts", "votes", "damage"),
     ("maps", "score", "whatif", "pixel", "figures", "verdict", "strip", "subject"),
     ("layers",),

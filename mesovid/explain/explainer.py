@@ -88,6 +88,11 @@ class Explainer:
         return tuple(each.layer for each in self._laid)
 
     @property
+    def file(self) -> bytes:
+        """The .onnx file as its card names it."""
+        return self._content
+
+    @property
     def tapped_file(self) -> bytes:
         """The .onnx file with every inner tensor as an output, for another program to run."""
         return with_outputs(self._content, _inner(self._graph))

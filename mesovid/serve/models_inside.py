@@ -77,17 +77,33 @@ def routes(state: State) -> APIRouter:
         }
 
     @router.get("/models/{name}/network.onnx", response_class=Response)
-    def network(request: Request, name: Name) -> Response:
-        """The network with all of its inner tensors as outputs, for a browser to run."""
+    def network(
+        request: Request,
+        name: Name,
+        inner: Annotated[bool, Query(description="With all inner tensors as outputs.")] = True,
+    ) -> Response:
+        """The network, for a browser to run: the file of its card, with more outputs."""
         with state.lock:
             explainer = explainer_of(state, name)
-            tag = f'"{explainer.ref.sha256}"'
+            tag = f'"{explainer.ref.sha256}{"-inner" if inner else ""}"'
             headers = {"etag": tag, "cache-control": "private, max-age=31536000, immutable"}
             if request.headers.get("if-none-match") == tag:
                 return Response(status_code=304, headers=headers)
-            return Response(
-                explainer.tapped_file, media_type="application/octet-stream", headers=headers
-            )
+            content = explainer.tapped_file if inner else explainer.file
+            return Response(content, media_type="application/octet-stream", headers=headers)
+
+    @router.get("/models/{name}/plan")
+    def plan(name: Name) -> dict[str, Any]:
+        """What a browser needs beside the network to look inside it.
+
+        The tensors of each layer, and where the logit stands; null of what has no such place.
+        """
+        with state.lock:
+            explainer = explainer_of(state, name)
+            try:
+                return {"model": name, "plan": explainer.plan()}
+            except ModelError:
+                return {"model": name, "plan": None}
 
     @router.get("/models/{name}/filters/{layer}")
     def filters(name: Name, layer: Name) -> dict[str, Any]:

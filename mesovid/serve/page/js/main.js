@@ -2,7 +2,6 @@
 
 import { place } from "./address.js";
 import { card, el, fill } from "./dom.js";
-import { ServerSource } from "./source_server.js";
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 /** @type {import("./source.js").Source} */
@@ -25,8 +24,9 @@ let before = ""; // the kind of page that was shown
 
 /** With a server, or without one: `mesovid explore` says so in the page. */
 async function sourceOf() {
-  if (document.documentElement.dataset.source !== "browser") return new ServerSource();
-  return (await import("./browser/source_browser.js")).browserSource();
+  if (document.documentElement.dataset.source === "browser")
+    return (await import("./browser/source_browser.js")).browserSource();
+  return new (await import("./browser/source_live.js")).LiveSource();
 }
 
 async function swapToken() {

@@ -43,6 +43,16 @@ export class ServerSource {
     return asked;
   }
 
+  /** What a browser needs to run a network itself; null of a panel. @param {string} name */
+  async plan(name) {
+    return (await get(ofModel(name, "/plan"))).plan;
+  }
+
+  /** @param {string} name */
+  network(name) {
+    return at(ofModel(name, "/network.onnx"), { inner: false });
+  }
+
   filters(name, layer) {
     return get(ofModel(name, `/filters/${encodeURIComponent(layer)}`));
   }

@@ -366,6 +366,8 @@ export class BrowserSource {
         seconds.decode += performance.now() - from;
         if (held.cancelled) return;
         batch.push(frame);
+        const frames = held.sampled.length + batch.length;
+        tell(held, { event: "running", frames, of: input.count });
         if (batch.length === many) await judged();
         if (held.cancelled) return;
         from = performance.now();
