@@ -39,7 +39,8 @@ from mesovid.serve.explore import write_site  # noqa: E402
 
 SAME = 0.5  # IoU
 CLOSE = 0.02  # of P(fake)
-TIME = 0.02  # seconds by which the times of one frame may differ
+TIME = 0.005  # seconds by which the times of one frame may differ
+SHIFT = 0.05  # seconds by which all times of a file may
 PATIENCE = 900_000  # ms for one file
 # of DATA: a group's name, its files, and how many of them
 GROUPS = (
@@ -73,8 +74,15 @@ class Tally:
         if found["fake_probability"] is not None and wanted["fake_probability"] is not None:
             self.videos.append(abs(found["fake_probability"] - wanted["fake_probability"]))
         left = list(found["frames"])
+        # a file may count its time from elsewhere than a browser does
+        late = [
+            each["time"] - frame["time"]
+            for each, frame in zip(left, wanted["frames"], strict=False)
+        ]
+        shift = float(np.median(late)) if late else 0.0
+        shift = shift if abs(shift) < SHIFT else 0.0
         for frame in wanted["frames"]:
-            same = [each for each in left if abs(each["time"] - frame["time"]) < TIME]
+            same = [each for each in left if abs(each["time"] - shift - frame["time"]) < TIME]
             if not same:
                 self.elsewhere += 1
                 continue

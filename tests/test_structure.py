@@ -130,14 +130,14 @@ PAGE_LAYERS = (
     # what computes in the browser
     (
         "browser/files",
-        "browser/frames",
         "browser/network",
         "browser/onnx",
         "browser/pixels",
+        "browser/planes",
         "browser/split",
     ),
-    ("browser/align", "browser/cascade", "browser/honest", "browser/model"),
-    ("browser/people",),
+    ("browser/align", "browser/cascade", "browser/frames", "browser/model"),
+    ("browser/honest", "browser/people"),
     ("browser/core", "browser/verdict"),
     ("browser/engine", "browser/worker"),
     # what shows it

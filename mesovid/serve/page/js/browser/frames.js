@@ -1,5 +1,7 @@
 // Pictures out of a file: the frames of a clip that are looked at, or the one of a picture.
 
+import { planesOf, spanOf } from "./planes.js";
+
 const PICTURES = [
   ".apng",
   ".avif",
@@ -18,7 +20,10 @@ const VIDEOS = [".m4v", ".mkv", ".mov", ".mp4", ".ogg", ".ogv", ".webm"];
 export const SUFFIXES = [...PICTURES, ...VIDEOS];
 const MOST_PIXELS = 60e6; // of a picture: more than a page may hold
 const PATIENCE = 20_000; // ms until a player that says nothing is given up
-const PRESENTED = 500; // ms after a seek in which the frame's own time is told
+const PRESENTED = 150; // ms in which a player tells the time of a frame that it shows
+const TURNS = 3; // of waiting for another frame after a seek
+const DRAWN =
+  "This browser does not hand out the clip's frames as they were decoded, so they were taken as it draws them: colours may differ by some levels from those of mesovid scan, and single scores by more than 0.02.";
 const SAME = 1e-4; // seconds between two frames at least
 
 /** A refusal in one sentence. */
@@ -85,18 +90,17 @@ async function clip(file, settings) {
     await ready;
     if (!video.videoWidth) throw new Unreadable("This browser finds no pictures in the file.");
     const duration = await durationOf(video);
-    const times = wanted(duration, settings);
+    /** @type {string[]} */
+    const warnings = [];
+    const times = wanted(await shownFrom(video, duration), settings);
     return {
       width: video.videoWidth,
       height: video.videoHeight,
       duration,
       close,
       count: times.length,
-      warnings: [
-        "Frames were taken from this browser's player: their colours differ by a level or " +
-          "two from those that mesovid scan decodes, and scores by 0.02 at most on the clips tried.",
-      ],
-      frames: () => shown(video, times),
+      warnings,
+      frames: () => shown(video, times, warnings),
     };
   } catch (error) {
     close();
@@ -105,19 +109,49 @@ async function clip(file, settings) {
 }
 
 /** The frames on display at some times, each once. */
-async function* shown(video, times) {
+async function* shown(video, times, warnings) {
   let before = -1;
   for (const time of times) {
-    const told = presented(video);
-    const seeked = happened(video, "seeked");
-    video.currentTime = time;
-    await seeked;
-    const own = (await told) ?? time;
+    const told = await sought(video, time, before);
+    const raw = await planesOf(video);
+    const own = raw ? raw.time : (told ?? time);
+    if (!raw && !warnings.includes(DRAWN)) warnings.push(DRAWN);
     if (own > before + SAME || before < 0) {
       before = own;
-      yield { time: own, image: pixelsOf(video, video.videoWidth, video.videoHeight) };
+      yield {
+        time: own,
+        image: raw ? raw.image : pixelsOf(video, video.videoWidth, video.videoHeight),
+      };
     }
   }
+}
+
+/** Go to a time. A player may say that it is there before it shows another frame than that of
+ * `before`; then this waits for it. Gives the frame's own time, or null. */
+async function sought(video, time, before = -1) {
+  let told = presented(video);
+  const seeked = happened(video, "seeked");
+  video.currentTime = time;
+  await seeked;
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    const span = spanOf(video);
+    if (span && Math.abs(span.begin - before) > SAME) return span.begin;
+    const own = await told;
+    if (!span) return own;
+    told = presented(video);
+  }
+  return before;
+}
+
+/** From when to when a clip shows pictures: sound may begin before and end after.
+ * @returns {Promise<[number, number]>} */
+async function shownFrom(video, duration) {
+  await sought(video, 0);
+  const first = spanOf(video);
+  if (!first) return [0, duration];
+  await sought(video, duration, first.begin);
+  const last = spanOf(video);
+  return [first.begin, last && last.begin > first.begin ? last.end : duration];
 }
 
 /** The time of the frame that a seek brings, as the file says it; null of a browser that tells none. */
@@ -148,12 +182,13 @@ async function durationOf(video) {
   return video.duration;
 }
 
-/** The times to look at: in the middle of equal parts, or so many a second. */
-export function wanted(duration, { frames, fps = null, start = null, end = null }) {
-  const first = start ?? 0;
-  const last = Math.min(end ?? duration, duration);
+/** The times to look at: in the middle of equal parts, or so many a second.
+ * @param {[number, number]} shownFor @param {any} settings */
+export function wanted([begin, until], { frames, fps = null, start = null, end = null }) {
+  const first = start ?? (fps === null ? begin : 0);
+  const last = Math.min(end ?? until, until);
   if (last <= first)
-    throw new Unreadable(`The clip ends at ${duration.toFixed(2)} s, before ${first} s.`);
+    throw new Unreadable(`The clip ends at ${until.toFixed(2)} s, before ${first} s.`);
   const count = fps === null ? frames : Math.max(1, Math.ceil((last - first) * fps));
   const step = fps === null ? (last - first) / frames : 1 / fps;
   const shift = fps === null ? 0.5 : 0;
