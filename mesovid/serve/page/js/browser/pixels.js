@@ -46,6 +46,12 @@ export function rotated(image, quarters) {
   return { data: made, width: wide, height: high };
 }
 
+/** Rounded, halves to the even number. */
+function even(value) {
+  const near = Math.round(value);
+  return near - value === 0.5 && near % 2 ? near - 1 : near;
+}
+
 /** For each new pixel along one side, the old ones that it covers and how much of each. */
 function shares(from, to) {
   const step = from / to;
@@ -66,6 +72,8 @@ export function averaged({ data, width, height }, wide, high, channels = 3) {
   const [across, down] = [shares(width, wide), shares(height, high)];
   const made = new Uint8Array(wide * high * channels);
   const row = new Float32Array(width * channels);
+  // OpenCV has a way of its own for halves
+  const round = width === 2 * wide && height === 2 * high ? Math.round : even;
   for (let y = 0, to = 0; y < high; y += 1) {
     row.fill(0);
     down[y].weights.forEach((weight, k) => {
@@ -79,33 +87,35 @@ export function averaged({ data, width, height }, wide, high, channels = 3) {
         for (let k = 0; k < weights.length; k += 1) {
           sum += weights[k] * row[(first + k) * channels + c];
         }
-        made[to] = Math.round(sum);
+        made[to] = round(sum);
       }
     }
   }
   return { data: made, width: wide, height: high };
 }
 
-/** Resampled linearly between the four nearest pixels' middles. */
+/** Resampled linearly between the four nearest pixels' middles, in OpenCV's whole numbers. */
 export function resampled({ data, width, height }, wide, high) {
   const along = (from, to) =>
     Array.from({ length: to }, (_, i) => {
-      const place = Math.max(0, Math.min(from - 1, ((i + 0.5) * from) / to - 0.5));
-      const low = Math.floor(place);
-      return [low, Math.min(from - 1, low + 1), place - low];
+      const place = Math.fround((i + 0.5) * (from / to) - 0.5);
+      const low = Math.max(0, Math.min(from - 1, Math.floor(place)));
+      const share = place < 0 || low === from - 1 ? 0 : Math.fround(place - low);
+      const next = Math.min(from - 1, low + 1);
+      return [low, next, even(Math.fround(1 - share) * 2048), even(share * 2048)];
     });
   const [across, down] = [along(width, wide), along(height, high)];
   const made = new Uint8Array(wide * high * 3);
   for (let y = 0, to = 0; y < high; y += 1) {
-    const [top, bottom, below] = down[y];
+    const [top, bottom, above, below] = down[y];
     for (let x = 0; x < wide; x += 1) {
-      const [left, right, aside] = across[x];
+      const [left, right, near, far] = across[x];
       const [a, b] = [3 * (top * width + left), 3 * (top * width + right)];
       const [c, d] = [3 * (bottom * width + left), 3 * (bottom * width + right)];
       for (let k = 0; k < 3; k += 1, to += 1) {
-        const upper = data[a + k] + aside * (data[b + k] - data[a + k]);
-        const lower = data[c + k] + aside * (data[d + k] - data[c + k]);
-        made[to] = Math.round(upper + below * (lower - upper));
+        const upper = (data[a + k] * near + data[b + k] * far) >> 4;
+        const lower = (data[c + k] * near + data[d + k] * far) >> 4;
+        made[to] = (((above * upper) >> 16) + ((below * lower) >> 16) + 2) >> 2;
       }
     }
   }
