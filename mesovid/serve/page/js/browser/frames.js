@@ -21,7 +21,7 @@ export const SUFFIXES = [...PICTURES, ...VIDEOS];
 const MOST_PIXELS = 60e6; // of a picture: more than a page may hold
 const PATIENCE = 20_000; // ms until a player that says nothing is given up
 const PRESENTED = 150; // ms in which a player tells the time of a frame that it shows
-const TURNS = 3; // of waiting for another frame after a seek
+const [SOON, LATE] = [500, 5000]; // ms to wait for another frame after a seek, at most
 const DRAWN =
   "This browser does not hand out the clip's frames as they were decoded, so they were taken as it draws them: colours may differ by some levels from those of mesovid scan, and single scores by more than 0.02.";
 const SAME = 1e-4; // seconds between two frames at least
@@ -133,14 +133,18 @@ async function sought(video, time, before = -1) {
   const seeked = happened(video, "seeked");
   video.currentTime = time;
   await seeked;
-  for (let turn = 0; turn < TURNS; turn += 1) {
+  const began = performance.now();
+  for (;;) {
     const span = spanOf(video);
-    if (span && Math.abs(span.begin - before) > SAME) return span.begin;
-    const own = await told;
-    if (!span) return own;
+    if (!span) return told;
+    const still = Math.abs(span.begin - before) <= SAME;
+    if (!still || (time >= span.begin && time < span.end)) return span.begin;
+    // how long a frame stays is not always told; then it may be the one that was sought
+    const patience = span.end > span.begin ? LATE : SOON;
+    if (performance.now() - began > patience) return span.begin;
+    await told;
     told = presented(video);
   }
-  return before;
 }
 
 /** From when to when a clip shows pictures: sound may begin before and end after.
