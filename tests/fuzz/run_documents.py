@@ -11,6 +11,7 @@ line a command; the status is 1 when one ended otherwise than the page says.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -32,6 +33,7 @@ from test_documents import PAGES, commands  # noqa: E402
 
 STAND_INS = re.compile(r"[A-Z]{4,}\b(?<!FAKE)|s3://|/archive|/data|\.\.\.|--address|shipped/")
 ENDLESS = ("serve", "--watch")
+SPLITS = ("train", "valid", "test")  # a pair of people each
 SECONDS = 3600  # a command
 ENOUGH = 20  # seconds after which what never ends is stopped
 
@@ -54,21 +56,19 @@ def furnish(place: Path) -> None:
     real, fake = (ROOT / "examples" / f"{name}.mp4" for name in ("astronaut", "swapped"))
     for name in ("clip.mp4", "more.mov", "archive/a.mp4", "inbox/b.mp4", "news/x/c.mp4"):
         varied(real, place / name, 1.0)
-    for name, label in (("FaceForensics++", None), ("my-videos", "folders")):
-        for pair in range(3):
-            one, other = f"{2 * pair:03}", f"{2 * pair + 1:03}"
-            kinds = [(real, one), (real, other), (fake, f"{one}_{other}"), (fake, f"{other}_{one}")]
-            for number, (source, key) in enumerate(kinds):
-                where = (
-                    ("real" if source == real else "fake")
-                    if label
-                    else "original_sequences/youtube/c23/videos"
-                    if source == real
-                    else "manipulated_sequences/Deepfakes/c23/videos"
-                )
-                varied(
-                    source, place / name / where / f"{key}.mp4", 0.6 + 0.02 * (4 * pair + number)
-                )
+    ffpp, mine = place / "FaceForensics++", place / "my-videos"
+    reals = ffpp / "original_sequences/youtube/c23/videos"
+    fakes = ffpp / "manipulated_sequences/Deepfakes/c23/videos"
+    for pair, split in enumerate(SPLITS):
+        one, other = f"{2 * pair:03}", f"{2 * pair + 1:03}"
+        for number, key in enumerate((one, other)):
+            varied(real, reals / f"{key}.mp4", 0.6 + 0.1 * pair + 0.02 * number)
+            varied(real, mine / split / "real" / f"{key}.mp4", 0.6 + 0.1 * pair + 0.02 * number)
+        for number, key in enumerate((f"{one}_{other}", f"{other}_{one}")):
+            varied(fake, fakes / f"{key}.mp4", 0.6 + 0.1 * pair + 0.02 * number)
+            varied(fake, mine / split / "fake" / f"{key}.mp4", 0.6 + 0.1 * pair + 0.02 * number)
+    lists = {split: [[f"{2 * i:03}", f"{2 * i + 1:03}"]] for i, split in enumerate(SPLITS)}
+    (ffpp / "splits.json").write_text(json.dumps(lists))
     with av.open(str(real)) as container:
         next(container.decode(video=0)).to_image().save(place / "photo.jpg")
     shutil.copy(ROOT / "tests/golden/torch-detector.onnx", place / "detector.onnx")
@@ -122,7 +122,8 @@ def run(page: Path, words: str, place: Path) -> bool:
     # a command without its arguments is a name in a sentence
     named = process.returncode == 2 and not any(Path(place, word).exists() for word in rest)
     expected = {0, 130} if endless else {0, 3} if "--fail-on" in rest else {0}
-    right = process.returncode in expected or (named and "Missing" in said)
+    lacks = "Missing" in said or "needs a value" in said
+    right = process.returncode in expected or (named and lacks)
     print(
         f"{'ran   ' if right else 'WRONG '}  {page.name}: {words}"
         f" ({time.monotonic() - began:.0f} s, status {process.returncode})"
