@@ -565,6 +565,14 @@ def test_results_are_filtered_sorted_and_opened(screen: Screen) -> None:
     assert screen.page.locator(".lane").count() == 2
     screen.fits("one result")
     screen.accessible("one result")
+    screen.page.get_by_role("button", name="Open as a scan").press("Enter")
+    screen.page.wait_for_selector("#unseen")  # the clip is not there
+    assert "--allow-path" in screen.page.text_content("#unseen")
+    screen.page.wait_for_selector("#rejudged p")
+    screen.page.locator("#threshold").focus()
+    screen.page.keyboard.press("End")
+    screen.page.wait_for_selector("#rejudged .t-real")  # but it can be judged anew
+    assert screen.page.locator(".lane").count() == 2
     screen.go("results/5", ".verdict")
     assert "Could not be scanned" in screen.page.text_content(".verdict")
     silent(screen)

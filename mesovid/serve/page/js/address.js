@@ -31,7 +31,8 @@ export function remember(values) {
   history.replaceState(null, "", link(words, { ...Object.fromEntries(query), ...values }));
 }
 
-/** What is given of a query, as text. @param {Record<string, any>} query @returns {Record<string, string>} */
+/** What is given of a query, as text.
+ * @param {Record<string, any>} query @returns {Record<string, string>} */
 export function filled(query) {
   const given = Object.entries(query).filter(
     ([, value]) => value !== null && value !== undefined && value !== "",

@@ -281,7 +281,8 @@ function layerRows(layer, a, b) {
     el(
       "p",
       { class: "soft" },
-      `The ${chosen.length} of ${maps} maps of ${layer.name} that differ most, ${high} × ${wide}. A `,
+      `The ${chosen.length} of ${maps} maps of ${layer.name} that differ most, `,
+      `${high} × ${wide}. A `,
       "and B on one scale, B less A on its own.",
     ),
     el(

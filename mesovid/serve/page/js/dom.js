@@ -3,12 +3,15 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An element with attributes, handlers (keys that begin with "on") and children.
- * @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children @returns {any} */
+ * @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children
+ * @returns {any} */
 export function el(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
-/** The same of SVG. @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children @returns {any} */
+/** The same of SVG.
+ * @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children
+ * @returns {any} */
 export function svg(tag, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }

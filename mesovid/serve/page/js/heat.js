@@ -1,4 +1,5 @@
-// Draws numbers as colours: signed ones from blue (real, or less) over grey to yellow (fake, or more), others from dark to yellow.
+// Draws numbers as colours: signed ones from blue (real, or less) over grey to yellow (fake, or
+// more), others from dark to yellow.
 
 import { el } from "./dom.js";
 import { short, signed } from "./words.js";

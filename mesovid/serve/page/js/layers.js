@@ -54,8 +54,10 @@ export function layers(view) {
     el(
       "p",
       {},
-      `${name} has ${count(rows.length, "layer")}. On one scale, a bright map says more than a dark `,
-      "one; on its own, a map that hardly says anything looks as bright as any. Choose a map to see ",
+      `${name} has ${count(rows.length, "layer")}. On one scale, a bright map says more than a `,
+      "dark ",
+      "one; on its own, a map that hardly says anything looks as bright as any. Choose a map " +
+        "to see ",
       "it large.",
     ),
     scaleSwitch(shared),
@@ -213,7 +215,7 @@ function deadSaid(layer, fired) {
   const names = dead.map((each) => each + 1).join(", ");
   if (!dead.length) return `No filter is dead on the ${count(fired.faces, "face")} looked at.`;
   if (fired.faces > 1)
-    return `Dead filters, which give the same number on all ${fired.faces} faces looked at: ${names}.`;
+    return `Dead filters, the same on all ${fired.faces} faces looked at: ${names}.`;
   return (
     `On this one face these give the same number everywhere: ${names}; ` +
     "whether they are dead, more faces would tell."

@@ -39,7 +39,8 @@ async function everyone(source) {
     el(
       "p",
       { class: "lead" },
-      "None of them is good enough to be used alone. Each says how often it is wrong, and where it ",
+      "None of them is good enough to be used alone. Each says how often it is wrong, and " +
+        "where it ",
       "cannot tell.",
     ),
     all.map((each) =>
@@ -117,7 +118,8 @@ async function one(name, source) {
       el(
         "p",
         { class: "soft" },
-        "Counted on videos of which the truth is known. Other kinds of fakes and other cameras may ",
+        "Counted on videos of which the truth is known. Other kinds of fakes and other " +
+          "cameras may ",
         "give worse numbers.",
       ),
       answers(about, "Answers, in small print their 95 % interval", plain),

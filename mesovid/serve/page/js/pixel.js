@@ -154,7 +154,8 @@ function facts(layer, array, number) {
     layer.kernel &&
       pair(
         "reads",
-        `${rows} × ${columns} px of ${count(layer.inputs, "map")}${apart}: ${layer.sources.join(", ")}`,
+        `${rows} × ${columns} px of ${count(layer.inputs, "map")}${apart}: ` +
+          layer.sources.join(", "),
       ),
   );
 }

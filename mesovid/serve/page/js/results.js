@@ -92,7 +92,10 @@ function stated({ sort, order, offset, ...rest }) {
 function progress(found) {
   const read = count(found.total, "result");
   if (found.unreadable)
-    return `${read}; ${count(found.unreadable, "line")} cannot be read: ${found.unreadable_lines.join(", ")}.`;
+    return (
+      `${read}; ${count(found.unreadable, "line")} cannot be read: ` +
+      `${found.unreadable_lines.join(", ")}.`
+    );
   if (found.complete) return `${read} in the file.`;
   return `${read} so far: the file is still being read.`;
 }
@@ -271,7 +274,8 @@ function again(source, n, about) {
     el(
       "p",
       {},
-      "As a scan it can be judged by other rules, and its faces looked into where the clip is still ",
+      "As a scan it can be judged by other rules, and its faces looked into where the clip is" +
+        " still ",
       "there and may be read (--allow-path).",
     ),
     el("button", { type: "button", onclick: open }, "Open as a scan"),

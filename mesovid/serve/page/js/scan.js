@@ -27,12 +27,13 @@ export async function page({ words, query, source, about: site }) {
   const [faces, own, about] = await Promise.all([
     source.faces(id),
     source.verdict(id),
-    source.model(result.model.name),
+    source.model(result.model.name).catch(() => ({ name: result.model.name, limits: "" })),
   ]);
   const formats = site.formats || ["json", "csv", "txt"];
   const view = { id, source, job, result, faces, own, about, formats, lanes: [], seek: () => {} };
   const lower = el("div");
-  const player = faces.length ? stage(view) : null;
+  const seen = faces.length > 0 && !job.faces_problem; // a recorded scan may come without pictures
+  const player = seen ? stage(view) : null;
   const redraw = (judged) => drawTimeline(lower, view, judged);
   redraw(own);
   const node = el(
@@ -44,8 +45,14 @@ export async function page({ words, query, source, about: site }) {
     warnings(result),
     limits(about),
     player && el("div", { class: "cols" }, player.node, rules(view, redraw, query)),
+    job.faces_problem &&
+      card(
+        "Its faces are not shown",
+        el("p", { id: "unseen", dir: "auto" }, sentence(job.faces_problem)),
+      ),
+    faces.length > 0 && !seen && el("div", { class: "cols" }, rules(view, redraw, query)),
     faces.length > 0 && lower,
-    faces.length > 0 && strips(view),
+    seen && strips(view),
     took(view),
   );
   return {
@@ -62,6 +69,8 @@ export async function page({ words, query, source, about: site }) {
     },
   };
 }
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
 function failedScan(job, source) {
   return el(
@@ -161,7 +170,8 @@ function stage(view) {
     const best = here.reduce((a, b) => (b.fake_probability > a.fake_probability ? b : a), moment);
     fill(
       told,
-      `${single ? "" : `${clock(moment.time)}: `}person ${best.person}, P(fake) ${best.fake_probability.toFixed(2)}, `,
+      single ? "" : `${clock(moment.time)}: `,
+      `person ${best.person}, P(fake) ${best.fake_probability.toFixed(2)}, `,
       word(zone(best.fake_probability, own.threshold, own.band)),
       here.length > 1 ? ` (the most suspicious of ${here.length})` : "",
     );
@@ -340,7 +350,8 @@ function rules(view, redraw, query) {
     el(
       "p",
       { class: "soft" },
-      "The same scores, judged again. A threshold of your own has no band in which it cannot tell; its error rates are not measured.",
+      "The same scores, judged again. A threshold of your own has no band in which it cannot " +
+        "tell; its error rates are not measured.",
     ),
     el(
       "div",
@@ -460,6 +471,12 @@ function took(view) {
       "div",
       { class: "row" },
       view.formats.map((format) => file(format, format === "txt" ? "Text" : format.toUpperCase())),
+      source.report &&
+        el(
+          "a",
+          { class: "button", href: source.report(view.id), target: "_blank", rel: "noopener" },
+          "Report",
+        ),
       eraser(job, source),
     ),
     el(

@@ -55,6 +55,7 @@ export class Problem extends Error {
  * @property {(name: string) => Promise<any>} [curves] of a model's training and measurements
  * @property {(face: FaceOf, asked: {model: string, layer: string, map: number, row: number,
  *   column: number}) => Promise<any>} [arithmetic] behind one number of a map
+ * @property {(id: string) => string} [report] of a scan, a page of its own
  * @property {(query: Record<string, any>) => Promise<any>} [results] a page of an archive's
  * @property {(n: number) => Promise<any>} [recorded] one of them
  * @property {(n: number) => Promise<any>} [reopen] one of them, as a scan

@@ -5,7 +5,8 @@ import { Problem } from "./source.js";
 
 const BASE = "/api/v1";
 
-/** The address of something of the API. @param {string} path @param {Record<string, any>} [query] */
+/** The address of something of the API.
+ * @param {string} path @param {Record<string, any>} [query] */
 function at(path, query = {}) {
   const words = new URLSearchParams(filled(query)).toString();
   return `${BASE}${path}${words ? `?${words}` : ""}`;
@@ -146,6 +147,10 @@ export class ServerSource {
       format: "safetensors",
     };
     return tensors(await (await post("/predictions", picture, query)).arrayBuffer());
+  }
+
+  report(id) {
+    return at(scan(id, "/report.html"));
   }
 
   curves(name) {

@@ -29,7 +29,8 @@ export async function page({ about, source, query }) {
     el(
       "p",
       { class: "lead" },
-      "Drop a clip and see which person, which seconds and which faces look faked, and how the network came to that.",
+      "Drop a clip and see which person, which seconds and which faces look faked, and how " +
+        "the network came to that.",
     ),
     work,
     rest,
@@ -40,7 +41,8 @@ export async function page({ about, source, query }) {
 }
 
 const HERE =
-  "Kinds of video that this browser cannot play, and many files at once, need mesovid on your own computer: pip install, then mesovid serve.";
+  "Kinds of video that this browser cannot play, and many files at once, need mesovid on your" +
+  " own computer: pip install, then mesovid serve.";
 
 function dropZone(start, about) {
   if (about.refusal) {
@@ -106,7 +108,8 @@ function dropZone(start, about) {
       { class: "soft", id: "limits", css: { "margin-top": "8px", "max-width": "none" } },
       about.alone
         ? HERE
-        : `At most ${bytes(about.max_upload)}; a scan ends after ${Math.round(about.timeout / 60)} minutes.`,
+        : `At most ${bytes(about.max_upload)}; a scan ends after ` +
+            `${Math.round(about.timeout / 60)} minutes.`,
     ),
     el("details", {}, el("summary", {}, "Which kinds of files"), el("p", {}, `${kinds}.`)),
   ];

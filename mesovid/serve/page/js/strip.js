@@ -152,7 +152,8 @@ function faces(source, { set, pairs }, found) {
     el(
       "p",
       { class: "soft num" },
-      `${count(found.faces.length, "face")} of ${found.matching.toLocaleString("en")} that are like that.`,
+      `${count(found.faces.length, "face")} of ${found.matching.toLocaleString("en")} `,
+      "that are like that.",
     ),
     el("ul", { class: paired ? "faces pairs" : "faces" }, found.faces.map(paired ? two : one)),
   ];

@@ -7,7 +7,8 @@ const HEIGHT = 104;
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 const y = (probability) => 5 + (1 - probability) * (HEIGHT - 10);
 
-/** @param {{label: string, faces: any[], segments: any[], mean: number | null, threshold: number, band: number[] | null, end: number, seek: (face: any) => void}} about */
+/** @param {{label: string, faces: any[], segments: any[], mean: number | null, threshold: number,
+ *   band: number[] | null, end: number, seek: (face: any) => void}} about */
 export function lane({ label, faces, segments, mean, threshold, band, end, seek }) {
   const span = Math.max(end, 0.001);
   const x = (time) => `${(100 * time) / span}%`;
@@ -111,7 +112,8 @@ export function lane({ label, faces, segments, mean, threshold, band, end, seek 
   }
 }
 
-/** A circle for real, an empty one where the model cannot tell, a diamond for fake: told apart without colour. */
+/** A circle for real, an empty one where the model cannot tell, a diamond for fake: told apart
+ * without colour. */
 export function dot(face, x, threshold, band) {
   const kind = zone(face.fake_probability, threshold, band);
   if (kind !== "fake")

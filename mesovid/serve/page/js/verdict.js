@@ -83,7 +83,8 @@ export function drawTimeline(node, view, judged) {
       el(
         "h3",
         {},
-        `Person ${person.id}: P(fake) ${person.fake_probability.toFixed(2)} over ${count(person.faces, "face")}`,
+        `Person ${person.id}: P(fake) ${person.fake_probability.toFixed(2)} `,
+        `over ${count(person.faces, "face")}`,
       ),
       made.node,
     ];

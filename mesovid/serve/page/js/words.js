@@ -12,16 +12,21 @@ export const MARKS = { fake: "▲", real: "●", uncertain: "◆", none: "–" }
 const SHORT = { fake: "fake", real: "real", uncertain: "unclear", none: "none" };
 export const MEANING = {
   fake: "To this model, a face in this clip looks faked.",
-  real: "In the faces that it looked at, this model found no sign of a fake. That does not make the clip genuine.",
+  real:
+    "In the faces that it looked at, this model found no sign of a fake. That does not make the" +
+    " clip genuine.",
   uncertain: "This model cannot tell whether a face in this clip is faked.",
   none: "There is no verdict on this clip.",
 };
 export const NEVER = [
-  "It looks at faces alone: not at sound, not at what is said, not at bodies or background, and not at whether the clip shows what its caption says.",
-  "No detector can show that a clip is genuine: a fake of a kind that the model never saw may look real to it.",
+  "It looks at faces alone: not at sound, not at what is said, not at bodies or background, " +
+    "and not at whether the clip shows what its caption says.",
+  "No detector can show that a clip is genuine: a fake of a kind that the model never saw may" +
+    " look real to it.",
 ];
 
-/** Where a score lies: fake, real or uncertain. @param {number} probability @param {number} threshold @param {number[] | null} band */
+/** Where a score lies: fake, real or uncertain.
+ * @param {number} probability @param {number} threshold @param {number[] | null} band */
 export function zone(probability, threshold, band) {
   if (band && probability >= band[0] && probability <= band[1]) return "uncertain";
   return probability >= threshold ? "fake" : "real";
@@ -80,7 +85,8 @@ export function short(value) {
 }
 
 /** The scale from real to fake with the band in which the model cannot tell, and a place on it.
- * @param {number | null} probability @param {number} threshold @param {number[] | null} band @param {string} [what] */
+ * @param {number | null} probability @param {number} threshold @param {number[] | null} band
+ * @param {string} [what] */
 export function scale(probability, threshold, band, what = "this clip") {
   return updateScale(el("div", { class: "scale" }), probability, threshold, band, what);
 }
@@ -139,7 +145,8 @@ export function updateScale(node, probability, threshold, band, what = "this cli
   );
 }
 
-/** The areas under the curve of a card in words, a data set each; the validation's where no other is known. */
+/** The areas under the curve of a card in words, a data set each; the validation's where no other
+ * is known. */
 export function auc(card) {
   const all = (card.figures || []).filter(
     (each) =>
