@@ -19,7 +19,6 @@ from typing import Any, Self
 
 from mesovid.errors import InputError, SettingsError
 from mesovid.files import append, whole
-from mesovid.names import with_bytes
 from mesovid.records import Failure, Scan
 from mesovid.remote import Listed
 from mesovid.report.reader import BEGINNING
@@ -97,7 +96,7 @@ class Archive:
         OSError when there is no room; then nothing of it is in the file.
         """
         path = result.path if isinstance(result, Failure) else result.video.path
-        value = with_bytes(to_json(result) | {"file": facts(path)})
+        value = to_json(result) | {"file": facts(path)}
         line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
         self._size = append(self._file, line.encode(), self._size)
         self._done[path] = _outcome(value)
