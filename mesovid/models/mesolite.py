@@ -37,6 +37,13 @@ def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
     ReLU6 throughout: the pretrained weights know no other activation.
     """
     inputs = keras.Input((size, size, 3), name="face")
+    x = layers.Dropout(settings.dropout)(_contrasts(trunk(inputs)))
+    logit = layers.Dense(1, name="logit")(x)
+    return keras.Model(inputs, layers.Activation("sigmoid", name="fake")(logit), name="mesolite")
+
+
+def trunk(inputs: keras.KerasTensor) -> keras.KerasTensor:
+    """The features of raw RGB 0..255 `(n, size, size, 3)`, at a sixteenth of its size."""
     # not resized to the 224 px of the trunk's own training: that smooths away what is looked for
     x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="scale")(inputs)
     x = layers.ReLU(6)(_convolution(x, STEM, 3, 2, "stem"))
@@ -44,9 +51,7 @@ def mesolite(settings: NetworkSettings, size: int = FACE_SIZE) -> keras.Model:
         for block in range(blocks):
             name = f"stage{stage}_block{block}"
             x = _block(x, expansion, filters, kernel, stride if block == 0 else 1, name)
-    x = layers.Dropout(settings.dropout)(_contrasts(x))
-    logit = layers.Dense(1, name="logit")(x)
-    return keras.Model(inputs, layers.Activation("sigmoid", name="fake")(logit), name="mesolite")
+    return x
 
 
 def _contrasts(x: keras.KerasTensor) -> keras.KerasTensor:

@@ -23,6 +23,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from mesovid.errors import ModelError
+from mesovid.models.texturelite import LEAST_VARIANCE
 
 OPSET = 17
 IR_VERSION = 8  # what onnxruntime 1.18, the oldest allowed, reads
@@ -266,6 +267,23 @@ def _merge(kind: str) -> Callable[[Any, tuple[str, ...]], list[Op]]:
     return merge
 
 
+def _deviation(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
+    """The root of the mean of squares less the square of the mean, as TextureLite has it."""
+    name, least = layer.name, np.full((), LEAST_VARIANCE, np.float32)
+    steps: tuple[tuple[str, tuple[str, ...], str, dict[str, np.ndarray]], ...] = (
+        ("GlobalAveragePool", inputs, "mean", {}),
+        ("Mul", inputs * 2, "squares", {}),
+        ("GlobalAveragePool", (f"{name}/squares",), "of squares", {}),
+        ("Mul", (f"{name}/mean",) * 2, "of mean", {}),
+        ("Sub", (f"{name}/of squares", f"{name}/of mean"), "variance", {}),
+        ("Relu", (f"{name}/variance",), "positive", {}),
+        ("Add", (f"{name}/positive",), "least", {"least": least}),
+        ("Sqrt", (f"{name}/least",), "root", {}),
+    )
+    made = [Op(kind, read, f"{name}/{to}", arrays) for kind, read, to, arrays in steps]
+    return [*made, Op("Flatten", (f"{name}/root",), name)]
+
+
 def _zero_padding(layer: Any, inputs: tuple[str, ...]) -> list[Op]:
     (top, bottom), (left, right) = layer.padding
     return [
@@ -390,6 +408,7 @@ _TRANSLATORS: dict[str, Callable[[Any, tuple[str, ...]], list[Op]]] = {
     "Cropping2D": _cropping,
     "Dense": _dense,
     "DepthwiseConv2D": _depthwise,
+    "Deviation": _deviation,
     "Dropout": _identity,
     "ELU": _elu,
     "Flatten": _flatten,
