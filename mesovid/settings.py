@@ -226,7 +226,7 @@ class ScanSettings(Settings):
     headings: ClassVar = {"model": "Judgement"}
 
     model: str = setting(
-        "meso4", "Model name, or path to a model or run folder.", metavar="NAME|PATH"
+        "panel", "Model name, or path to a model or run folder.", metavar="NAME|PATH"
     )
     threshold: float | None = setting(
         None,

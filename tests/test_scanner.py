@@ -55,7 +55,8 @@ def test_a_clip_gets_a_verdict_that_its_scores_explain(
     assert [person.faces for person in scan.people] == [8]
     mean = np.mean([score.fake_probability for score in scan.scores])
     assert scan.verdict.fake_probability == pytest.approx(mean)
-    assert (scan.model.name, len(scan.model.sha256)) == ("meso4", 64)
+    assert (scan.model.name, len(scan.model.sha256)) == ("panel", 64)
+    assert "meso4" in scan.model.members
     assert scan.settings["frames"] == 8
     assert set(scan.seconds) == {"decode", "wait", "detect", "align", "classify", "total"}
 

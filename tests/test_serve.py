@@ -319,7 +319,8 @@ def test_a_posted_face_is_scored_and_its_maps_given(
 ) -> None:
     png = client.get(f"{API}/scans/{scanned['id']}/faces/0.png").content
     found = client.post(f"{API}/predictions", params={"layers": "dense1"}, content=png).json()
-    assert abs(found["fake_probability"] - scanned["result"]["fake_probability"]) < 1e-4
+    score = scanned["result"]["frames"][0]["faces"][0]
+    assert abs(found["fake_probability"] - score["members"]["meso4"]) < 1e-4
     assert found["layers"]["dense1.raw"]["shape"] == [16]
     large = client.post(f"{API}/predictions", params={"layers": "conv1"}, content=png)
     assert large.headers["content-type"] == "application/x-npz"

@@ -14,7 +14,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from mesovid.dataset.manifest import CropEntry, write_card, write_manifest
-from mesovid.errors import ModelError
 from mesovid.models.card import find_card, read_card
 from mesovid.models.classifier import load_model
 from mesovid.models.publish import publish
@@ -317,41 +316,6 @@ def test_figures_belong_to_the_weights(tmp_path: Path) -> None:
             "not-allowed",
             403,
             "--allow-import",
-        )
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ('{"kind": "mesovid model", "schema": 1, "name": "x"}', "card that cannot be read"),
-        ('{"kind": "mesovid model", "schema": 9}', "card of schema 9; this mesovid reads 1"),
-        ('{"kind": "mesovid mod', "holds no model; it has no card"),
-        ("[]", "holds no model; it has no card"),
-    ],
-)
-def test_a_broken_card_is_said_before_the_server_starts(
-    tmp_path: Path, content: str, says: str
-) -> None:
-    (tmp_path / "x.json").write_text(content)
-    with pytest.raises(ModelError, match=says) as found:
-        found_models([str(tmp_path)])
-    assert "\n" not in str(found.value)
-    assert str(tmp_path) in str(found.value)
-
-
-def test_a_card_that_breaks_later_hides_no_other(tmp_path: Path) -> None:
-    (tmp_path / "mine.json").write_text(json.dumps(read_card("meso4").to_dict() | {"name": "mine"}))
-    models = found_models([str(tmp_path)])
-    app = create_app(ServeSettings(), access("127.0.0.1", None), models=models, threads=1)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        named = {card["name"]: card for card in client.get(f"{API}/models").json()}
-        assert not named["mine"]["weights_fit"]  # there are none beside it
-        assert client.get(f"{API}/models/mine").json()["layers"] == []
-        (tmp_path / "mine.json").write_text("{")
-        names = {card["name"] for card in client.get(f"{API}/models").json()}
-        assert names == set(named) - {"mine"}
-        problem(
-            client.get(f"{API}/models/mine"), "model-refused", 422, "cannot read the model card"
         )
 
 

@@ -42,9 +42,9 @@ def command(output: Path, models: tuple[str, ...], single_file: bool) -> None:
     from mesovid.files import check_new_folder, check_output
     from mesovid.models.card import available
     from mesovid.serve.explore import FOR, write_file, write_site
-    from mesovid.settings import ScanSettings
+    from mesovid.settings import ExplainSettings
 
-    usual = ScanSettings().model
+    usual = ExplainSettings().model
     if single:
         check_output(output, parents=True)
         written = write_file(output, models or [usual])

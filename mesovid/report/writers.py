@@ -190,7 +190,7 @@ def _scan_json(scan: Scan) -> dict[str, Any]:
                 "first_time": _rounded(person.first_time, 3),
                 "last_time": _rounded(person.last_time, 3),
             }
-            | _members_json(scan.model.members, person.members)
+            | members_json(scan.model.members, person.members)
             for person in scan.people
         ],
         "frames": [
@@ -231,10 +231,10 @@ def _face_json(score: FaceScore, members: Sequence[str]) -> dict[str, Any]:
         "confidence": _probability(float(score.face.confidence)),
         "fake_probability": _probability(score.fake_probability),
         **({} if score.detail is None else {"detail": _rounded(score.detail, 4)}),
-    } | _members_json(members, score.members)
+    } | members_json(members, score.members)
 
 
-def _members_json(names: Sequence[str], said: Sequence[float]) -> dict[str, Any]:
+def members_json(names: Sequence[str], said: Sequence[float]) -> dict[str, Any]:
     """Of a panel, what each of its models says; nothing for a single model."""
     return {"members": dict(zip(names, map(_probability, said), strict=True))} if names else {}
 

@@ -17,7 +17,7 @@ from mesovid.serve.problems import ProblemError
 from mesovid.serve.sample_sets import SampleSet
 from mesovid.serve.scans import face_file
 from mesovid.serve.state import State, explainer_of, set_of
-from mesovid.settings import ScanSettings
+from mesovid.settings import ExplainSettings
 
 FIRING = 32  # faces that say which filters are dead
 FIRINGS_KEPT = 32  # answers; more would only fill the memory
@@ -41,7 +41,7 @@ class FaceRef(BaseModel):
 class FaceQuery(FaceRef):
     """A face, and the model that looks at it."""
 
-    model: str = Field(default=ScanSettings().model, max_length=100)
+    model: str = Field(default=ExplainSettings().model, max_length=100)
 
 
 def crop_of(state: State, face: FaceRef, explainer: Explainer) -> Pixels:
@@ -121,7 +121,7 @@ def _keep(state: State, key: tuple[str, str], fires: Fires) -> None:
 def dead_of(state: State, face: FaceRef, layer: str) -> tuple[set[int], int]:
     """The filters of a layer that gave one and the same number on all faces that were looked at,
     and how many these were."""
-    model = face.model if isinstance(face, FaceQuery) else ScanSettings().model
+    model = face.model if isinstance(face, FaceQuery) else ExplainSettings().model
     if face.set is not None:
         faces, found = _firing_of_set(state, face.set, model)
     else:

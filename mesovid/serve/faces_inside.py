@@ -22,7 +22,7 @@ from mesovid.records import Pixels, Stage
 from mesovid.serve.faces import FaceRef, crop_of, decoded, firing_of
 from mesovid.serve.problems import ProblemError
 from mesovid.serve.state import BYTES, Name, State, check_layer, explainer_of, refusals
-from mesovid.settings import ScanSettings
+from mesovid.settings import ExplainSettings
 from mesovid.verdict import Rule, label_at
 
 LARGEST_FACE = 16 * 2**20  # bytes of one picture of a face
@@ -33,7 +33,7 @@ class Explanation(BaseModel):
     """What is asked of a face."""
 
     face: FaceRef
-    model: str = Field(default=ScanSettings().model, max_length=100)
+    model: str = Field(default=ExplainSettings().model, max_length=100)
     methods: list[Literal["split", "occlusion"]] = Field(
         default=["split", "occlusion"], min_length=1
     )
@@ -49,7 +49,7 @@ def routes(state: State) -> APIRouter:
     @router.post("/predictions", openapi_extra=BYTES, responses=refusals(400, 413))
     async def predict(
         request: Request,
-        model: Annotated[str, Query(max_length=100)] = ScanSettings().model,
+        model: Annotated[str, Query(max_length=100)] = ExplainSettings().model,
         layers: Annotated[
             str, Query(max_length=1000, description="Names with commas between.")
         ] = "",
@@ -90,7 +90,7 @@ def routes(state: State) -> APIRouter:
 
     @router.get("/scans/{id_}/firing", responses=refusals(409))
     def firing(
-        id_: Name, model: Annotated[str, Query(max_length=100)] = ScanSettings().model
+        id_: Name, model: Annotated[str, Query(max_length=100)] = ExplainSettings().model
     ) -> dict[str, Any]:
         """How often each filter fires on a scan's faces, and which gave one number everywhere."""
         faces, found = firing_of(state, id_, model)

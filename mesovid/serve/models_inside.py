@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import re
 import shutil
@@ -51,10 +50,7 @@ def routes(state: State) -> APIRouter:
     def all_models() -> list[dict[str, Any]]:
         """The card of every model at hand."""
         shipped = [(card, find_card(card.name)) for card in available()]
-        own = []
-        for path in list(state.models.values()):
-            with contextlib.suppress(ModelError):  # damaged since; asked for by name, it says how
-                own.append((read_card(path), path))
+        own = [(read_card(path), path) for path in list(state.models.values())]
         return [_described(state, card, path) for card, path in [*shipped, *own]]
 
     @router.get("/models/{name}")

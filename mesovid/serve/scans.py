@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from mesovid.models.card import read_card
 from mesovid.report import WRITERS
-from mesovid.report.writers import to_json
+from mesovid.report.writers import members_json, to_json
 from mesovid.serve.aside import ReportRequest, once, outcome_of, write_report
 from mesovid.serve.jobs import Job, Jobs, ScanJob
 from mesovid.serve.problems import ProblemError
@@ -200,6 +200,7 @@ def routes(state: State) -> APIRouter:
                 "fake_probability": round(score.fake_probability, 6),
                 "box": [round(float(side), 2) for side in score.face.box],
                 "confidence": round(float(score.face.confidence), 4),
+                **members_json(scan.model.members, score.members),
             }
             for n, score in enumerate(scan.scores)
         ]

@@ -63,9 +63,8 @@ def once(base: str, pid: int, clip: Path) -> tuple[float, float, float, int, int
     for face in httpx2.get(f"{address}/faces").json():
         httpx2.get(f"{address}/faces/{face['n']}.png").raise_for_status()
     httpx2.delete(address).raise_for_status()
-    # the thread that started a process is its parent
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    workers = [memory(int(child)) for task in tasks for child in task.read_text().split()]
+    children = [int(name) for name in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    workers = [memory(child) for child in children]
     handles = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     kept = [path for path in _root(pid).rglob("*") if path.name != "lock"]
     return seconds, memory(pid), max(workers, default=0.0), handles, len(kept)
