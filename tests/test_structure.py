@@ -46,7 +46,13 @@ LAYERS = (
     ("cli",),
 )
 # what is written in TensorFlow, or reads it when it is imported; everything else works without
-GRAPHS = {"models.meso", "models.mesolite", "models.texturelite", "models.onnx_graph", "models.export"}
+GRAPHS = {
+    "models.meso",
+    "models.mesolite",
+    "models.texturelite",
+    "models.onnx_graph",
+    "models.export",
+}
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 

@@ -92,9 +92,7 @@ def make(datasets: Sequence[Dataset], given: argparse.Namespace) -> None:
             print(f"{len(entries) // 2} of {given.pairs} pairs")
     write_manifest(given.output, entries)
     settings = {"pairs": given.pairs, "seed": given.seed}
-    write_card(
-        given.output, geometry=geometry, layout="manifest", settings=settings, crops=entries
-    )
+    write_card(given.output, geometry=geometry, layout="manifest", settings=settings, crops=entries)
 
 
 def chances() -> npt.NDArray[np.float64]:
@@ -106,15 +104,17 @@ def drawn(
     datasets: Sequence[Dataset], count: int, rng: np.random.Generator
 ) -> list[tuple[Dataset, CropEntry]]:
     """Real faces that may be learned from, of each dataset equally many, one of a person."""
-    found = []
+    found: list[tuple[Dataset, CropEntry]] = []
     for dataset in datasets:
         people: dict[str, list[CropEntry]] = {}
         for crop in dataset.crops:
             if crop.label == "real" and crop.split in (*LEARNED, None):
                 people.setdefault(crop.group or crop.video, []).append(crop)
         names = [sorted(people)[place] for place in rng.permutation(len(people))]
-        for name in names[: count // len(datasets)]:
-            found.append((dataset, people[name][rng.integers(len(people[name]))]))
+        found += [
+            (dataset, people[name][rng.integers(len(people[name]))])
+            for name in names[: count // len(datasets)]
+        ]
     return found
 
 

@@ -1,6 +1,6 @@
 """Makes the model that TextureLite's training starts from: MesoLite's trunk under a new head.
 
-    python pipelines/shipped/initial_texturelite.py FOLDER
+python pipelines/shipped/initial_texturelite.py FOLDER
 """
 
 from __future__ import annotations
