@@ -201,10 +201,16 @@ def test_the_start_and_a_face_are_accessible(visit: Visit) -> None:
     visit.page.locator(".faces a").first.click()
     visit.page.wait_for_selector("[data-layer=conv1] button.tile")
     visit.page.wait_for_selector("canvas.heat")
-    for place, awaited in (("", ".votes"), ("#/", ".drop")):
+    shown = visit.page.locator("[data-layer=conv1] div.tile canvas")  # its filters
+    assert shown.count() == 8
+    for place, awaited in (("", ".votes"), ("#/models/mesolite", "table"), ("#/", ".drop")):
         if place:
             visit.page.goto(f"{visit.base}{place}")
         visit.page.wait_for_selector(awaited)
+        if place == "#/":
+            visit.page.locator(".foot summary").click()
+        visit.page.set_viewport_size({"width": 390, "height": 844})
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
         found = axe.Axe().run(visit.page)
         assert found.violations_count == 0, found.generate_report()
     visit.silent()

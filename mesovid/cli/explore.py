@@ -9,6 +9,9 @@ import click
 from mesovid.cli.options import complete_models
 
 
+ONE = "meso4"  # the model of a page of one file: small
+
+
 @click.command()
 @click.option(
     "-o",
@@ -47,7 +50,7 @@ def command(output: Path, models: tuple[str, ...], single_file: bool) -> None:
     usual = ExplainSettings().model
     if single:
         check_output(output, parents=True)
-        written = write_file(output, models or [usual])
+        written = write_file(output, models or [ONE])
     else:
         check_new_folder(output, FOR)
         names = [card.name for card in available()]

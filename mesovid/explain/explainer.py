@@ -113,7 +113,7 @@ class Explainer:
             | {
                 "shapes": {stage: list(shape) for stage, shape in each.layer.shapes.items()},
                 "tensors": dict(each.tensors),
-                "kernel": each.kernel,
+                "weights": each.kernel,
                 "transposed": each.kernel is not None
                 and self._graph.constants[each.kernel].ndim == 2
                 and self._transposed(each),

@@ -27,6 +27,7 @@ from mesovid.explain.explainer import Explainer
 from mesovid.files import appearing, reported, write_whole
 from mesovid.models.card import ModelCard, card_at, find_card, find_member
 from mesovid.models.classifier import load_model
+from mesovid.models.curves import read_curves
 from mesovid.records import Pixels
 from mesovid.serve.samples import ROOT as SAMPLE_FILES
 from mesovid.serve.samples import SAMPLES
@@ -147,7 +148,9 @@ def _network(path: Path, card: ModelCard) -> Path | None:
 
 def _shown(path: Path, card: ModelCard) -> Shown:
     runtime = RuntimeSettings(threads=1, device="cpu")
-    about = card.to_dict()
+    curves = read_curves(path, card.sha256.get("onnx", "")).to_dict()
+    kept = ("sha256", "epochs", "best_epoch", "measured")
+    about = card.to_dict() | {"curves": {key: curves[key] for key in kept}}
     if card.geometry.interpolation == "cubic":
         raise ModelError(f"{card.name} cuts faces by cubic interpolation, which the page cannot do")
     if card.members:

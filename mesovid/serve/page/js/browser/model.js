@@ -112,9 +112,9 @@ export class Model {
 
   /** What a layer learned: filters, inputs, rows, columns. */
   filters(name) {
-    const { kernel, transposed, kind } = this.layer(name);
-    if (!kernel) throw new Error(`${name} has no filters: it is a ${kind}.`);
-    const { shape, values } = this.graph.constants.get(kernel);
+    const { weights, transposed, kind } = this.layer(name);
+    if (!weights) throw new Error(`${name} has no filters: it is a ${kind}.`);
+    const { shape, values } = this.graph.constants.get(weights);
     if (shape.length !== 2) return { layer: name, shape, values: [...values] };
     const [inputs, units] = transposed ? [shape[1], shape[0]] : shape;
     const turned = transposed

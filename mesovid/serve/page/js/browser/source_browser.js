@@ -133,6 +133,10 @@ export class BrowserSource {
     return { ...found, layers: found.plan ? found.plan.layers : [] };
   }
 
+  async curves(name) {
+    return { model: name, ...(await this.model(name)).curves };
+  }
+
   filters(name, layer) {
     return this.#ask("filters", { model: name, layer });
   }
