@@ -8,7 +8,6 @@ import click
 
 from mesovid.cli.options import complete_models
 
-
 ONE = "meso4"  # the model of a page of one file: small
 
 
