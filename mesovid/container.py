@@ -118,12 +118,16 @@ def check_file(path: Path) -> bytes:
     It waits for nothing. InputError for anything else.
     """
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
+        mode = status.st_mode
         if stat.S_ISDIR(mode):
             raise InputError(f"{path}: this is a folder; a video or picture file is needed")
         if not stat.S_ISREG(mode):
             raise InputError(f"{path}: not a regular file; a video or picture file is needed")
-        # what has become a pipe since, or never ends like /proc/kmsg, must not make anyone wait
+        # files of the kernel have no size; some of them, such as /proc/kmsg, never end
+        if not status.st_size:
+            raise InputError(f"{path}: the file is empty")
+        # what has become a pipe since must not make anyone wait
         with open(path, "rb", buffering=0, opener=_without_waiting) as file:
             beginning = file.read(BEGINNING)
     except FileNotFoundError as error:

@@ -216,6 +216,13 @@ def test_devices_are_refused(path: str) -> None:
         probe(path)
 
 
+def test_a_file_of_the_kernel_is_not_read() -> None:
+    if not os.path.exists("/proc/version"):
+        pytest.skip("no /proc here")
+    with pytest.raises(InputError, match="the file is empty"):  # its size says so
+        probe("/proc/version")
+
+
 def test_a_link_to_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "clip.mp4").symlink_to("pipe")
