@@ -245,9 +245,10 @@ class Screen:
 
     def accessible(self, where: str) -> None:
         axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-        for scheme in ("light", "dark"):
+        # of all that axe looks at, the colours alone differ in the dark
+        for scheme, rules in (("light", None), ("dark", {"runOnly": ["color-contrast"]})):
             self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            found = axe.Axe().run(self.page)
+            found = axe.Axe().run(self.page, options=rules)
             assert found.violations_count == 0, f"{where}, {scheme}: {found.generate_report()}"
         self.page.emulate_media(color_scheme="light")
 
