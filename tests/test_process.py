@@ -129,7 +129,8 @@ def test_a_signal_ends_the_array(
 
 # says on stderr when the third result has come
 STARTED = """
-import sys, mesovid.cli.scan
+import signal, sys, mesovid.cli.scan
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run behind a shell
 from mesovid.cli import main
 def counted(*words, scans=mesovid.cli.scan._scans, **options):
     for number, result in enumerate(scans(*words, **options), start=1):

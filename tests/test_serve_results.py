@@ -228,7 +228,8 @@ def test_a_recorded_result_is_opened_with_its_faces(clip: Path) -> None:
         assert "sandbox" in report.headers["content-security-policy"]
         assert report.text.count("data:image/jpeg") >= 3
         assert "clip.mp4" in report.text
-        sent = client.post(f"{API}/scans", params={"path": str(clip / "clip.mp4"), "frames": 3})
+        asked = {"path": str(clip / "clip.mp4"), "frames": 3, "model": "meso4"}
+        sent = client.post(f"{API}/scans", params=asked)
         assert sent.status_code == 202, sent.text
         address = sent.headers["location"]
         with client.stream("GET", f"{address}/events") as answer:
