@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,38 @@ def test_one_dfdc_part_alone_and_what_its_list_lacks(tmp_path: Path) -> None:
         ("dddddddddd.mp4", "listed in metadata.json but absent"),
         ("new.mp4", "not in metadata.json, so that its label is unknown"),
     ]
+
+
+@pytest.mark.parametrize("name", ["../outside.mp4", "/outside.mp4", "a/../../outside.mp4"])
+@pytest.mark.parametrize(
+    ("table", "written"),
+    [
+        ("metadata.json", lambda name: json.dumps({name: {"label": "FAKE", "original": "a.mp4"}})),
+        ("dataset.json", lambda name: json.dumps({name: {"label": "fake", "set": "test"}})),
+        ("labels.csv", lambda name: f"filename,label\n{name},1\n"),
+    ],
+    ids=["parts", "preview", "test set"],
+)
+def test_dfdc_s_lists_lead_nowhere_else(
+    tmp_path: Path, table: str, written: Callable[[str], str], name: str
+) -> None:
+    root = write_files(tmp_path / "set", ["a.mp4"])
+    write_files(tmp_path, ["outside.mp4"])
+    (root / table).write_text(written(name if name[0] != "/" else str(tmp_path / name[1:])))
+    try:
+        found = gather([root])
+    except DatasetError:
+        return  # nothing is left of it
+    assert all(file.is_relative_to(root) for source in found.sources for file in source.files)
+
+
+def test_dfdc_s_odd_values_are_no_label_and_no_original(tmp_path: Path) -> None:
+    root = write_files(tmp_path, ["a.mp4", "b.mp4", "c.mp4"])
+    odd = {"a.mp4": {"is_fake": []}, "b.mp4": {"label": "FAKE", "original": {}}}
+    (root / "metadata.json").write_text(json.dumps(odd | {"c.mp4": {"label": "REAL"}}))
+    found = by_name(gather([root]))
+    assert sorted(found) == ["b", "c"]
+    assert found["b"].original is None
 
 
 def test_dfdc_preview(tmp_path: Path) -> None:

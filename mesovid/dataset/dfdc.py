@@ -16,6 +16,7 @@ from mesovid.dataset.sources import (
     Options,
     Problem,
     Source,
+    is_key,
     listed,
 )
 from mesovid.dataset.tables import cells
@@ -74,6 +75,7 @@ def _read_parts(root: Path, files: list[Path], problems: list[Problem]) -> Itera
                 problems.append(Problem(str(folder / name), f"listed in {METADATA} but absent"))
                 continue
             original = about.get("original")
+            original = original if isinstance(original, str) else None
             yield Source(
                 files=(folder / name,),
                 video=prefix + Path(name).stem,
@@ -126,7 +128,8 @@ def _read_test(root: Path, problems: list[Problem]) -> Iterator[Source]:
     places = [root, *(folder for folder in sorted(root.iterdir()) if folder.is_dir())]
     for row in rows:
         name, label = row["filename"], {"1": FAKE, "0": REAL}.get(row["label"].strip())
-        file = next((place / name for place in places if os.path.isfile(place / name)), None)
+        inside = places if is_key(name) else []
+        file = next((place / name for place in inside if os.path.isfile(place / name)), None)
         if label is None:
             problems.append(
                 Problem(name, f"{TEST} gives it label {row['label']!r}; expected 1 (fake) or 0")
@@ -145,7 +148,8 @@ def _label(about: Any) -> str | None:
     if not isinstance(about, dict):
         return None
     if "is_fake" in about:
-        return {1: FAKE, 0: REAL}.get(about["is_fake"])
+        named = ((1, FAKE), (0, REAL))
+        return next((name for number, name in named if about["is_fake"] == number), None)
     return {"FAKE": FAKE, "REAL": REAL}.get(str(about.get("label")).upper())
 
 
