@@ -21,7 +21,7 @@ export const SUFFIXES = [...PICTURES, ...VIDEOS];
 const MOST_PIXELS = 60e6; // of a picture: more than a page may hold
 const PATIENCE = 20_000; // ms until a player that says nothing is given up
 const PRESENTED = 150; // ms in which a player tells the time of a frame that it shows
-const [SOON, LATE] = [500, 5000]; // ms to wait for another frame after a seek, at most
+const [SOON, LATE] = [2000, 5000]; // ms to wait for another frame after a seek, at most
 const DRAWN =
   "This browser does not hand out the clip's frames as they were decoded, so they were taken as it draws them: colours may differ by some levels from those of mesovid scan, and single scores by more than 0.02.";
 const SAME = 1e-4; // seconds between two frames at least
