@@ -421,6 +421,12 @@ class PanelSettings(Settings):
         at_least=0,
         at_most=1,
     )
+    misses: float = setting(
+        0.1,
+        "Fraction of the fake videos of any dataset that may be called real.",
+        at_least=0,
+        at_most=1,
+    )
     frames: int = setting(8, "Faces a video.", at_least=1, at_most=1_000_000)
 
 

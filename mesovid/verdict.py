@@ -28,6 +28,12 @@ class Voice:
     decides: bool = True  # the panel's score is the highest of those that do
     # P(fake) of a person: without as much from it, nothing is called fake
     assents_from: float | None = None
+    assents_to: tuple[str, ...] = ()  # whose findings it is asked about; (): everybody's
+
+    @classmethod
+    def of(cls, member: OneOfPanel) -> Self:
+        """The voice of a panel's member."""
+        return cls(member.name, member.decides, member.assents_from, member.assents_to)
 
 
 class OneOfPanel(Protocol):
@@ -39,6 +45,8 @@ class OneOfPanel(Protocol):
     def decides(self) -> bool: ...
     @property
     def assents_from(self) -> float | None: ...
+    @property
+    def assents_to(self) -> tuple[str, ...]: ...
 
 
 class Card(Protocol):
@@ -80,7 +88,7 @@ class Rule:
 
         A threshold of the user's own switches off all that makes a verdict uncertain.
         """
-        voices = tuple(Voice(each.name, each.decides, each.assents_from) for each in card.members)
+        voices = tuple(map(Voice.of, card.members))
         if threshold is not None:
             silent = tuple(replace(voice, assents_from=None) for voice in voices)
             return cls(threshold, None, aggregate, min_faces, members=silent)
@@ -205,7 +213,7 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
     elif label == "real":
         label, beside = _beside(rivals, others, looks, rule)
         where += beside
-    elif label == "fake" and (why := _dissent(members, rule)):
+    elif label == "fake" and (why := dissent(members, rule)):
         label = "uncertain"
         where += f", {why}"
     how = {"mean": "on average", "median": "in the median"}.get(
@@ -229,13 +237,24 @@ def _spoke(members: Sequence[float], rule: Rule) -> str:
     )
 
 
-def _dissent(members: Sequence[float], rule: Rule) -> str | None:
+def dissent(members: Sequence[float], rule: Rule) -> str | None:
     """The first model of a panel that does not agree that somebody is faked, in words.
 
-    None where all do.
+    None where somebody is: a member that alone finds so decides, unless one that is asked about its
+    findings does not agree. Where none finds so alone, the most suspicious counts. `members` are
+    the members' scores, in order; a face of no panel has none.
     """
-    for voice, value in zip(rule.members, members, strict=False):  # a face of no panel has none
-        if voice.assents_from is not None and value < voice.assents_from:
+    said = list(zip(rule.members, members, strict=False))
+    deciding = [(value, voice.name) for voice, value in said if voice.decides]
+    finding = [name for value, name in deciding if value >= rule.threshold]
+    objections = [_objection(said, name) for name in finding or [max(deciding, default=(0, ""))[1]]]
+    return objections[0] if all(objections) else None
+
+
+def _objection(said: Sequence[tuple[Voice, float]], finding: str) -> str | None:
+    for voice, value in said:
+        asked = voice.assents_from is not None and finding in (voice.assents_to or (finding,))
+        if asked and voice.assents_from is not None and value < voice.assents_from:
             return (
                 f"but {voice.name} with {value:.2f} does not agree, as it would from "
                 f"{voice.assents_from:.2f} on"

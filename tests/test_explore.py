@@ -12,6 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from test_browser import CHROMIUM, QUIET
 
 from mesovid.cli import cli
 from mesovid.explain.explainer import Explainer
-from mesovid.models.card import card_at, find_card
+from mesovid.models.card import Member, card_at, find_card
 from mesovid.records import Face, FaceScore
 from mesovid.report.writers import to_json
 from mesovid.scanner import Scanner
@@ -270,9 +271,12 @@ JUDGE = """async ({cases, card}) => {
 
 
 @browsers
-@pytest.mark.parametrize("model", ["meso4", "panel"])
+@pytest.mark.parametrize("model", ["meso4", "panel", "panel of two that decide"])
 def test_scores_are_judged_as_by_the_package(visit: Visit, model: str) -> None:
-    card = card_at(find_card(model))
+    card = card_at(find_card(model.split()[0]))
+    if "two" in model:
+        asked = Member("asked", "", decides=False, assents_from=0.6, assents_to=("first",))
+        card = replace(card, members=(asked, Member("first", ""), Member("second", "")))
     random = np.random.default_rng(1)
     cases, wanted = [], []
     for _ in range(150):

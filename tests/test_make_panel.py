@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,55 +12,137 @@ import pytest
 from click.testing import CliRunner
 
 from mesovid.cli import cli
+from mesovid.dataset.manifest import digest, read_dataset
 from mesovid.errors import ModelError, TrainingError
-from mesovid.models.card import read_card
+from mesovid.models.card import ModelCard, read_card
 from mesovid.models.classifier import load_model
-from mesovid.training.panel import Heard, PanelJob, _levels, _lowest, finds_of, make_panel
+from mesovid.settings import PanelSettings, TrainSettings
+from mesovid.training.panel import (
+    Heard,
+    PanelJob,
+    _lowest,
+    _members,
+    _seats,
+    assents_of,
+    finds_of,
+    make_panel,
+)
+from mesovid.training.samples import videos_learned
 
 
-def heard(fake: list[int], panel: list[float], assent: list[float], sources: list[str]) -> Heard:
+def heard(
+    fake: list[int],
+    scores: list[list[float]],
+    sources: list[str],
+    unseen: list[list[int]] | None = None,
+) -> Heard:
+    """One face a video; `scores` of each model in turn."""
+    faces = np.array(scores).T
     return Heard(
         fake=np.array(fake, bool),
-        panel=np.array(panel),
-        assent=np.array(assent)[:, None],
         sources=tuple(frozenset({source.split("/")[0], source}) for source in sources),
+        unseen=np.ones(faces.shape, bool) if unseen is None else np.array(unseen, bool).T,
+        faces=faces,
+        of=np.arange(len(faces)),
     )
+
+
+def card(name: str, threshold: float) -> ModelCard:
+    return ModelCard(name=name, architecture="meso4", threshold=threshold, sha256={"onnx": ""})
+
+
+def job(false_alarms: float, **given: Any) -> PanelJob:
+    return PanelJob(
+        datasets=[],
+        folder=Path(),
+        name="p",
+        settings=PanelSettings(false_alarms=false_alarms),
+        **given,
+    )
+
+
+def levels(found: Heard, asked: PanelJob, *cards: ModelCard) -> dict[str, float | None]:
+    """What each member assents from, or of one that decides, the level it is heard from."""
+    names = dict.fromkeys((*asked.assent, *asked.show, *asked.decide))
+    seats = _seats(asked, dict(zip(names, cards, strict=True)))
+    members, threshold = _members(found, seats, asked, asked.settings.false_alarms)
+    return {
+        each.name: round(each.level(threshold), 3) if each.decides else each.assents_from
+        for each in members
+    }
+
+
+# 20 reals of each source, one of which may be called fake; three alarm in the studio, of which
+# two convince the other model
+STUDIO = [[0.31, 0.52, 0.87] + [0.9] * 37, [0.9] * 3 + [0.1] * 37]
+PLACES = ["set/studio"] * 20 + ["set/street"] * 20
 
 
 def test_the_level_of_assent_is_the_lowest_that_every_source_bears() -> None:
-    # 20 reals of each source, one of which may be called fake; three alarm in the studio, of which
-    # two convince the other model
-    alarms = [0.9] * 3 + [0.1] * 17
-    scores = [0.31, 0.52, 0.87] + [0.9] * 17
-    found = heard(
-        [0] * 40,
-        alarms + [0.1] * 20,
-        scores + [0.9] * 20,
-        ["set/studio"] * 20 + ["set/street"] * 20,
-    )
-    assert _levels(found, 0.8, 0.05, ["other"]) == {"other": 0.53}
-    assert _levels(found, 0.8, 0.15, ["other"]) == {"other": 0.0}
-    with pytest.raises(
-        TrainingError, match=r"of set/studio 15% are called fake, 5% are allowed; name a model"
-    ):
-        _levels(found, 0.8, 0.05, [])
+    found = heard([0] * 40, STUDIO, PLACES)
+    cards = card("other", 0.5), card("first", 0.8)
+    for false_alarms, level in ((0.05, 0.53), (0.15, 0.0)):
+        asked = job(false_alarms, decide=["first"], assent={"other": ()})
+        assert levels(found, asked, *cards) == {"other": level, "first": 0.8}
+
+
+def test_who_needs_no_assent_is_heard_from_where_every_source_bears_it() -> None:
+    found = heard([0] * 40, STUDIO[1:], PLACES)
+    assert levels(found, job(0.05, decide=["first"]), card("first", 0.8)) == {"first": 0.91}
+    assert levels(found, job(0.15, decide=["first"]), card("first", 0.8)) == {"first": 0.8}
+    certain = heard([0] * 40, [[1.0] * 3 + [0.1] * 37], PLACES)
+    with pytest.raises(TrainingError, match=r"of set/studio first calls 15% fake at any level; 5%"):
+        levels(certain, job(0.05, decide=["first"]), card("first", 0.8))
+
+
+def test_assent_is_asked_about_one_models_findings() -> None:
+    # the second decider's alarms are others than the first's, and nobody is asked about them
+    second = [0.1] * 20 + [0.95, 0.7] + [0.1] * 18
+    found = heard([0] * 40, [*STUDIO, second], PLACES)
+    asked = job(0.05, decide=["first", "second"], assent={"other": ["first"]})
+    cards = card("other", 0.5), card("first", 0.8), card("second", 0.6)
+    assert levels(found, asked, *cards) == {"other": 0.53, "first": 0.8, "second": 0.71}
+    with pytest.raises(ModelError, match="other is asked about what third finds"):
+        levels(found, job(0.05, decide=["first"], assent={"other": ["third"]}), *cards[:2])
+
+
+def test_what_a_model_learned_from_is_not_heard_of_it() -> None:
+    # the three alarms of the studio are of videos that it learned from
+    found = heard([0] * 40, STUDIO[1:], PLACES, [[0] * 3 + [1] * 37])
+    assert levels(found, job(0.06, decide=["first"]), card("first", 0.8)) == {"first": 0.8}
 
 
 def test_a_source_of_a_few_videos_is_judged_with_its_dataset() -> None:
     found = heard(
-        [0] * 40, [0.9] * 2 + [0.1] * 38, [0.4] * 40, ["set/rare"] * 10 + ["set/often"] * 30
+        [0] * 40,
+        [[0.4] * 40, [0.9] * 2 + [0.1] * 38],
+        ["set/rare"] * 10 + ["set/often"] * 30,
     )
     # 2 of 40; 2 of 10 are too few to tell
-    assert _levels(found, 0.8, 0.05, ["other"]) == {"other": 0.0}
+    asked = job(0.05, decide=["first"], assent={"other": ()})
+    assert levels(found, asked, card("other", 0.5), card("first", 0.8))["other"] == 0.0
 
 
 def test_real_is_below_almost_all_fakes_of_the_worst_dataset() -> None:
     fakes = [i / 100 for i in range(10, 30)]
-    found = heard(
-        [1] * 40, [0.5 + value for value in fakes] + fakes, [0.5] * 40, ["old"] * 20 + ["new"] * 20
-    )
-    assert _lowest(found, 0.10) == pytest.approx(0.12)  # two of twenty lie below
-    assert _lowest(found, 0.0) == pytest.approx(0.10)
+    panel = np.array([0.5 + value for value in fakes] + fakes)
+    found = heard([1] * 40, [list(panel)], ["old"] * 20 + ["new"] * 20)
+    rows = found.unseen_by([0])
+    assert _lowest(found, panel, rows, 0.10) == pytest.approx(0.12)  # two of twenty lie below
+    assert _lowest(found, panel, rows, 0.0) == pytest.approx(0.10)
+
+
+def test_a_models_card_tells_what_it_learned_from(faces: Path) -> None:
+    dataset = read_dataset(faces)
+    settings = TrainSettings(valid_share=0.34).to_dict()
+    known = {"name": "elsewhere", "digest": digest(dataset)}
+    same = replace(card("m", 0.5), training={"datasets": [known], "train": settings})
+    videos = {crop.video for crop in dataset.crops}
+    learned = videos_learned(dataset, same)
+    assert len(videos) - len(learned) == 2  # one of each class validated it
+    named = replace(card("m", 0.5), training={"datasets": [{"name": "faces", "digest": "other"}]})
+    assert videos_learned(dataset, named) == videos
+    assert videos_learned(dataset, card("m", 0.5)) == set()
 
 
 @pytest.fixture
@@ -115,3 +199,11 @@ def test_dev_and_test_faces_are_left_alone(faces: Path, tmp_path: Path) -> None:
 def test_what_a_model_finds_is_said_in_one_form(text: str) -> None:
     with pytest.raises(ModelError, match="write NAME=WORDS"):
         finds_of([text])
+
+
+def test_assent_is_said_in_one_form() -> None:
+    assert assents_of(["meso4=mesolite", "meso4=second"]) == {"meso4": ("mesolite", "second")}
+    assert assents_of(["meso4"]) == {"meso4": ()}
+    for texts in (["=mesolite"], ["meso4="], ["meso4", "meso4=mesolite"], ["meso4", "meso4"]):
+        with pytest.raises(ModelError, match="write NAME, or NAME=DECIDER"):
+            assents_of(texts)

@@ -185,3 +185,49 @@ def test_nothing_is_called_fake_unless_both_agree(meso: float, lite: float, labe
         meso == 0.5
     )
     assert f"(mesolite {lite:.2f}; beside it meso4 {meso:.2f})" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("meso", "lite", "texture", "label"),
+    [
+        (0.5, 0.95, 0.1, "uncertain"),
+        (0.5, 0.1, 0.95, "fake"),
+        (0.5, 0.95, 0.95, "fake"),
+        (0.7, 0.95, 0.1, "fake"),
+    ],
+    ids=["one is asked", "one is not asked", "both find so", "who is asked agrees"],
+)
+def test_a_model_is_asked_about_what_one_other_finds(
+    meso: float, lite: float, texture: float, label: str
+) -> None:
+    voices = (
+        Voice("meso4", decides=False, assents_from=0.6, assents_to=("mesolite",)),
+        Voice("mesolite"),
+        Voice("texture"),
+    )
+    face = Face((0.0, 0.0, 120.0, 120.0), 1.0, np.zeros((5, 2), np.float32))
+    worst = max(lite, texture)
+    given = [FaceScore(i, i / 2, face, 0, worst, (meso, lite, texture)) for i in range(4)]
+    assert judge(given, Rule(0.8, (0.2, 0.8), members=voices)).verdict.label == label
+
+
+def test_where_none_alone_finds_so_the_most_suspicious_is_asked_about() -> None:
+    voices = (
+        Voice("meso4", decides=False, assents_from=0.6, assents_to=("mesolite",)),
+        Voice("mesolite"),
+        Voice("texture"),
+    )
+    face = Face((0.0, 0.0, 120.0, 120.0), 1.0, np.zeros((5, 2), np.float32))
+    turns = [(0.9, 0.6), (0.65, 0.9)] * 2  # each of the two in turn; .83 together
+    given = [FaceScore(i, i / 2, face, 0, max(pair), (0.5, *pair)) for i, pair in enumerate(turns)]
+    assert judge(given, Rule(0.8, (0.2, 0.8), members=voices)).verdict.label == "uncertain"
+    assert (
+        judge(
+            [
+                FaceScore(i, i / 2, face, 0, max(a, b), (0.5, b, a))
+                for i, (a, b) in enumerate(turns)
+            ],
+            Rule(0.8, (0.2, 0.8), members=voices),
+        ).verdict.label
+        == "fake"
+    )

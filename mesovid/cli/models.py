@@ -373,9 +373,9 @@ def calibrate(
 @click.option(
     "--assent",
     multiple=True,
-    metavar="NAME|PATH",
+    metavar="NAME[=DECIDER]",
     shell_complete=complete_models,
-    help="A model that must agree before anything is called fake.",
+    help="A model that must agree before anything is called fake, or what that one finds.",
 )
 @click.option(
     "--show",
@@ -392,6 +392,7 @@ def panel(
     datasets: tuple[str, ...],
     folder: str,
     name: str,
+    assent: tuple[str, ...],
     finds: tuple[str, ...],
     panel_settings: PanelSettings,
     **given: Any,
@@ -407,12 +408,13 @@ def panel(
     mesovid models panel datasets/modern -o runs/panel --decide mesolite --assent meso4
     mesovid scan clip.mp4 --model runs/panel
     """
-    from mesovid.training.panel import PanelJob, finds_of, make_panel
+    from mesovid.training.panel import PanelJob, assents_of, finds_of, make_panel
 
     job = PanelJob(
         datasets=[Path(path) for path in datasets],
         folder=Path(folder),
         name=name,
+        assent=assents_of(assent),
         finds=finds_of(finds),
         settings=panel_settings,
         **given,

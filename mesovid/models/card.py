@@ -91,6 +91,7 @@ class Member:
     decides: bool = True  # False: scored and shown; its score is no part of the panel's
     # P(fake) of a person, from which it agrees that a face is fake; None: not asked
     assents_from: float | None = None
+    assents_to: tuple[str, ...] = ()  # the members about whose findings it is asked; (): all
     # P of the panel = sigmoid(scale x logit + shift) of the member's own P(fake)
     scale: float = 1.0
     shift: float = 0.0
@@ -98,6 +99,10 @@ class Member:
     def __call__(self, fake_probability: npt.ArrayLike) -> Probabilities:
         """The member's calibrated P(fake) on the panel's common scale, of the same shape."""
         return sigmoid(self.scale * logit(fake_probability) + self.shift)
+
+    def level(self, threshold: float) -> float:
+        """The member's own P(fake) that is the panel's `threshold` on the common scale."""
+        return float(sigmoid((logit(threshold) - self.shift) / self.scale))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +213,10 @@ class ModelCard:
             )
         if self.members and not any(member.decides for member in self.members):
             raise ValueError("no member of the panel decides")
+        deciding = {member.name for member in self.members if member.decides}
         for member in self.members:
+            if not deciding.issuperset(member.assents_to):
+                raise ValueError(f"{member.name} assents to what no member finds that decides")
             if not (
                 member.scale > 0 and math.isfinite(member.scale) and math.isfinite(member.shift)
             ):
@@ -376,7 +384,10 @@ def _records(given: dict[str, Any]) -> dict[str, Any]:
         if name in given:
             made[name] = tuple(float(value) for value in given[name])
     if "members" in given:
-        made["members"] = tuple(Member(**member) for member in given["members"])
+        made["members"] = tuple(
+            Member(**{**member, "assents_to": tuple(member.get("assents_to", ()))})
+            for member in given["members"]
+        )
     if "figures" in given:
         made["figures"] = tuple(Figure(**figure) for figure in given["figures"])
     return made

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,15 +16,18 @@ import numpy.typing as npt
 
 from mesovid.dataset.manifest import CropEntry, Dataset, digest, read_dataset
 from mesovid.errors import DatasetError, InputError, ModelError, TrainingError
-from mesovid.evaluation.calibrate import HELD_BACK, MISSES
+from mesovid.evaluation.calibrate import HELD_BACK
 from mesovid.evaluation.evaluate import check_geometry
-from mesovid.models.card import PANEL, Member, ModelCard
+from mesovid.models.card import PANEL, Member, ModelCard, logit
 from mesovid.models.classifier import Classifier, load_model
 from mesovid.pictures import read_crop
 from mesovid.settings import PanelSettings, RuntimeSettings
+from mesovid.training.samples import videos_learned
+from mesovid.verdict import Rule, Voice, dissent
 
 AT_ONCE = 32  # faces
-STEP = 0.01  # of a level of assent
+STEP = 0.01  # of a level
+PARTS = 20  # of the false alarms allowed, tried from all of them down to none
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -34,26 +37,49 @@ Flags = npt.NDArray[np.bool_]
 class PanelJob:
     """All that making a panel is asked to do. Models are given by name or path."""
 
-    datasets: Sequence[Path]  # of faces that no member learned from
+    datasets: Sequence[Path]
     folder: Path
     name: str
     decide: Sequence[str]  # whose highest score is the panel's
-    assent: Sequence[str] = ()  # who must agree before anything is called fake
+    # who must agree before anything is called fake: whose findings it is asked about; () is all
+    assent: Mapping[str, Sequence[str]] = field(default_factory=dict)
     show: Sequence[str] = ()  # who is scored and shown alone
     # what each model looks for, by the name given
-    finds: dict[str, str] = field(default_factory=dict)
+    finds: Mapping[str, str] = field(default_factory=dict)
     settings: PanelSettings = field(default_factory=PanelSettings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
-    """What the models say of n videos, the mean over each one's faces."""
+    """What m models say of the k faces of n videos."""
 
     fake: Flags  # (n,)
-    panel: Floats  # (n,) the highest of those that decide
-    assent: Floats  # (n, those asked)
     # (n,) the dataset, and the part of it that the video came from
     sources: tuple[frozenset[str], ...]
+    unseen: Flags  # (n, m) by the model in its training
+    faces: Floats  # (k, m) P(fake)
+    of: npt.NDArray[np.int_]  # (k,) the video of each
+
+    def unseen_by(self, models: Sequence[int]) -> Flags:
+        """The videos that none of these models learned from, (n,)."""
+        return np.asarray(self.unseen[:, list(models)].all(axis=1), bool)
+
+    def means(self, faces: Floats) -> Floats:
+        """The mean over each video's faces, (n, ...) of (k, ...)."""
+        sums = np.zeros((len(self.fake), *faces.shape[1:]))
+        np.add.at(sums, self.of, faces)
+        counts = np.bincount(self.of, minlength=len(self.fake))
+        return sums / counts.reshape(-1, *(1,) * (faces.ndim - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What is asked of a model in a panel, and from which of its scores on it is heard."""
+
+    place: int  # among the models heard
+    card: ModelCard
+    decides: bool
+    asked: tuple[int, ...] = ()  # of one that decides: who must agree
 
 
 def make_panel(
@@ -61,38 +87,37 @@ def make_panel(
 ) -> ModelCard:
     """Learn the rule and write the card. `on_faces` hears how many faces were judged, of how many.
 
-    What the deciding models' cards call fake stays so (of several, the highest threshold counts)
-    where those asked for their assent give it: each from the lowest level on at which no source has
-    more false alarms than allowed. A source is a dataset, and each of its collections that has
+    Each deciding model is heard from a level of its own, which becomes the panel's threshold: the
+    highest of them, to which the others' scores are moved. It is no lower than the threshold of the
+    model's card, and so high that of no source more of the real videos are called fake than
+    allowed. A model whose findings need the assent of others keeps its card's threshold, and it is
+    their level of assent that rises. A source is a dataset, and each of its collections that has
     enough real videos to tell. What is called real must score below almost all fakes of each
-    dataset.
+    dataset. A video is heard of a model only where the model did not learn from it, as far as its
+    card tells: what its start had learned from does not stand there.
 
-    Raises DatasetError or ModelError for what cannot be used, TrainingError when no level of assent
-    is enough.
+    Raises DatasetError or ModelError for what cannot be used, TrainingError when no level is
+    enough.
     """
     if not job.decide:
         raise TrainingError("no model decides; name at least one")
     names = dict.fromkeys((*job.assent, *job.show, *job.decide))
     loaded = {name: load_model(name, RuntimeSettings(threads=1)) for name in names}
     judges = list(loaded.values())
-    deciders = {loaded[name].card.name for name in job.decide}
-    asked = [loaded[name].card.name for name in job.assent]
+    seats = _seats(job, {name: judge.card for name, judge in loaded.items()})
     datasets = [read_dataset(path) for path in job.datasets]
-    heard = _listen(datasets, judges, deciders, asked, job, on_faces)
-    threshold = max(judge.card.threshold for judge in judges if judge.card.name in deciders)
-    levels = _levels(heard, threshold, job.settings.false_alarms, asked)
-    low = min(threshold, _lowest(heard, MISSES))
-    members = tuple(
-        Member(
-            name=judge.card.name,
-            sha256=str(judge.card.sha256["onnx"]),
-            finds=job.finds.get(judge.card.name, ""),
-            decides=judge.card.name in deciders,
-            assents_from=levels.get(judge.card.name),
-        )
-        for judge in judges
-    )
-    called = (heard.panel >= threshold) & _agreed(heard, [levels[name] for name in asked])
+    heard = _listen(datasets, judges, job, on_faces)
+    allowed = job.settings.false_alarms
+    rows = heard.unseen_by([seat.place for seat in seats if seat.decides])
+    for part in range(PARTS, -1, -1):
+        members, threshold = _members(heard, seats, job, allowed * part / PARTS)
+        panel, called = _called(heard, members, threshold)
+        groups = _groups(heard, allowed, rows)
+        if all(called[rows].mean() <= allowed for rows in groups.values()):
+            break
+    else:
+        raise TrainingError(_too_many(groups, called, allowed, "all deciding models together"))
+    low = min(threshold, _lowest(heard, panel, rows, job.settings.misses))
     card = ModelCard(
         name=job.name,
         summary=f"a panel of {', '.join(member.name for member in members)}",
@@ -103,7 +128,7 @@ def make_panel(
         smallest_face=max((judge.card.smallest_face or 0.0 for judge in judges), default=0.0)
         or None,
         members=members,
-        rule=_said(heard, called, low, levels, job),
+        rule=_said(heard, panel, called, rows, low, members, threshold, job.settings),
         training={
             "datasets": [
                 {"name": each.root.resolve().name, "digest": digest(each)} for each in datasets
@@ -112,22 +137,40 @@ def make_panel(
         licence="; ".join(
             dict.fromkeys(judge.card.licence for judge in judges if judge.card.licence)
         ),
-        limits=" ".join(
-            f"{judge.card.name}: {judge.card.limits}"
-            for judge in judges
-            if judge.card.name in deciders
-        ),
+        limits=" ".join(f"{seat.card.name}: {seat.card.limits}" for seat in seats if seat.decides),
     )
     job.folder.mkdir(parents=True, exist_ok=True)
     card.write(job.folder)
     return card
 
 
+def _seats(job: PanelJob, cards: Mapping[str, ModelCard]) -> list[Seat]:
+    places = {name: place for place, name in enumerate(cards)}
+    for name, findings in job.assent.items():
+        for finding in findings:
+            if finding not in job.decide:
+                raise ModelError(
+                    f"{name} is asked about what {finding} finds, which does not decide;"
+                    f" those that do: {', '.join(job.decide)}"
+                )
+    return [
+        Seat(
+            place,
+            cards[name],
+            name in job.decide,
+            tuple(
+                places[other]
+                for other, findings in job.assent.items()
+                if name in job.decide and name in (findings or job.decide)
+            ),
+        )
+        for name, place in places.items()
+    ]
+
+
 def _listen(
     datasets: Sequence[Dataset],
     judges: Sequence[Classifier],
-    deciders: set[str],
-    asked: Sequence[str],
     job: PanelJob,
     on_faces: Callable[[int, int], None],
 ) -> Heard:
@@ -138,40 +181,45 @@ def _listen(
         for crop in dataset.crops:
             if crop.split not in HELD_BACK:
                 videos[number, crop.video].append(crop)
-    chosen = [
-        (number, video, crop)
-        for (number, video), crops in videos.items()
-        for crop in _evenly(crops, job.settings.frames)
-    ]
-    if not chosen:
+    if not videos:
         raise DatasetError(f"no face outside of the splits {' and '.join(HELD_BACK)}")
-    said = np.empty((len(chosen), len(judges)))
+    learned = [[videos_learned(dataset, judge.card) for judge in judges] for dataset in datasets]
+    keys = list(videos)
+    unseen = np.array(
+        [[video not in learned[number][k] for k in range(len(judges))] for number, video in keys]
+    )
+    decide = [k for k, name in enumerate(_names(job)) if name in job.decide]
+    heard = [row for row in range(len(keys)) if unseen[row, decide].any()]
+    if not heard:
+        raise DatasetError("the deciding models learned from every one of these videos")
+    keys, unseen = [keys[row] for row in heard], unseen[heard]
+    chosen = [
+        (row, key[0], crop)
+        for row, key in enumerate(keys)
+        for crop in _evenly(videos[key], job.settings.frames)
+    ]
+    faces = np.empty((len(chosen), len(judges)))
     for start in range(0, len(chosen), AT_ONCE):
         part = chosen[start : start + AT_ONCE]
-        crops = np.stack([_read(datasets[number], crop, judges[0]) for number, _, crop in part])
-        said[start : start + len(part)] = np.stack([judge(crops) for judge in judges], axis=1)
+        crops = np.stack([_read(datasets[number], crop, judges[0]) for _, number, crop in part])
+        faces[start : start + len(part)] = np.stack([judge(crops) for judge in judges], axis=1)
         on_faces(start + len(part), len(chosen))
-    keys = list(videos)
-    place = {key: row for row, key in enumerate(keys)}
-    of = np.array([place[number, video] for number, video, _ in chosen])
-    decide = np.array([judge.card.name in deciders for judge in judges])
-    columns = [said[:, decide].max(axis=1), *(said[:, _of(judges, name)] for name in asked)]
-    means = [np.bincount(of, column) / np.bincount(of) for column in columns]
     first = [videos[key][0] for key in keys]
     homes = [datasets[number].root.resolve().name for number, _ in keys]
     return Heard(
         fake=np.array([crop.label == "fake" for crop in first]),
-        panel=means[0],
-        assent=np.stack(means[1:], axis=1) if asked else np.empty((len(keys), 0)),
         sources=tuple(
             frozenset({home, f"{home}/{crop.collection}"} if crop.collection else {home})
             for home, crop in zip(homes, first, strict=True)
         ),
+        unseen=unseen,
+        faces=faces,
+        of=np.array([row for row, _, _ in chosen]),
     )
 
 
-def _of(judges: Sequence[Classifier], name: str) -> int:
-    return next(place for place, judge in enumerate(judges) if judge.card.name == name)
+def _names(job: PanelJob) -> list[str]:
+    return list(dict.fromkeys((*job.assent, *job.show, *job.decide)))
 
 
 def _evenly(crops: Sequence[CropEntry], count: int) -> Iterator[CropEntry]:
@@ -189,41 +237,111 @@ def _read(dataset: Dataset, crop: CropEntry, judge: Classifier) -> npt.NDArray[n
         raise DatasetError(str(error)) from error
 
 
-def _levels(heard: Heard, threshold: float, share: float, asked: Sequence[str]) -> dict[str, float]:
-    """The score from which each asked model agrees.
+def _members(
+    heard: Heard,
+    seats: Sequence[Seat],
+    job: PanelJob,
+    share: float,
+) -> tuple[tuple[Member, ...], float]:
+    """The members, heard from levels at which each alone has no more false alarms than `share` of
+    any source, and the panel's threshold."""
+    scores, allowed = heard.means(heard.faces), job.settings.false_alarms
+    levels = {
+        seat.place: seat.card.threshold
+        if seat.asked
+        else _level(heard, scores, seat, (), share, allowed)
+        for seat in seats
+        if seat.decides
+    }
+    threshold = max(levels.values())
+    assents: dict[int, float] = {}
+    for seat in seats:
+        if seat.asked:
+            level = _level(heard, scores, seat, seat.asked, share, allowed)
+            assents |= {place: max(level, assents.get(place, 0.0)) for place in seat.asked}
+    given = _names(job)
+    members = tuple(
+        Member(
+            name=seat.card.name,
+            sha256=str(seat.card.sha256["onnx"]),
+            finds=job.finds.get(given[seat.place], ""),
+            decides=seat.decides,
+            assents_from=assents.get(seat.place),
+            assents_to=tuple(
+                seats[given.index(name)].card.name for name in job.assent.get(given[seat.place], ())
+            ),
+            shift=_shift(levels[seat.place], threshold) if seat.decides else 0.0,
+        )
+        for seat in seats
+    )
+    return members, threshold
 
-    It is the lowest, equal for all, that keeps the false alarms of every source.
+
+def _shift(level: float, threshold: float) -> float:
+    """What moves a score of `level` to the threshold, and not a hair below it."""
+    return math.ceil(1e4 * float(logit(threshold) - logit(level)) - 1e-6) / 1e4
+
+
+def _level(
+    heard: Heard,
+    scores: Floats,
+    seat: Seat,
+    asked: Sequence[int],
+    share: float,
+    allowed: float,
+) -> float:
+    """The lowest level at which of no source more than `share` of the real videos are called fake.
+
+    It is that of those asked, all alike, or where nobody is, of the deciding model itself.
     """
-    groups = _groups(heard, share)
-    for step in range(round(1 / STEP) + 1):
-        level = round(step * STEP, 2)
-        called = ~heard.fake & (heard.panel >= threshold) & _agreed(heard, [level] * len(asked))
-        if all(called[rows].mean() <= share for rows in groups.values()):
-            return dict.fromkeys(asked, level)
-        if not asked:
-            break
+    rows = heard.unseen_by([seat.place, *asked])
+    groups = _groups(heard, allowed, rows)
+    alarms = scores[:, seat.place] >= seat.card.threshold
+    for step in range(round(1 / STEP)):
+        level = round(step * STEP, 2) if asked else max(seat.card.threshold, round(step * STEP, 2))
+        called = (
+            alarms & (scores[:, list(asked)] >= level).all(axis=1)
+            if asked
+            else scores[:, seat.place] >= level
+        )
+        if all(called[group].mean() <= share for group in groups.values()):
+            return level
+    raise TrainingError(_too_many(groups, called, share, seat.card.name))
+
+
+def _too_many(groups: Mapping[str, Flags], called: Flags, share: float, who: str) -> str:
     worst = max(groups, key=lambda name: called[groups[name]].mean())
-    raise TrainingError(
-        f"of the real videos of {worst} {called[groups[worst]].mean():.0%} are called fake, "
-        f"{share:.0%} are allowed; "
-        f"{'no level of assent is enough' if asked else 'name a model whose assent is asked'}"
+    return (
+        f"of the real videos of {worst} {who} calls {called[groups[worst]].mean():.0%} fake at any "
+        f"level; {share:.0%} are allowed"
     )
 
 
-def _agreed(heard: Heard, levels: Sequence[float]) -> Flags:
-    return np.asarray((heard.assent >= np.asarray(levels)).all(axis=1), bool)
+def _called(heard: Heard, members: Sequence[Member], threshold: float) -> tuple[Floats, Flags]:
+    """The panel's score of each video (n,), and whether the rule of a scan calls it fake (n,)."""
+    apart = np.stack([member(heard.faces[:, k]) for k, member in enumerate(members)], axis=1)
+    decide = [member.decides for member in members]
+    panel = heard.means(apart[:, decide].max(axis=1))
+    voices = tuple(Voice.of(member) for member in members)
+    rule = Rule(threshold, None, members=voices)
+    said = heard.means(apart)
+    return panel, np.array(
+        [
+            score >= threshold and not dissent(row, rule)
+            for score, row in zip(panel, said, strict=True)
+        ]
+    )
 
 
-def _groups(heard: Heard, share: float) -> dict[str, Flags]:
-    """The real videos of each source that has enough of them to tell."""
+def _groups(heard: Heard, share: float, rows: Flags | None = None) -> dict[str, Flags]:
+    """The real videos of each source that has enough of them to tell, among `rows`."""
     names = sorted({name for each in heard.sources for name in each})
-    rows = {
-        name: np.array([name in each for each in heard.sources]) & ~heard.fake for name in names
-    }
-    return {name: row for name, row in rows.items() if row.sum() * share >= 1}
+    among = ~heard.fake if rows is None else ~heard.fake & rows
+    found = {name: np.array([name in each for each in heard.sources]) & among for name in names}
+    return {name: row for name, row in found.items() if row.sum() * share >= 1}
 
 
-def _lowest(heard: Heard, share: float) -> float:
+def _lowest(heard: Heard, panel: Floats, rows: Flags, share: float) -> float:
     """The score below which at most so many of the fake videos of each dataset lie.
 
     The lowest over datasets, rounded down.
@@ -231,9 +349,8 @@ def _lowest(heard: Heard, share: float) -> float:
     homes = sorted({name for each in heard.sources for name in each if "/" not in name})
     lows = []
     for home in homes:
-        fakes = np.sort(
-            heard.panel[heard.fake & np.array([home in each for each in heard.sources])]
-        )
+        among = heard.fake & rows & np.array([home in each for each in heard.sources])
+        fakes = np.sort(panel[among])
         if len(fakes):
             lows.append(float(fakes[min(int(share * len(fakes) + 1e-9), len(fakes) - 1)]))
     if not lows:
@@ -243,23 +360,58 @@ def _lowest(heard: Heard, share: float) -> float:
     return math.floor(min(lows) * 10_000) / 10_000
 
 
-def _said(heard: Heard, called: Flags, low: float, levels: dict[str, float], job: PanelJob) -> str:
-    """The rule in words, with what it does on the videos that it was learned on."""
-    groups = _groups(heard, job.settings.false_alarms)
+def _said(
+    heard: Heard,
+    panel: Floats,
+    called: Flags,
+    rows: Flags,
+    low: float,
+    members: Sequence[Member],
+    threshold: float,
+    settings: PanelSettings,
+) -> str:
+    """The rule in words, with what it does on the videos that no deciding member learned from."""
+    groups = _groups(heard, settings.false_alarms, rows)
     worst = max(groups, key=lambda name: called[groups[name]].mean()) if groups else None
-    reals, fakes = ~heard.fake, heard.fake
-    asked = " and ".join(f"{name} says {level:.2f} or more" for name, level in levels.items())
+    reals, fakes = ~heard.fake & rows, heard.fake & rows
+    levels = " or ".join(
+        f"{member.name} says {member.level(threshold):.2f} or more" + _where(member, members)
+        for member in members
+        if member.decides
+    )
     return (
-        f"on {int(reals.sum())} real and {int(fakes.sum())} fake videos that no member was "
-        "trained on: fake at the deciding models' own"
-        f" threshold{f', where {asked}' if asked else ''}; so {called[reals].mean():.1%} of the "
-        "real ones are called fake, of no source"
-        f" with enough of them more than {job.settings.false_alarms:.0%}"
+        f"on {int(reals.sum())} real and {int(fakes.sum())} fake videos that no deciding member was"
+        f" trained on: fake where {levels}; so {called[reals].mean():.1%} of the real ones are"
+        f" called fake, of no source with enough of them more than {settings.false_alarms:.0%}"
         f"{f' (most, {called[groups[worst]].mean():.1%}, of {worst})' if worst else ''}, and "
         f"{called[fakes].mean():.1%} of the fakes;"
-        f" real below {low:g}, where at most {MISSES:.0%} of the fakes of each dataset lie"
-        f" ({np.mean(heard.panel[reals] < low):.0%} of the reals do)"
+        f" real below {low:g}, where at most {settings.misses:.0%} of the fakes of each dataset lie"
+        f" ({np.mean(panel[reals] < low):.0%} of the reals do)"
     )
+
+
+def _where(member: Member, members: Sequence[Member]) -> str:
+    asked = [
+        f"{other.name} {other.assents_from:.2f} or more"
+        for other in members
+        if other.assents_from is not None and (member.name in (other.assents_to or (member.name,)))
+    ]
+    return f" and {' and '.join(asked)}" if asked else ""
+
+
+def assents_of(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Whose findings a model is asked about, by its name: `meso4`, or `meso4=mesolite`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, _, finding = text.partition("=")
+        before = found.get(name)
+        if not name or text.endswith("=") or (before is not None and not (before and finding)):
+            raise ModelError(
+                f"--assent {text!r}: write NAME, or NAME=DECIDER for each of those it is asked "
+                "about, such as 'meso4=mesolite'"
+            )
+        found[name] = (*(before or ()), finding) if finding else ()
+    return found
 
 
 def finds_of(texts: Sequence[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mesovid.align import transform
-from mesovid.dataset.manifest import CropEntry, Dataset, names_of
+from mesovid.dataset.manifest import CropEntry, Dataset, digest, names_of
 from mesovid.dataset.splits import linked_sets
 from mesovid.errors import DatasetError, InputError, TrainingError
+from mesovid.models.card import ModelCard
 from mesovid.pictures import read_crop, resized
 from mesovid.records import Pixels
 from mesovid.settings import Geometry, TrainSettings
@@ -201,6 +202,25 @@ def _parts(dataset: Dataset, settings: TrainSettings) -> tuple[list[CropEntry], 
         there = ", ".join(str(split) for split in dataset.splits)
         raise DatasetError(f"{dataset.root} has no train split; it has {there}")
     return (learn, judge) if judge else _carved(learn, settings)
+
+
+def videos_learned(dataset: Dataset, card: ModelCard) -> set[str]:
+    """The videos of a dataset that a model learned from, as far as its card tells.
+
+    What validated it counts as not learned from; of a dataset of the same name that was made
+    otherwise, that is the `valid` split.
+    """
+    given = card.training.get("datasets")
+    known = given if isinstance(given, (list, tuple)) else ()
+    records = [each for each in known if isinstance(each, Mapping)]
+    if digest(dataset) in [each.get("digest") for each in records]:
+        settings = TrainSettings.from_dict(dict(card.training.get("train", {})))
+        learned, _ = _parts(dataset, settings)
+    elif dataset.root.resolve().name in [each.get("name") for each in records]:
+        learned = [crop for crop in dataset.crops if crop.split != "valid"]
+    else:
+        learned = []
+    return {crop.video for crop in learned}
 
 
 def _carved(

@@ -17,10 +17,11 @@ export function ruleOf(card, { threshold = null, aggregate = "mean", min_faces =
     minFaces: picture ? 1 : min_faces,
     smallestFace: free ? card.smallest_face : null,
     leastDetail: free ? LEAST_DETAIL : null,
-    members: (card.members || []).map(({ name, decides, assents_from }) => ({
+    members: (card.members || []).map(({ name, decides, assents_from, assents_to }) => ({
       name,
       decides,
       assentsFrom: free ? assents_from : null,
+      assentsTo: assents_to || [],
     })),
   };
 }
@@ -100,9 +101,7 @@ function spoke(members, rule) {
   const text = (list) => list.map(({ name, value }) => `${name} ${value.toFixed(2)}`).join(", ");
   const deciding = said.filter((each) => each.decides);
   const rest = text(said.filter((each) => !each.decides));
-  const heard = deciding.reduce((a, b) =>
-    b.value > a.value || (b.value === a.value && b.name > a.name) ? b : a,
-  );
+  const heard = loudest(deciding);
   return (
     ` Of its models ${heard.name} was heard, the most suspicious (${text(deciding)}` +
     `${rest && `; beside it ${rest}`}).`
@@ -110,13 +109,34 @@ function spoke(members, rule) {
 }
 
 function dissentOf(members, rule) {
-  const voice = rule.members.find(
-    ({ assentsFrom }, i) => i < members.length && assentsFrom !== null && members[i] < assentsFrom,
+  const said = rule.members.slice(0, members.length).map((voice, i) => ({
+    ...voice,
+    value: members[i],
+  }));
+  const deciding = said.filter((each) => each.decides);
+  if (!deciding.length) return null;
+  const alone = deciding.filter((each) => each.value >= rule.threshold);
+  const finding = alone.length ? alone : [loudest(deciding)];
+  const objections = finding.map((each) => objectionTo(each.name, said));
+  return objections.every(Boolean) ? objections[0] : null;
+}
+
+function objectionTo(finding, said) {
+  const voice = said.find(
+    ({ assentsFrom, assentsTo, value }) =>
+      assentsFrom !== null &&
+      (!assentsTo.length || assentsTo.includes(finding)) &&
+      value < assentsFrom,
   );
   if (!voice) return null;
-  const value = members[rule.members.indexOf(voice)].toFixed(2);
-  return `but ${voice.name} with ${value} does not agree, as it would from ${voice.assentsFrom.toFixed(2)} on`;
+  const [value, from] = [voice.value.toFixed(2), voice.assentsFrom.toFixed(2)];
+  return `but ${voice.name} with ${value} does not agree, as it would from ${from} on`;
 }
+
+const loudest = (voices) =>
+  voices.reduce((a, b) =>
+    b.value > a.value || (b.value === a.value && b.name > a.name) ? b : a,
+  );
 
 function membersOf(faces, rule) {
   return (faces[0].members || []).map((_, i) =>
