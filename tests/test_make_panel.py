@@ -83,13 +83,24 @@ def test_the_level_of_assent_is_the_lowest_that_every_source_bears() -> None:
     cards = card("other", 0.5), card("first", 0.8)
     for false_alarms, level in ((0.05, 0.53), (0.15, 0.0)):
         asked = job(false_alarms, decide=["first"], assent={"other": ()})
-        assert levels(found, asked, *cards) == {"other": level, "first": 0.8}
+        assert levels(found, asked, *cards) == {"other": level, "first": 0.5}
+
+
+def test_of_levels_that_every_source_bears_those_are_learned_that_find_most_fakes() -> None:
+    asked = job(0.05, decide=["first"], assent={"other": ()})
+    cards = card("other", 0.5), card("first", 0.8)
+    doubted = [[*STUDIO[0], *[0.2] * 9], [*STUDIO[1], *[0.95] * 9]]
+    found = heard([0] * 40 + [1] * 9, doubted, PLACES + ["set/fakes"] * 9)
+    assert levels(found, asked, *cards) == {"other": 0.0, "first": 0.91}
+    agreed = [[*STUDIO[0], *[0.6] * 9], [*STUDIO[1], *[0.7] * 9]]
+    found = heard([0] * 40 + [1] * 9, agreed, PLACES + ["set/fakes"] * 9)
+    assert levels(found, asked, *cards) == {"other": 0.53, "first": 0.5}
 
 
 def test_who_needs_no_assent_is_heard_from_where_every_source_bears_it() -> None:
     found = heard([0] * 40, STUDIO[1:], PLACES)
     assert levels(found, job(0.05, decide=["first"]), card("first", 0.8)) == {"first": 0.91}
-    assert levels(found, job(0.15, decide=["first"]), card("first", 0.8)) == {"first": 0.8}
+    assert levels(found, job(0.15, decide=["first"]), card("first", 0.8)) == {"first": 0.5}
     certain = heard([0] * 40, [[1.0] * 3 + [0.1] * 37], PLACES)
     with pytest.raises(TrainingError, match=r"of set/studio first calls 15% fake at any level; 5%"):
         levels(certain, job(0.05, decide=["first"]), card("first", 0.8))
@@ -101,7 +112,7 @@ def test_assent_is_asked_about_one_models_findings() -> None:
     found = heard([0] * 40, [*STUDIO, second], PLACES)
     asked = job(0.05, decide=["first", "second"], assent={"other": ["first"]})
     cards = card("other", 0.5), card("first", 0.8), card("second", 0.6)
-    assert levels(found, asked, *cards) == {"other": 0.53, "first": 0.8, "second": 0.71}
+    assert levels(found, asked, *cards) == {"other": 0.53, "first": 0.5, "second": 0.71}
     with pytest.raises(ModelError, match="other is asked about what third finds"):
         levels(found, job(0.05, decide=["first"], assent={"other": ["third"]}), *cards[:2])
 
@@ -109,7 +120,12 @@ def test_assent_is_asked_about_one_models_findings() -> None:
 def test_what_a_model_learned_from_is_not_heard_of_it() -> None:
     # the three alarms of the studio are of videos that it learned from
     found = heard([0] * 40, STUDIO[1:], PLACES, [[0] * 3 + [1] * 37])
-    assert levels(found, job(0.06, decide=["first"]), card("first", 0.8)) == {"first": 0.8}
+    assert levels(found, job(0.06, decide=["first"]), card("first", 0.8)) == {"first": 0.5}
+
+
+def test_without_enough_real_videos_the_card_has_the_level() -> None:
+    found = heard([0] * 5, [[0.7] * 5], ["set"] * 5)
+    assert levels(found, job(0.05, decide=["first"]), card("first", 0.8)) == {"first": 0.8}
 
 
 def test_a_source_of_a_few_videos_is_judged_with_its_dataset() -> None:

@@ -26,7 +26,8 @@ from mesovid.training.samples import videos_learned
 from mesovid.verdict import Rule, Voice, dissent
 
 AT_ONCE = 32  # faces
-STEP = 0.01  # of a level
+LEVELS = np.round(np.arange(100) / 100, 2)
+LEAST = 0.5  # level from which a model may be heard
 PARTS = 20  # of the false alarms allowed, tried from all of them down to none
 
 Floats = npt.NDArray[np.float64]
@@ -87,14 +88,13 @@ def make_panel(
 ) -> ModelCard:
     """Learn the rule and write the card. `on_faces` hears how many faces were judged, of how many.
 
-    Each deciding model is heard from a level of its own, which becomes the panel's threshold: the
-    highest of them, to which the others' scores are moved. It is no lower than the threshold of the
-    model's card, and so high that of no source more of the real videos are called fake than
-    allowed. A model whose findings need the assent of others keeps its card's threshold, and it is
-    their level of assent that rises. A source is a dataset, and each of its collections that has
-    enough real videos to tell. What is called real must score below almost all fakes of each
-    dataset. A video is heard of a model only where the model did not learn from it, as far as its
-    card tells: what its start had learned from does not stand there.
+    Each deciding model is heard from a level of its own, and those asked about its findings assent
+    from one of theirs: of the levels at which of no source more of the real videos are called fake
+    than allowed, those with the most fakes found. The highest of the deciding models' levels is the
+    panel's threshold, to which the others' scores are moved. A source is a dataset, and each of its
+    collections that has enough real videos to tell. What is called real must score below almost all
+    fakes of each dataset. A video is heard of a model only where the model did not learn from it,
+    as far as its card tells: what its start had learned from does not stand there.
 
     Raises DatasetError or ModelError for what cannot be used, TrainingError when no level is
     enough.
@@ -244,21 +244,15 @@ def _members(
     share: float,
 ) -> tuple[tuple[Member, ...], float]:
     """The members, heard from levels at which each alone has no more false alarms than `share` of
-    any source, and the panel's threshold."""
+    any source, and the panel's threshold.
+    """
     scores, allowed = heard.means(heard.faces), job.settings.false_alarms
-    levels = {
-        seat.place: seat.card.threshold
-        if seat.asked
-        else _level(heard, scores, seat, (), share, allowed)
-        for seat in seats
-        if seat.decides
-    }
-    threshold = max(levels.values())
-    assents: dict[int, float] = {}
+    levels, assents = {}, dict[int, float]()
     for seat in seats:
-        if seat.asked:
-            level = _level(heard, scores, seat, seat.asked, share, allowed)
-            assents |= {place: max(level, assents.get(place, 0.0)) for place in seat.asked}
+        if seat.decides:
+            levels[seat.place], assent = _level(heard, scores, seat, share, allowed)
+            assents |= {place: max(assent, assents.get(place, 0.0)) for place in seat.asked}
+    threshold = max(levels.values())
     given = _names(job)
     members = tuple(
         Member(
@@ -283,30 +277,32 @@ def _shift(level: float, threshold: float) -> float:
 
 
 def _level(
-    heard: Heard,
-    scores: Floats,
-    seat: Seat,
-    asked: Sequence[int],
-    share: float,
-    allowed: float,
-) -> float:
-    """The lowest level at which of no source more than `share` of the real videos are called fake.
+    heard: Heard, scores: Floats, seat: Seat, share: float, allowed: float
+) -> tuple[float, float]:
+    """From where a model is heard, and those asked about its findings, all alike, assent.
 
-    It is that of those asked, all alike, or where nobody is, of the deciding model itself.
+    Of the levels at which of no source more than `share` of the real videos are called fake, those
+    with the most fakes called so; of equal ones, the lowest of the deciding model. Where no source
+    has enough real videos to tell, it is the threshold of the model's card.
     """
-    rows = heard.unseen_by([seat.place, *asked])
+    rows = heard.unseen_by([seat.place, *seat.asked])
     groups = _groups(heard, allowed, rows)
-    alarms = scores[:, seat.place] >= seat.card.threshold
-    for step in range(round(1 / STEP)):
-        level = round(step * STEP, 2) if asked else max(seat.card.threshold, round(step * STEP, 2))
-        called = (
-            alarms & (scores[:, list(asked)] >= level).all(axis=1)
-            if asked
-            else scores[:, seat.place] >= level
-        )
-        if all(called[group].mean() <= share for group in groups.values()):
-            return level
-    raise TrainingError(_too_many(groups, called, share, seat.card.name))
+    least = scores[:, list(seat.asked)].min(axis=1) if seat.asked else np.ones(len(scores))
+    best: tuple[float, float, float] | None = None
+    for level in LEVELS[LEVELS >= LEAST] if groups else (seat.card.threshold,):
+        found = scores[:, seat.place] >= level
+        for assent in LEVELS if seat.asked else (0.0,):
+            called = found & (least >= assent)
+            if all(called[group].mean() <= share for group in groups.values()):
+                caught = (
+                    float(called[heard.fake & rows].mean()) if (heard.fake & rows).any() else 0.0
+                )
+                if best is None or caught > best[0]:
+                    best = caught, float(level), float(assent)
+                break  # a higher level of assent only loses fakes
+    if best is None:
+        raise TrainingError(_too_many(groups, called, share, seat.card.name))
+    return best[1:]
 
 
 def _too_many(groups: Mapping[str, Flags], called: Flags, share: float, who: str) -> str:
