@@ -228,13 +228,17 @@ def _spoke(members: Sequence[float], rule: Rule) -> str:
     if not members:
         return ""
     said = list(zip(rule.members, members, strict=True))
-    heard = max(((value, voice.name) for voice, value in said if voice.decides))[1]
     votes = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if voice.decides)
     rest = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if not voice.decides)
     return (
-        f" Of its models {heard} was heard, the most suspicious "
+        f" Of its models {heard(said)} was heard, the most suspicious "
         f"({votes}{f'; beside it {rest}' if rest else ''})."
     )
+
+
+def heard(said: Sequence[tuple[Voice, float]]) -> str:
+    """The model of a panel whose finding counts: the most suspicious of those that decide."""
+    return max((value, voice.name) for voice, value in said if voice.decides)[1]
 
 
 def dissent(members: Sequence[float], rule: Rule) -> str | None:
@@ -245,9 +249,10 @@ def dissent(members: Sequence[float], rule: Rule) -> str | None:
     the members' scores, in order; a face of no panel has none.
     """
     said = list(zip(rule.members, members, strict=False))
-    deciding = [(value, voice.name) for voice, value in said if voice.decides]
-    finding = [name for value, name in deciding if value >= rule.threshold]
-    objections = [_objection(said, name) for name in finding or [max(deciding, default=(0, ""))[1]]]
+    if not said:
+        return None
+    finding = [voice.name for voice, value in said if voice.decides and value >= rule.threshold]
+    objections = [_objection(said, name) for name in finding or [heard(said)]]
     return objections[0] if all(objections) else None
 
 

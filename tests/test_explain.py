@@ -286,8 +286,9 @@ class TestSplit:
             ("meso4", NetworkSettings(activation="elu")),
             ("meso4", NetworkSettings(activation="leaky_relu")),
             ("mesoinception4", NetworkSettings(activation="elu")),
+            ("texturelite", NetworkSettings()),
         ],
-        ids=["elu", "leaky", "inception-elu"],
+        ids=["elu", "leaky", "inception-elu", "texture"],
     )
     @pytest.mark.parametrize("output", ["fake", "real"])
     def test_models_trained_otherwise_split_too(

@@ -17,13 +17,22 @@ from mesovid.errors import InputError, ModelError
 from mesovid.evidence.faces import CutFace, FaceKeeper, cut_anew, show
 from mesovid.evidence.facts import clip_facts, model_facts, versions
 from mesovid.files import reported, write_whole
-from mesovid.models.card import PANEL, ModelCard, available, find_card, read_card
+from mesovid.models.card import (
+    PANEL,
+    Member,
+    ModelCard,
+    available,
+    find_card,
+    find_member,
+    read_card,
+)
 from mesovid.models.classifier import panel_digest
 from mesovid.records import Failure, Pixels, Scan
 from mesovid.report.facts import Evidence, ModelFacts
 from mesovid.report.index import Row, index_page, row
 from mesovid.report.page import failure_page, video_page
 from mesovid.settings import Geometry
+from mesovid.verdict import Voice, heard
 
 if TYPE_CHECKING:
     from mesovid.explain.explainer import Explainer
@@ -134,7 +143,7 @@ class _Models:
 
     def __init__(self, models: Iterable[str | Path]) -> None:
         self._cards: dict[str, tuple[ModelCard, str | Path]] = {}  # by sha256 of the weights
-        self._explainers: dict[str, Explainer | None] = {}
+        self._explainers: dict[Path, Explainer | None] = {}
         own = [(read_card(model), find_card(model)) for model in models]
         self.smallest_face = own[0][0].smallest_face if own else None  # px, of the model that scans
         shipped: list[tuple[ModelCard, str | Path]] = [(card, card.name) for card in available()]
@@ -157,10 +166,7 @@ class _Models:
 
         None where the model is not there or does not split.
         """
-        sha256 = scan.model.sha256
-        if sha256 not in self._explainers:
-            self._explainers[sha256] = self._explainer(sha256)
-        explainer = self._explainers[sha256]
+        explainer = self._explainer(scan)
         if explainer is None:
             return None
 
@@ -174,29 +180,47 @@ class _Models:
         """How far the maps can be trusted, as it was measured."""
         from mesovid.explain.faithfulness import figures_of
 
-        explainer = self._explainers.get(scan.model.sha256)
+        explainer = self._explainer(scan)
         if explainer is None:
             return ""
         whose = (
             ""
             if explainer.card.name == scan.model.name
-            else f"Shown is {explainer.card.name}, which decides. "
+            else f"Shown is {explainer.card.name}, which was heard. "
         )
         figure = figures_of(explainer.ref.sha256).get(("split", "mean"))
         return whose + (
             figure.sentence() if figure else "How faithful it is was not measured for this model."
         )
 
-    def _explainer(self, sha256: str) -> Explainer | None:
+    def _explainer(self, scan: Scan) -> Explainer | None:
+        """What looks into the network whose score counted; None where its logit does not split."""
         from mesovid.explain.explainer import Explainer
 
-        if sha256 not in self._cards:
+        if scan.model.sha256 not in self._cards:
             return None
+        card, place = self._cards[scan.model.sha256]
         try:
-            explainer = Explainer(self._cards[sha256][1])
+            path = find_card(place)
+            if card.members:
+                path = find_member(path, _heard(scan, card))
+            if path not in self._explainers:
+                explainer = Explainer(path)
+                self._explainers[path] = explainer if explainer.splits else None
         except ModelError:
             return None
-        return explainer if explainer.splits else None
+        return self._explainers[path]
+
+
+def _heard(scan: Scan, card: ModelCard) -> Member:
+    """The member of a panel that was heard about the most suspicious person."""
+    scored = [person for person in scan.people if len(person.members) == len(card.members)]
+    if not scored:
+        return next(member for member in card.members if member.decides)
+    worst = max(scored, key=lambda person: person.fake_probability)
+    voices = map(Voice.of, card.members)
+    name = heard(list(zip(voices, worst.members, strict=True)))
+    return next(member for member in card.members if member.name == name)
 
 
 def _file_name(path: str) -> str:

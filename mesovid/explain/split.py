@@ -2,9 +2,10 @@
 face in hand.
 
 A head of dense layers, means over regions and piecewise linear activations multiplies each number
-of the last maps by some factor and adds constants: the factor of an activation is its output over
-its input. So the logit is a sum over the maps' cells, and no gradient is needed. Where a head holds
-anything else, there is no split.
+of the last maps by some factor and adds constants: the factor of an activation, or of a root, is
+its output over its input. Of a product each side is a factor of half of the other. So the logit is
+a sum over the maps' cells, and no gradient is needed. Where a head holds anything else, there is no
+split.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from mesovid.records import Share, Split
 Array = npt.NDArray[np.float64]
 
 # f(0) is 0, so that for one input f(x) = factor x x
-_PASSING_ZERO = ("Clip", "Elu", "HardSwish", "LeakyRelu", "Relu", "Tanh")
+_PASSING_ZERO = ("Clip", "Elu", "HardSwish", "LeakyRelu", "Relu", "Sqrt", "Tanh")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,12 +66,17 @@ def head_of(
             return Head(graph, tuple(nodes), end, last, maps[last], parts)
         if node.outputs[0] not in pending:
             continue
-        if node.kind not in _RULES:
+        if node.kind not in _RULES or _scales(node, graph):
             return None
         nodes.append(node)
         pending.remove(node.outputs[0])
         pending |= {name for name in node.inputs if name and name not in graph.constants}
     return None
+
+
+def _scales(node: Node, graph: Graph) -> bool:
+    """Whether an operator multiplies by a constant, of which half the product is no constant's."""
+    return node.kind == "Mul" and any(name in graph.constants for name in node.inputs)
 
 
 def split(head: Head, values: Mapping[str, npt.NDArray[np.float32]], sign: int = 1) -> Split:
@@ -207,6 +213,15 @@ def _subtract(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str
     return _added(node, [first, -second])
 
 
+def _product(node: Node, factor: Array, known: Mapping[str, Array]) -> dict[str, Array]:
+    first, second = (known[name] for name in node.inputs)
+    factors = [factor * second / 2, factor * first / 2]
+    return _added(
+        node,
+        [_summed(each, known[name].shape) for each, name in zip(factors, node.inputs, strict=True)],
+    )
+
+
 def _added(node: Node, factors: list[Array]) -> dict[str, Array]:
     """A tensor that an operator reads twice gets both factors."""
     found: dict[str, Array] = {}
@@ -249,6 +264,7 @@ _RULES: dict[str, _Rule] = {
     "Gemm": _dense,
     "GlobalAveragePool": _mean,
     "Identity": _same,
+    "Mul": _product,
     "ReduceMean": _reduced_mean,
     "Reshape": _flatten,
     "Squeeze": _flatten,

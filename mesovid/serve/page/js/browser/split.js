@@ -1,7 +1,7 @@
 // How a logit came about, exactly: `mesovid.explain.split` in JavaScript, where it is explained.
 // An array here is {shape, values}; `known` maps names to such arrays.
 
-const PASSING_ZERO = ["Clip", "Elu", "HardSwish", "LeakyRelu", "Relu", "Tanh"];
+const PASSING_ZERO = ["Clip", "Elu", "HardSwish", "LeakyRelu", "Relu", "Sqrt", "Tanh"];
 
 /** What lies between the last maps and the logit; null when the logit does not split. */
 export function headOf(graph, plan) {
@@ -22,13 +22,17 @@ export function headOf(graph, plan) {
       return { graph, nodes, end: plan.end, layer: maps.get(last), parts: plan.parts, tensors };
     }
     if (!pending.has(node.outputs[0])) continue;
-    if (!RULES[node.kind]) return null;
+    if (!RULES[node.kind] || scales(node, graph)) return null;
     nodes.push(node);
     pending.delete(node.outputs[0]);
     for (const name of node.inputs) if (name && !graph.constants.has(name)) pending.add(name);
   }
   return null;
 }
+
+/** Whether an operator multiplies by a constant, of which half the product is no constant's. */
+const scales = (node, graph) =>
+  node.kind === "Mul" && node.inputs.some((name) => graph.constants.has(name));
 
 /** The split of one face. `values` are those of the head's tensors; `sign` is -1 for a P(real). */
 export function split(head, values, sign) {
@@ -150,6 +154,13 @@ function at(from, index) {
   for (let axis = 0; axis < by.length; axis += 1) place += by[axis] * index[axis];
   return from.values[place];
 }
+
+/** The value that an array, stretched to more numbers, has at an index. */
+const stretched = (from, index) =>
+  at(
+    from,
+    from.shape.map((side, axis) => (side > 1 ? index[axis + index.length - from.shape.length] : 0)),
+  );
 
 /** Factors of what was stretched to more numbers, added up. */
 function summed(factor, shape) {
@@ -341,6 +352,14 @@ const RULES = {
   },
   Flatten: same,
   Identity: same,
+  Mul: (node, factor, known) =>
+    added(
+      node.inputs.map((name, n) => {
+        const other = known.get(node.inputs[1 - n]);
+        const half = made(factor.shape, (index) => (at(factor, index) * stretched(other, index)) / 2);
+        return [name, summed(half, known.get(name).shape)];
+      }),
+    ),
   Reshape: same,
   Squeeze: same,
   GlobalAveragePool: averages,
