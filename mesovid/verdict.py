@@ -201,7 +201,7 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
         probability = aggregate([score.fake_probability for score in scores], rule.aggregate)
         look, members = _look(scores), _of_members(scores, rule)
         who, rest = f"{len(scores)} faces that could not be followed from frame to frame", ""
-    label, where = label_at(probability, rule)
+    label, where = label_at(probability, rule, members)
     if look.is_small(rule):
         label = "uncertain"
         where = (
@@ -213,9 +213,6 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
     elif label == "real":
         label, beside = _beside(rivals, others, looks, rule)
         where += beside
-    elif label == "fake" and (why := dissent(members, rule)):
-        label = "uncertain"
-        where += f", {why}"
     how = {"mean": "on average", "median": "in the median"}.get(
         rule.aggregate, f"by {rule.aggregate}"
     )
@@ -353,13 +350,19 @@ def _sharp(scores: Sequence[FaceScore], rule: Rule) -> list[FaceScore]:
     ]
 
 
-def label_at(probability: float, rule: Rule) -> tuple[Label, str]:
-    """The label of a probability, and in words where it lies."""
+def label_at(probability: float, rule: Rule, members: Sequence[float] = ()) -> tuple[Label, str]:
+    """The label of a probability, and in words where it lies.
+
+    `members` is what each model of a panel says, where it is known.
+    """
     if rule.band is not None and rule.band[0] <= probability <= rule.band[1]:
         low, high = rule.band
         return "uncertain", f"between {low:.2f} and {high:.2f}, where this model cannot tell"
     if probability >= rule.threshold:
-        return "fake", f"at or above the threshold of {rule.threshold:.2f}"
+        where = f"at or above the threshold of {rule.threshold:.2f}"
+        if why := dissent(members, rule):
+            return "uncertain", f"{where}, {why}"
+        return "fake", where
     if rule.band is not None and probability < rule.band[0]:
         return "real", f"below {rule.band[0]:.2f}, from where on this model cannot tell"
     return "real", f"below the threshold of {rule.threshold:.2f}"

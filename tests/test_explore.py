@@ -199,6 +199,7 @@ def test_a_file_is_judged_as_by_the_package(visit: Visit, scanner: Scanner, name
 @browsers
 def test_the_start_and_a_face_are_accessible(visit: Visit) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    visit.scan(SAMPLES / "portrait.jpg")
     visit.page.locator(".faces a").first.click()
     visit.page.wait_for_selector("[data-layer=conv1] button.tile")
     visit.page.wait_for_selector("canvas.heat")

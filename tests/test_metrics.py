@@ -395,7 +395,7 @@ def test_a_video_gets_the_probability_and_the_label_that_a_scan_gives_it(
         min_faces=min_faces,
     )
     videos = crops.per_video()
-    (rates,) = _verdict_rates(videos, crops.too_few(), rule)
+    (rates,) = _verdict_rates(videos, np.zeros((1, 0)), crops.too_few(), rule)
     if verdict.fake_probability is None:
         assert verdict.status == "too_few_faces"
         assert (verdict.label, rates.no_verdict.value) == (None, 1.0)

@@ -425,6 +425,22 @@ def test_a_scan_writes_its_page(tmp_path: Path, astronaut: np.ndarray) -> None:
     assert not list(tmp_path.glob(".mesovid-*"))
 
 
+@pytest.mark.parametrize(("first", "heard"), [(-9.0, "mesolite"), (9.0, "meso4")])
+def test_the_maps_are_those_of_the_model_that_was_heard(
+    first: float, heard: str, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    """A panel of two that decide, whose first is moved far down, or far up."""
+    panel = read_card("panel")
+    meso4, mesolite = (replace(member, decides=True, assents_from=None) for member in panel.members)
+    card = replace(panel, name="two", members=(replace(meso4, shift=first), mesolite))
+    card.write(tmp_path)
+    page = tmp_path / "page.html"
+    source = clip(tmp_path / "clip.avi", astronaut)
+    done = run("scan", source, "--model", tmp_path / "two.json", "--report", page)
+    assert done.exit_code == 0, done.output
+    assert f"Shown is {heard}, which was heard." in page.read_text(encoding="utf-8")
+
+
 def test_several_inputs_get_an_index_with_those_that_failed(
     tmp_path: Path, astronaut: np.ndarray
 ) -> None:

@@ -15,7 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from mesovid.cli import cli
+from mesovid.dataset.manifest import read_dataset
 from mesovid.errors import ModelError
+from mesovid.evaluation.evaluate import evaluate
+from mesovid.evaluation.predict import predict
 from mesovid.explain.explainer import Explainer
 from mesovid.models.card import PANEL, Member, ModelCard, read_card
 from mesovid.models.classifier import load_model
@@ -24,7 +27,7 @@ from mesovid.records import Face, FaceScore
 from mesovid.report.reader import read_results
 from mesovid.report.writers import to_json
 from mesovid.scanner import Scanner
-from mesovid.verdict import Rule, Voice, judge
+from mesovid.verdict import Rule, Voice, judge, label_at
 
 
 def member(name: str, **how: object) -> Member:
@@ -231,3 +234,32 @@ def test_where_none_alone_finds_so_the_most_suspicious_is_asked_about() -> None:
         ).verdict.label
         == "fake"
     )
+
+
+def test_a_single_face_is_called_fake_only_where_who_is_asked_agrees() -> None:
+    voices = (Voice("meso4", decides=False, assents_from=0.6), Voice("mesolite"))
+    rule = Rule(0.8, (0.2, 0.8), members=voices)
+    assert label_at(0.9, rule, (0.5, 0.9))[0] == "uncertain"
+    assert label_at(0.9, rule, (0.7, 0.9))[0] == "fake"
+    assert label_at(0.9, rule)[0] == "fake"  # what they say is not known
+
+
+def test_an_evaluation_asks_for_assent_as_a_scan_does(tmp_path: Path) -> None:
+    """A panel that calls all fake, and one whose asked model never agrees."""
+    rng = np.random.default_rng(0)
+    for label in ("real", "fake"):
+        (tmp_path / "faces" / label).mkdir(parents=True)
+        for n in range(2):
+            noise = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / "faces" / label / f"{n}.png"), noise)
+    panel = read_card("panel")
+    meso4, mesolite = panel.members
+    for name, level, called in (("easy", 0.0, 1.0), ("never", 1.0, 0.0)):
+        asked = replace(meso4, assents_from=level), replace(mesolite, shift=16.0)
+        replace(panel, name=name, threshold=0.5, uncertain=None, members=asked).write(tmp_path)
+        found = evaluate(read_dataset(tmp_path / "faces"), [load_model(tmp_path / f"{name}.json")])
+        rates = found.models[0].verdicts
+        assert [rate.called_fake.value for rate in rates] == [called] * len(rates)
+        faces = [(path, None) for path in sorted((tmp_path / "faces").rglob("*.png"))]
+        labels = [each.label for each in predict(faces, load_model(tmp_path / f"{name}.json"))]
+        assert labels == ["fake" if called else "uncertain"] * 4

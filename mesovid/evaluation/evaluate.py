@@ -239,7 +239,8 @@ class Scored:
     """What `score` gives: the crops that could be read, and their probabilities."""
 
     crops: tuple[CropEntry, ...]
-    probabilities: tuple[tuple[Floats, ...], ...]  # [model][clean, then each degradation] -> (n,)
+    # [model][clean, then each degradation] -> (n, 1 + members) as `classify` has it
+    probabilities: tuple[tuple[Floats, ...], ...]
     excluded: tuple[Excluded, ...]
 
 
@@ -279,20 +280,23 @@ def score(
                 for classifier, part in zip(classifiers, parts, strict=True):
                     part[number].append(classify(classifier, versions, settings.batch_size))
     joined = tuple(
-        tuple(np.concatenate(chunks) if chunks else np.zeros(0) for chunks in part)
+        tuple(np.concatenate(chunks) if chunks else np.zeros((0, 1)) for chunks in part)
         for part in parts
     )
     return Scored(tuple(good), joined, tuple(excluded))
 
 
 def classify(classifier: Classifier, images: Sequence[Pixels], batch_size: int) -> Floats:
-    """P(fake) (n,) of crops, resized where they are not of the model's size."""
+    """P(fake) of crops, and beside it what each model of a panel says: (n, 1 + members).
+
+    Crops that are not of the model's size are resized.
+    """
     size = classifier.card.geometry.size
-    found = []
+    found = [np.zeros((0, 1 + len(classifier.card.members)))]
     for start in range(0, len(images), batch_size):
         pixels = np.stack([resized(image, size) for image in images[start : start + batch_size]])
-        found.append(classifier(pixels))
-    return np.concatenate(found) if found else np.zeros(0)
+        found.append(np.column_stack(classifier.with_members(pixels)))
+    return np.concatenate(found)
 
 
 def _groups(crops: Sequence[CropEntry]) -> list[str]:
@@ -384,7 +388,8 @@ def _evaluated(
 ) -> ModelEvaluation:
     rule = Rule.of(classifier.card, settings.threshold)
     blank = scores_of(crops, np.zeros(len(crops)), settings.min_faces)
-    clean, *damaged = (blank.with_probability(probability) for probability in probabilities)
+    clean, *damaged = (blank.with_probability(each[:, 0]) for each in probabilities)
+    members = np.column_stack([clean.mean_of(each) for each in probabilities[0].T])[:, 1:]
     videos, few = clean.per_video(), clean.too_few()
     ruler = _Ruler(rule.threshold, settings.resamples, settings.seed, settings.cluster)
     of_videos, of_crops = ruler.both(clean)
@@ -401,7 +406,7 @@ def _evaluated(
             )
             for method, part in by_method(clean)
         ),
-        verdicts=_verdict_rates(videos, few, rule),
+        verdicts=_verdict_rates(videos, members, few, rule),
         pairs=paired(
             videos, resamples=settings.resamples, seed=settings.seed, cluster=settings.cluster
         ),
@@ -457,13 +462,13 @@ def _robustness(
 
 
 def _verdict_rates(
-    videos: Scores, few: npt.NDArray[np.bool_], rule: Rule
+    videos: Scores, members: Floats, few: npt.NDArray[np.bool_], rule: Rule
 ) -> tuple[VerdictRates, ...]:
     """How often videos are called what; those of `few` have too few faces for a verdict."""
     labels = np.array(
         [
-            "none" if none else label_at(float(probability), rule)[0]
-            for probability, none in zip(videos.probability, few, strict=True)
+            "none" if none else label_at(float(probability), rule, said)[0]
+            for probability, said, none in zip(videos.probability, members, few, strict=True)
         ]
     )
     methods = np.unique(videos.method[videos.fake])

@@ -128,20 +128,32 @@ class Scores:
         together, `too_few` says so. Rows follow the order of video keys.
         """
         _, first = np.unique(self.video, return_index=True)
-        people, of_row = np.unique(
-            np.stack([self._video_ids(), self.person], axis=1), axis=0, return_inverse=True
-        )
-        faces = np.bincount(of_row.ravel())
-        mean = np.bincount(of_row.ravel(), weights=self.probability) / faces
-        video = people[:, 0]
-        judged = faces >= self.min_faces[first][video]
-        count = int(video.max(initial=-1)) + 1
-        worst = np.full(count, -np.inf)
-        np.maximum.at(worst, video[judged], mean[judged])
-        everyone = np.bincount(video, faces * mean, count) / np.bincount(video, faces, count)
-        worst = np.where(np.isfinite(worst), worst, everyone)
+        mean = self.mean_of(self.probability)
         # a mean of ones can exceed one by a rounding error
-        return dataclasses.replace(self.select(first), probability=np.clip(worst, 0.0, 1.0))
+        return dataclasses.replace(self.select(first), probability=np.clip(mean, 0.0, 1.0))
+
+    def mean_of(self, values: Floats) -> Floats:
+        """The mean of a value of each row over the faces that each video is judged by."""
+        rows, video = self._counted(), self._video_ids()
+        sums = np.bincount(video[rows], weights=values[rows])
+        return np.asarray(sums / np.bincount(video[rows]), np.float64)
+
+    def _counted(self) -> Flags:
+        """(n,) whether a face is of the person by whom its video is judged; of all where nobody is
+        seen often enough.
+        """
+        video = self._video_ids()
+        people, first, of_row = np.unique(
+            np.stack([video, self.person], axis=1), axis=0, return_index=True, return_inverse=True
+        )
+        of_row = of_row.ravel()
+        faces = np.bincount(of_row)
+        mean = np.bincount(of_row, weights=self.probability) / faces
+        mean[faces < self.min_faces[first]] = -1
+        order = np.lexsort((mean, people[:, 0]))
+        last = order[np.append(np.diff(people[order, 0]) > 0, [True] * bool(len(order)))]
+        counted: Flags = (of_row == last[video]) | (mean[last] < 0)[video]
+        return counted
 
     def too_few(self) -> Flags:
         """For each row of `per_video`, whether its faces are too few for a verdict."""

@@ -127,12 +127,13 @@ def predict(
                 except InputError as error:
                     errors[i] = without_path(error, path)
             scores = classify(classifier, list(images.values()), batch_size)
-            probabilities = dict(zip(images, map(float, scores), strict=True))
+            found = dict(zip(images, scores, strict=True))
             for i, (path, truth) in enumerate(batch):
                 if i in errors:
                     yield Prediction(str(path), None, None, truth, error=errors[i])
                     continue
-                label, probability = label_at(probabilities[i], rule)[0], probabilities[i]
+                probability, *members = map(float, found[i])
+                label = label_at(probability, rule, members)[0]
                 resized = images[i].shape[:2] != (card.geometry.size, card.geometry.size)
                 yield Prediction(str(path), label, probability, truth, resized)
 

@@ -66,8 +66,7 @@ function verdictOf(scores, all, rule) {
     );
     who = `${scores.length} faces that could not be followed from frame to frame`;
   }
-  let [label, where] = labelOf(probability, rule);
-  const dissent = label === "fake" && dissentOf(members, rule);
+  let [label, where] = labelOf(probability, rule, members);
   if (isSmall(look, rule)) {
     [label, where] = [
       "uncertain",
@@ -79,8 +78,6 @@ function verdictOf(scores, all, rule) {
   } else if (label === "real") {
     const [moved, beside] = besideOf(rivals, others, looks, rule);
     [label, where] = [moved, where + beside];
-  } else if (dissent) {
-    [label, where] = ["uncertain", `${where}, ${dissent}`];
   }
   const how =
     { mean: "on average", median: "in the median" }[rule.aggregate] || `by ${rule.aggregate}`;
@@ -196,14 +193,18 @@ function sharp(scores, rule) {
   return [...byPerson(scores).values()].filter((faces) => !isBlurred(lookOf(faces), rule)).flat();
 }
 
-/** The label of a probability, and in words where it lies. */
-export function labelOf(probability, { threshold, band }) {
+/** The label of a probability, and in words where it lies; `members` are those of a panel. */
+export function labelOf(probability, rule, members = []) {
+  const { threshold, band } = rule;
   if (band && probability >= band[0] && probability <= band[1]) {
     const [low, high] = band.map((value) => value.toFixed(2));
     return ["uncertain", `between ${low} and ${high}, where this model cannot tell`];
   }
-  if (probability >= threshold)
-    return ["fake", `at or above the threshold of ${threshold.toFixed(2)}`];
+  if (probability >= threshold) {
+    const where = `at or above the threshold of ${threshold.toFixed(2)}`;
+    const dissent = dissentOf(members, rule);
+    return dissent ? ["uncertain", `${where}, ${dissent}`] : ["fake", where];
+  }
   if (band && probability < band[0]) {
     return ["real", `below ${band[0].toFixed(2)}, from where on this model cannot tell`];
   }
