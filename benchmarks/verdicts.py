@@ -11,7 +11,8 @@ in which every clip went through the same resizing and coding. Each may be given
 Prints three markdown tables: what a user gets; each method's fakes against the reals of all
 sources, and against their own originals; and the reals by source. A manifest's columns `kind`
 (swap, reenact, talking ...), `set` and `origin` (where a clip came from) are used where it has
-them.
+them. --card puts the figures of a model into its card, in place of those that it has of these
+clips: a panel's, since a scoreboard knows models by their weights.
 
 Intervals are 95 %: of AUC by bootstrap, of shares by Wilson's formula, both at the number of people
 or groups rather than of clips. A clip without a verdict is neither right nor wrong, and has no part
@@ -25,7 +26,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from mesovid.dataset.layouts import gather  # noqa: E402
 from mesovid.errors import DatasetError, InputError, MesovidError  # noqa: E402
 from mesovid.evaluation.metrics import Estimate, Scores, measure, paired, rate  # noqa: E402
 from mesovid.evaluation.tables import estimate  # noqa: E402
+from mesovid.models.card import Figure, card_at  # noqa: E402
 from mesovid.report.table import Table, markdown_table  # noqa: E402
 
 CALLED = ("fake", "uncertain", "real")
@@ -92,6 +94,7 @@ def main() -> None:
         "--copies", type=Path, action="append", default=[], help="in the collections' order"
     )
     parser.add_argument("--split", help="this split of the collections alone")
+    parser.add_argument("--card", type=Path, help="a model's card that gets its figures")
     given = parser.parse_args()
     try:
         clips = clips_of(given.collection, given.copies, given.split)
@@ -103,6 +106,8 @@ def main() -> None:
             check(model, found, clips)
         for table in (user_table(judged), method_table(judged), source_table(judged)):
             print(f"**{table.title}**\n\n{markdown_table(table)}\n")
+        if given.card:
+            keep(given.card, judged, given.split)
     except MesovidError as error:
         sys.exit(str(error))
 
@@ -209,8 +214,8 @@ def user_table(judged: dict[str, list[Clip]]) -> Table:
                     name,
                     model,
                     f"{len(reals):,} + {len(fakes):,}",
-                    of(part, lambda clip: clip.label == ("fake" if clip.fake else "real")),
-                    of(part, lambda clip: clip.label == ("real" if clip.fake else "fake")),
+                    of(part, is_right),
+                    of(part, is_wrong),
                     of(reals, lambda clip: clip.label == "real"),
                     of(reals, lambda clip: clip.label == "fake"),
                     of(fakes, lambda clip: clip.label == "fake"),
@@ -264,23 +269,86 @@ def source_table(judged: dict[str, list[Clip]]) -> Table:
     return Table("Reals by source", SOURCES, tuple(rows), names=2)
 
 
+def keep(path: Path, judged: dict[str, list[Clip]], split: str | None) -> None:
+    """Put a model's figures into its card."""
+    card = card_at(path)
+    if card.name not in judged:
+        raise InputError(f"no scan by {card.name}; there are those by {', '.join(judged)}")
+    clips = judged[card.name]
+    names = sorted({clip.collection for clip in clips})
+    found: list[Figure] = []
+    for name in names if len(names) == 1 else [*names, " and ".join(names)]:
+        part = [clip for clip in clips if clip.collection in name.split(" and ")]
+        found += figures(part, f"{name} {split}" if split else name)
+    others = [each for each in card.figures if each.data not in {one.data for one in found}]
+    replace(card, figures=(*others, *found)).write(path.parent)
+
+
+def figures(clips: Sequence[Clip], data: str) -> list[Figure]:
+    """What a card tells of the verdicts on some clips."""
+    reals, fakes = [c for c in clips if not c.fake], [c for c in clips if c.fake]
+    kinds = sorted({clip.kind for clip in fakes if clip.kind})
+    parts = {"real": reals, "all fakes": fakes} | {
+        kind: [clip for clip in fakes if clip.kind == kind] for kind in kinds
+    }
+    values = [
+        ("decided and right", "all", share(clips, is_right)),
+        ("decided and wrong", "all", share(clips, is_wrong)),
+        ("video AUC", "all", area_of(clips)),
+    ]
+    for subset, part in parts.items():
+        for label in ("fake", "uncertain"):
+            metric = f"share called {label}" if label == "fake" else "share uncertain"
+            hit = share(part, lambda clip, label=label: clip.label == label)  # type: ignore[misc]
+            values.append((metric, subset, hit))
+    how = "mesovid scan, benchmarks/verdicts.py; intervals over groups"
+    protocol = f"{len(reals):,} real and {len(fakes):,} fake videos; {how}"
+    return [
+        Figure(
+            data, metric, _short(each.value), subset, _short(each.low), _short(each.high), protocol
+        )
+        for metric, subset, each in values
+        if each.value is not None
+    ]
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def is_right(clip: Clip) -> bool:
+    return clip.label == ("fake" if clip.fake else "real")
+
+
+def is_wrong(clip: Clip) -> bool:
+    return clip.label == ("real" if clip.fake else "fake")
+
+
 def calls(clips: Sequence[Clip]) -> tuple[str, ...]:
     """The shares of clips called fake, uncertain and real."""
     return tuple(of(clips, lambda clip, label=label: clip.label == label) for label in CALLED)  # type: ignore[misc]
 
 
 def of(clips: Sequence[Clip], hit: Callable[[Clip], bool]) -> str:
+    """`share` in words."""
+    return estimate(share(clips, hit), percent=True)
+
+
+def share(clips: Sequence[Clip], hit: Callable[[Clip], bool]) -> Estimate:
     """The share of clips for which something holds, with its interval."""
-    return estimate(
-        rate([hit(clip) for clip in clips], [clip.group for clip in clips]), percent=True
-    )
+    return rate([hit(clip) for clip in clips], [clip.group for clip in clips])
 
 
 def area(clips: Sequence[Clip]) -> str:
+    """`area_of` in words."""
+    return estimate(area_of(clips))
+
+
+def area_of(clips: Sequence[Clip]) -> Estimate:
     """The AUC over clips."""
     scores = scores_of(clips)
     both = len(scores) and scores.fake.any() and not scores.fake.all()
-    return estimate(measure(scores, 0.5, cluster="group").auc if both else Estimate(None))
+    return measure(scores, 0.5, cluster="group").auc if both else Estimate(None)
 
 
 def pairs(clips: Sequence[Clip]) -> str:

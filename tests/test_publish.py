@@ -98,3 +98,15 @@ def test_what_is_no_scoreboard_is_refused(tmp_path: Path) -> None:
     (tmp_path / "board.json").write_text("[]")
     with pytest.raises(ModelError, match="holds no scoreboard"):
         publish("meso4", tmp_path / "out", scoreboard=tmp_path / "board.md")
+
+
+def test_a_model_can_be_made_more_careful_and_never_less(tmp_path: Path) -> None:
+    before = read_card("mesolite")
+    assert before.uncertain is not None
+    low, high = before.uncertain
+    card = publish("mesolite", tmp_path, real_below=low / 2)
+    assert card.uncertain == (low / 2, high)
+    assert card.rule.endswith(f"; real only below {low / 2:g}, lowered since")
+    for wrong in (low + 0.01, -0.1, float("nan")):
+        with pytest.raises(ModelError, match="must lie between 0 and that"):
+            publish("mesolite", tmp_path, real_below=wrong)

@@ -258,23 +258,19 @@ def _import_onnx(
 @click.option("--summary", help="What the model is, in one line.")
 @click.option("--licence", help="Terms of the model and of its training data.")
 @click.option("--limits", help="Where the model must not be trusted.")
-def publish(
-    model: str,
-    folder: str,
-    scoreboard: str | None,
-    summary: str | None,
-    licence: str | None,
-    limits: str | None,
-) -> None:
+@click.option(
+    "--real-below",
+    type=float,
+    help="P(fake) below which alone a video is called real; a lower one.",
+)
+def publish(model: str, folder: str, **given: Any) -> None:
     """Copy a trained model to a folder.
 
     The figures of `mesovid evaluate --scoreboard` go into its card.
     """
     from mesovid.models.publish import publish
 
-    card = publish(
-        model, folder, scoreboard=scoreboard, summary=summary, licence=licence, limits=limits
-    )
+    card = publish(model, folder, **given)
     click.echo(
         f"{card.name}: {len(card.figures)} figures; show them: mesovid models show "
         f"{Path(folder) / card.name}.json"

@@ -27,10 +27,13 @@ def publish(
     summary: str | None = None,
     licence: str | None = None,
     limits: str | None = None,
+    real_below: float | None = None,
 ) -> ModelCard:
     """Copy a model to `folder` and fill in its card.
 
-    Figures come from a scoreboard's .json; words are taken where given.
+    Figures come from a scoreboard's .json; words are taken where given. `real_below` is the P(fake)
+    below which alone a video is called real, no higher than it was: for fakes that a model cannot
+    see score like what is true.
 
     Figures of the same set and metric are replaced, others kept. The course of its training and the
     curves of what was measured go to a file beside the card. Raises ModelError when the
@@ -46,6 +49,8 @@ def publish(
         )
     words: dict[str, Any] = {"summary": summary, "licence": licence, "limits": limits}
     card = replace(card, **{key: value for key, value in words.items() if value is not None})
+    if real_below is not None:
+        card = _more_careful(card, real_below)
     drawn = curves.read_curves(source, card.sha256.get("onnx", ""))
     if scoreboard is not None:
         figures, measured = _figures(Path(scoreboard), card)
@@ -53,6 +58,17 @@ def publish(
         drawn = replace(drawn, measured=curves.merged(drawn.measured, measured))
     write_copy(source, card, folder, drawn)
     return card
+
+
+def _more_careful(card: ModelCard, real_below: float) -> ModelCard:
+    low, high = card.uncertain or (card.threshold, card.threshold)
+    if not 0 <= real_below <= low:
+        raise ModelError(
+            f"{card.name} calls real what is below {low:g}; --real-below {real_below:g} must lie "
+            "between 0 and that"
+        )
+    rule = f"{card.rule}; real only below {real_below:g}, lowered since"
+    return replace(card, uncertain=(real_below, high), rule=rule)
 
 
 def write_copy(source: Path, card: ModelCard, folder: Path, drawn: curves.Curves) -> None:
