@@ -93,6 +93,9 @@ def main() -> None:
     parser.add_argument(
         "--copies", type=Path, action="append", default=[], help="in the collections' order"
     )
+    parser.add_argument(
+        "--title", action="append", default=[], help="of each collection, in a card's figures"
+    )
     parser.add_argument("--split", help="this split of the collections alone")
     parser.add_argument("--card", type=Path, help="a model's card that gets its figures")
     given = parser.parse_args()
@@ -107,7 +110,9 @@ def main() -> None:
         for table in (user_table(judged), method_table(judged), source_table(judged)):
             print(f"**{table.title}**\n\n{markdown_table(table)}\n")
         if given.card:
-            keep(given.card, judged, given.split)
+            names = [folder.resolve().name for folder in given.collection]
+            titles = dict(zip(names, given.title, strict=False))
+            keep(given.card, judged, titles, given.split or "")
     except MesovidError as error:
         sys.exit(str(error))
 
@@ -269,17 +274,18 @@ def source_table(judged: dict[str, list[Clip]]) -> Table:
     return Table("Reals by source", SOURCES, tuple(rows), names=2)
 
 
-def keep(path: Path, judged: dict[str, list[Clip]], split: str | None) -> None:
-    """Put a model's figures into its card."""
+def keep(path: Path, judged: dict[str, list[Clip]], titles: dict[str, str], split: str) -> None:
+    """Put a model's figures into its card; `titles` are those of the collections."""
     card = card_at(path)
     if card.name not in judged:
         raise InputError(f"no scan by {card.name}; there are those by {', '.join(judged)}")
     clips = judged[card.name]
     names = sorted({clip.collection for clip in clips})
     found: list[Figure] = []
-    for name in names if len(names) == 1 else [*names, " and ".join(names)]:
-        part = [clip for clip in clips if clip.collection in name.split(" and ")]
-        found += figures(part, f"{name} {split}" if split else name)
+    for several in [[name] for name in names] + ([names] if len(names) > 1 else []):
+        data = " and ".join(titles.get(name, name) for name in several)
+        part = [clip for clip in clips if clip.collection in several]
+        found += figures(part, f"{data} {split}".strip())
     others = [each for each in card.figures if each.data not in {one.data for one in found}]
     replace(card, figures=(*others, *found)).write(path.parent)
 
