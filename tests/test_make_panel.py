@@ -117,6 +117,17 @@ def test_assent_is_asked_about_one_models_findings() -> None:
         levels(found, job(0.05, decide=["first"], assent={"other": ["third"]}), *cards[:2])
 
 
+def test_who_decides_and_is_asked_agrees_on_the_scale_of_the_panel() -> None:
+    # `other` is heard from .91 on, and asked from .53 on; `first` decides from .5 on
+    found = heard([0] * 40, STUDIO, PLACES)
+    asked = job(0.05, decide=["first", "other"], assent={"other": ["first"]})
+    seats = _seats(asked, {"other": card("other", 0.5), "first": card("first", 0.8)})
+    (other, first), threshold = _members(found, seats, asked, 0.05)
+    assert (threshold, other.shift) == (0.91, 0.0)
+    assert first.level(threshold) == pytest.approx(0.5, abs=1e-4)
+    assert other.assents_from == 0.53
+
+
 def test_what_a_model_learned_from_is_not_heard_of_it() -> None:
     # the three alarms of the studio are of videos that it learned from
     found = heard([0] * 40, STUDIO[1:], PLACES, [[0] * 3 + [1] * 37])

@@ -20,6 +20,7 @@ from mesovid.evaluation.calibrate import HELD_BACK
 from mesovid.evaluation.evaluate import check_geometry
 from mesovid.models.card import PANEL, Member, ModelCard, logit
 from mesovid.models.classifier import Classifier, load_model
+from mesovid.models.inputs import sigmoid
 from mesovid.pictures import read_crop
 from mesovid.settings import PanelSettings, RuntimeSettings
 from mesovid.training.samples import videos_learned
@@ -254,26 +255,30 @@ def _members(
             assents |= {place: max(assent, assents.get(place, 0.0)) for place in seat.asked}
     threshold = max(levels.values())
     given = _names(job)
+    shifts = {
+        place: math.ceil(1e4 * float(logit(threshold) - logit(level)) - 1e-6) / 1e4
+        for place, level in levels.items()
+    }  # rounded up: a score of the level is the threshold, and not a hair below it
     members = tuple(
         Member(
             name=seat.card.name,
             sha256=str(seat.card.sha256["onnx"]),
             finds=job.finds.get(given[seat.place], ""),
             decides=seat.decides,
-            assents_from=assents.get(seat.place),
+            assents_from=_moved(assents.get(seat.place), shifts.get(seat.place, 0.0)),
             assents_to=tuple(
                 seats[given.index(name)].card.name for name in job.assent.get(given[seat.place], ())
             ),
-            shift=_shift(levels[seat.place], threshold) if seat.decides else 0.0,
+            shift=shifts.get(seat.place, 0.0),
         )
         for seat in seats
     )
     return members, threshold
 
 
-def _shift(level: float, threshold: float) -> float:
-    """What moves a score of `level` to the threshold, and not a hair below it."""
-    return math.ceil(1e4 * float(logit(threshold) - logit(level)) - 1e-6) / 1e4
+def _moved(level: float | None, shift: float) -> float | None:
+    """A level on the common scale."""
+    return level if level is None or not shift else float(sigmoid(logit(level) + shift))
 
 
 def _level(
