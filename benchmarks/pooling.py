@@ -65,7 +65,7 @@ def main() -> None:
     print(f"{classifier.card.name} on {dataset.root.name}, split {', '.join(map(str, splits))}\n")
     print("| frames pooled by | video AUC |\n| --- | ---: |")
     scored = score(dataset, crops, [classifier], (), EvaluateSettings())
-    faces = scores_of(scored.crops, scored.probabilities[0][0])
+    faces = scores_of(scored.crops, scored.probabilities[0][0][:, 0])
     for name, rule in RULES.items():
         pooled = np.empty(len(faces))
         for track in set(zip(faces.video, faces.person, strict=True)):

@@ -142,7 +142,7 @@ def _scores(
     for name, dataset, own in zip(names_of(datasets), datasets, chosen, strict=True):
         scored = score(dataset, own, [classifier], (), EvaluateSettings(), on_crops)
         crops += [(name, crop) for crop in scored.crops]
-        probability.append(scored.probabilities[0][0])
+        probability.append(scored.probabilities[0][0][:, 0])
         excluded += scored.excluded
     fake = [crop.label == FAKE for _, crop in crops]
     if len(set(fake)) < 2:
