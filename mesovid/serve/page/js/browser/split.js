@@ -356,7 +356,10 @@ const RULES = {
     added(
       node.inputs.map((name, n) => {
         const other = known.get(node.inputs[1 - n]);
-        const half = made(factor.shape, (index) => (at(factor, index) * stretched(other, index)) / 2);
+        const half = made(
+          factor.shape,
+          (index) => (at(factor, index) * stretched(other, index)) / 2,
+        );
         return [name, summed(half, known.get(name).shape)];
       }),
     ),

@@ -131,9 +131,7 @@ function objectionTo(finding, said) {
 }
 
 const loudest = (voices) =>
-  voices.reduce((a, b) =>
-    b.value > a.value || (b.value === a.value && b.name > a.name) ? b : a,
-  );
+  voices.reduce((a, b) => (b.value > a.value || (b.value === a.value && b.name > a.name) ? b : a));
 
 function membersOf(faces, rule) {
   return (faces[0].members || []).map((_, i) =>
