@@ -105,6 +105,14 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+# a page behind another one plays its clip as if it were in front
+AWAKE = [
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+]
+
+
 class Visit:
     """A browser's window, with what it said and what it asked for."""
 
@@ -120,6 +128,7 @@ class Visit:
 
     def scan(self, path: Path) -> Any:
         """What the page's JSON says of a file that its button was given."""
+        self.page.bring_to_front()  # a player behind another page shows its frames late
         self.page.goto("about:blank")
         self.page.goto(f"{self.base}#/")
         self.page.set_input_files("#file", path)
@@ -139,7 +148,7 @@ def browser() -> Iterator[Any]:
 
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *root])
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *AWAKE, *root])
         yield started
         started.close()
 
