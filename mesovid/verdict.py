@@ -35,6 +35,10 @@ class Voice:
         """The voice of a panel's member."""
         return cls(member.name, member.decides, member.assents_from, member.assents_to)
 
+    def is_asked(self, finding: str) -> bool:
+        """Whether it must agree with what a model of the panel finds."""
+        return self.assents_from is not None and finding in (self.assents_to or (finding,))
+
 
 class OneOfPanel(Protocol):
     """What a rule reads of a panel's member."""
@@ -238,7 +242,7 @@ def heard(said: Sequence[tuple[Voice, float]]) -> str:
     return max((value, voice.name) for voice, value in said if voice.decides)[1]
 
 
-def dissent(members: Sequence[float], rule: Rule) -> str | None:
+def _dissent(members: Sequence[float], rule: Rule) -> str | None:
     """The first model of a panel that does not agree that somebody is faked, in words.
 
     None where somebody is: a member that alone finds so decides, unless one that is asked about its
@@ -255,8 +259,7 @@ def dissent(members: Sequence[float], rule: Rule) -> str | None:
 
 def _objection(said: Sequence[tuple[Voice, float]], finding: str) -> str | None:
     for voice, value in said:
-        asked = voice.assents_from is not None and finding in (voice.assents_to or (finding,))
-        if asked and voice.assents_from is not None and value < voice.assents_from:
+        if voice.is_asked(finding) and value < (voice.assents_from or 0.0):
             return (
                 f"but {voice.name} with {value:.2f} does not agree, as it would from "
                 f"{voice.assents_from:.2f} on"
@@ -360,7 +363,7 @@ def label_at(probability: float, rule: Rule, members: Sequence[float] = ()) -> t
         return "uncertain", f"between {low:.2f} and {high:.2f}, where this model cannot tell"
     if probability >= rule.threshold:
         where = f"at or above the threshold of {rule.threshold:.2f}"
-        if why := dissent(members, rule):
+        if why := _dissent(members, rule):
             return "uncertain", f"{where}, {why}"
         return "fake", where
     if rule.band is not None and probability < rule.band[0]:

@@ -24,7 +24,7 @@ from mesovid.models.inputs import sigmoid
 from mesovid.pictures import read_crop
 from mesovid.settings import PanelSettings, RuntimeSettings
 from mesovid.training.samples import videos_learned
-from mesovid.verdict import Rule, Voice, dissent
+from mesovid.verdict import Rule, Voice, label_at
 
 AT_ONCE = 32  # faces
 LEVELS = np.round(np.arange(100) / 100, 2)
@@ -102,8 +102,7 @@ def make_panel(
     """
     if not job.decide:
         raise TrainingError("no model decides; name at least one")
-    names = dict.fromkeys((*job.assent, *job.show, *job.decide))
-    loaded = {name: load_model(name, RuntimeSettings(threads=1)) for name in names}
+    loaded = {name: load_model(name, RuntimeSettings(threads=1)) for name in _names(job)}
     judges = list(loaded.values())
     seats = _seats(job, {name: judge.card for name, judge in loaded.items()})
     datasets = [read_dataset(path) for path in job.datasets]
@@ -291,7 +290,7 @@ def _level(
     has enough real videos to tell, it is the threshold of the model's card.
     """
     rows = heard.unseen_by([seat.place, *seat.asked])
-    groups = _groups(heard, allowed, rows)
+    groups, fakes = _groups(heard, allowed, rows), heard.fake & rows
     least = scores[:, list(seat.asked)].min(axis=1) if seat.asked else np.ones(len(scores))
     best: tuple[float, float, float] | None = None
     for level in LEVELS[LEVELS >= LEAST] if groups else (seat.card.threshold,):
@@ -299,9 +298,7 @@ def _level(
         for assent in LEVELS if seat.asked else (0.0,):
             called = found & (least >= assent)
             if all(called[group].mean() <= share for group in groups.values()):
-                caught = (
-                    float(called[heard.fake & rows].mean()) if (heard.fake & rows).any() else 0.0
-                )
+                caught = float(called[fakes].mean()) if fakes.any() else 0.0
                 if best is None or caught > best[0]:
                     best = caught, float(level), float(assent)
                 break  # a higher level of assent only loses fakes
@@ -328,7 +325,7 @@ def _called(heard: Heard, members: Sequence[Member], threshold: float) -> tuple[
     said = heard.means(apart)
     return panel, np.array(
         [
-            score >= threshold and not dissent(row, rule)
+            label_at(float(score), rule, row)[0] == "fake"
             for score, row in zip(panel, said, strict=True)
         ]
     )
@@ -395,7 +392,7 @@ def _where(member: Member, members: Sequence[Member]) -> str:
     asked = [
         f"{other.name} {other.assents_from:.2f} or more"
         for other in members
-        if other.assents_from is not None and (member.name in (other.assents_to or (member.name,)))
+        if Voice.of(other).is_asked(member.name)
     ]
     return f" and {' and '.join(asked)}" if asked else ""
 
