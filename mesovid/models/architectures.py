@@ -39,6 +39,7 @@ ARCHITECTURES = {
     "mesoinception4": Architecture("mesovid.models.meso:mesoinception4", multiple=SHRINKAGE),
     # its pretrained weights know ReLU6 alone
     "mesolite": Architecture("mesovid.models.mesolite:mesolite", activations=("relu",)),
+    "mesolite2": Architecture("mesovid.models.mesolite:mesolite2", activations=("relu",)),
     "texturelite": Architecture("mesovid.models.texturelite:texturelite", activations=("relu",)),
 }
 
