@@ -9,7 +9,9 @@ It counts the clips that are decided and right, and says where it goes wrong.
 Scans are matched with the collection by their paths; `--copies` is a folder of `mesovid degrade`,
 in which every clip went through the same resizing and coding. Each may be given several times.
 Prints three markdown tables: what a user gets; each method's fakes against the reals of all
-sources, and against their own originals; and the reals by source. A manifest's columns `kind`
+sources, and against their own originals; and the reals by source. "No sign" are clips that stay
+uncertain, and of which the verdict says that there is no sign of the fakes that the model can
+see. A manifest's columns `kind`
 (swap, reenact, talking ...), `set` and `origin` (where a clip came from) are used where it has
 them. --card puts the figures of a model into its card, in place of those that it has of these
 clips: a panel's, since a scoreboard knows models by their weights.
@@ -51,6 +53,8 @@ USER = (
     "Reals called fake",
     "Fakes called fake",
     "Fakes called real",
+    "Reals: no sign",
+    "Fakes: no sign",
     "AUC",
     "No verdict",
 )
@@ -63,9 +67,18 @@ METHODS = (
     "Above its original",
     "Called fake",
     "Uncertain",
+    "- no sign",
     "Called real",
 )
-SOURCES = ("Source of reals", "Model", "Reals", "Called fake", "Uncertain", "Called real")
+SOURCES = (
+    "Source of reals",
+    "Model",
+    "Reals",
+    "Called fake",
+    "Uncertain",
+    "- no sign",
+    "Called real",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,7 @@ class Clip:
     original: str
     label: str | None = None
     fake_probability: float | None = None
+    cleared: bool = False  # uncertain, and without a sign of what the model can see
 
 
 def main() -> None:
@@ -171,10 +185,15 @@ def verdicts(path: Path, clips: dict[str, Clip]) -> Iterable[tuple[str, list[Cli
             print(scan["error"], file=sys.stderr)
             failed.append(clip)
             continue
-        spoken = [getattr(clip, name) for name in Clip.__dataclass_fields__][:-2]
+        spoken = [getattr(clip, name) for name in Clip.__dataclass_fields__][:-3]
         model = found.setdefault(scan["model"]["name"], [])
         model.append(
-            Clip(*spoken, label=scan["verdict"], fake_probability=scan["fake_probability"])
+            Clip(
+                *spoken,
+                label=scan["verdict"],
+                fake_probability=scan["fake_probability"],
+                cleared=scan["verdict"] == "uncertain" and bool(scan.get("cleared")),
+            )
         )
     return [(model, judged + failed) for model, judged in found.items()]
 
@@ -225,6 +244,8 @@ def user_table(judged: dict[str, list[Clip]]) -> Table:
                     of(reals, lambda clip: clip.label == "fake"),
                     of(fakes, lambda clip: clip.label == "fake"),
                     of(fakes, lambda clip: clip.label == "real"),
+                    of(reals, lambda clip: clip.cleared),
+                    of(fakes, lambda clip: clip.cleared),
                     area(part),
                     str(sum(clip.label is None for clip in part)),
                 )
@@ -307,6 +328,8 @@ def figures(clips: Sequence[Clip], data: str) -> list[Figure]:
             ("share called fake", subset, share(part, lambda clip: clip.label == "fake")),
             ("share uncertain", subset, share(part, lambda clip: clip.label == "uncertain")),
         ]
+        if any(clip.cleared for clip in clips):
+            values.append(("share cleared", subset, share(part, lambda clip: clip.cleared)))
     how = "mesovid scan, benchmarks/verdicts.py; intervals over groups"
     protocol = f"{len(reals):,} real and {len(fakes):,} fake videos; {how}"
     return [
@@ -331,8 +354,12 @@ def is_wrong(clip: Clip) -> bool:
 
 
 def calls(clips: Sequence[Clip]) -> tuple[str, ...]:
-    """The shares of clips called fake, uncertain and real."""
-    return tuple(of(clips, lambda clip, label=label: clip.label == label) for label in CALLED)  # type: ignore[misc]
+    """The shares of clips called fake, uncertain, of these without a sign, and real."""
+    fake, uncertain, real = (
+        of(clips, lambda clip, label=label: clip.label == label)  # type: ignore[misc]
+        for label in CALLED
+    )
+    return fake, uncertain, of(clips, lambda clip: clip.cleared), real
 
 
 def of(clips: Sequence[Clip], hit: Callable[[Clip], bool]) -> str:

@@ -149,6 +149,8 @@ class Verdict:
     fake_probability: float | None
     status: Status
     reason: str  # one sentence
+    # kinds of fakes that there is no sign of, as the model calls them: "swapped faces"
+    cleared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

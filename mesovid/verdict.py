@@ -29,11 +29,20 @@ class Voice:
     # P(fake) of a person: without as much from it, nothing is called fake
     assents_from: float | None = None
     assents_to: tuple[str, ...] = ()  # whose findings it is asked about; (): everybody's
+    finds: str = ""  # what it looks for
+    clears_below: float | None = None  # P(fake) of a person, below which there is no sign of that
 
     @classmethod
     def of(cls, member: OneOfPanel) -> Self:
         """The voice of a panel's member."""
-        return cls(member.name, member.decides, member.assents_from, member.assents_to)
+        return cls(
+            member.name,
+            member.decides,
+            member.assents_from,
+            member.assents_to,
+            member.finds,
+            member.clears_below,
+        )
 
     def is_asked(self, finding: str) -> bool:
         """Whether it must agree with what a model of the panel finds."""
@@ -51,6 +60,10 @@ class OneOfPanel(Protocol):
     def assents_from(self) -> float | None: ...
     @property
     def assents_to(self) -> tuple[str, ...]: ...
+    @property
+    def finds(self) -> str: ...
+    @property
+    def clears_below(self) -> float | None: ...
 
 
 class Card(Protocol):
@@ -62,6 +75,10 @@ class Card(Protocol):
     def uncertain(self) -> tuple[float, float] | None: ...
     @property
     def smallest_face(self) -> float | None: ...
+    @property
+    def finds(self) -> str: ...
+    @property
+    def clears_below(self) -> float | None: ...
     @property
     def members(self) -> Sequence[OneOfPanel]: ...
 
@@ -78,6 +95,8 @@ class Rule:
     smallest_face: float | None = None
     least_detail: float | None = None  # of faces with less in the median, nothing is certain
     members: tuple[Voice, ...] = ()  # of a panel
+    finds: str = ""  # what a single model looks for
+    clears_below: float | None = None  # P(fake) of a person, below which there is no sign of that
 
     @classmethod
     def of(
@@ -94,7 +113,7 @@ class Rule:
         """
         voices = tuple(map(Voice.of, card.members))
         if threshold is not None:
-            silent = tuple(replace(voice, assents_from=None) for voice in voices)
+            silent = tuple(replace(voice, assents_from=None, clears_below=None) for voice in voices)
             return cls(threshold, None, aggregate, min_faces, members=silent)
         return cls(
             card.threshold,
@@ -104,6 +123,8 @@ class Rule:
             card.smallest_face,
             LEAST_DETAIL,
             voices,
+            card.finds,
+            card.clears_below,
         )
 
     @classmethod
@@ -160,7 +181,7 @@ def distrusted(verdict: Verdict, why: str) -> Verdict:
     """The verdict on a video whose frames cannot be relied on: `why` says so."""
     if verdict.label is None:
         return verdict
-    return replace(verdict, label="uncertain", reason=why + MEANS_LITTLE)
+    return replace(verdict, label="uncertain", reason=why + MEANS_LITTLE, cleared=())
 
 
 def why_distrusted(verdict: Verdict) -> str | None:
@@ -221,7 +242,44 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
         rule.aggregate, f"by {rule.aggregate}"
     )
     reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {where}."
-    return Verdict(label, probability, "ok", reason[0].upper() + reason[1:] + _spoke(members, rule))
+    cleared = () if label == "fake" else _cleared(rivals, others, looks, rule)
+    if cleared and label == "uncertain":
+        reason += f" {no_sign(cleared)}: such faces seldom score as low."
+    reason = reason[0].upper() + reason[1:] + _spoke(members, rule)
+    return Verdict(label, probability, "ok", reason, cleared)
+
+
+def no_sign(cleared: Sequence[str]) -> str:
+    """What a verdict was cleared of, in words."""
+    return f"No sign of {' or '.join(cleared)}"
+
+
+def _cleared(
+    rivals: Sequence[Person], others: Sequence[Person], looks: Mapping[int, _Look], rule: Rule
+) -> tuple[str, ...]:
+    """What there is no sign of in anybody who can be judged, nor in those who cannot.
+
+    Nothing where nobody can be judged. Blurred people behind sharp ones do not count.
+    """
+    unclear = (looks[each.id].is_small(rule) or looks[each.id].is_blurred(rule) for each in rivals)
+    if not rivals or any(unclear):
+        return ()
+    seen = (*rivals, *_before(rivals, others, looks, rule))
+    found = [cleared_of(each.fake_probability, rule, each.members) for each in seen]
+    return tuple(what for what in found[0] if all(what in each for each in found))
+
+
+def cleared_of(probability: float, rule: Rule, members: Sequence[float] = ()) -> tuple[str, ...]:
+    """What a person's faces show no sign of; `members` is what each model of a panel says."""
+    if not rule.members:
+        clears = rule.clears_below is not None and probability < rule.clears_below
+        return (rule.finds,) if clears else ()
+    said = zip(rule.members, members, strict=False)
+    return tuple(
+        voice.finds
+        for voice, value in said
+        if voice.clears_below is not None and value < voice.clears_below
+    )
 
 
 def _spoke(members: Sequence[float], rule: Rule) -> str:
@@ -325,12 +383,7 @@ def _beside(
     faked = [person for person in others if label_at(person.fake_probability, rule)[0] == "fake"]
     if not faked:
         return "real", ""
-    front = LIKE_THE_LARGEST * max(looks[person.id].size for person in rivals)
-    suspects = [
-        person
-        for person in faked
-        if not looks[person.id].is_blurred(rule) or looks[person.id].size >= front
-    ]
+    suspects = _before(rivals, faked, looks, rule)
     worst = max(suspects or faked, key=lambda person: person.fake_probability)
     look = looks[worst.id]
     fault = "are too blurred" if look.is_blurred(rule) else f"of {look.size:.0f} px are too small"
@@ -341,6 +394,18 @@ def _beside(
     if suspects:
         return "uncertain", f", but {said}"
     return "real", f"; {said}, which does not count"
+
+
+def _before(
+    rivals: Sequence[Person], others: Sequence[Person], looks: Mapping[int, _Look], rule: Rule
+) -> list[Person]:
+    """The others without those who stand blurred behind the ones who decide."""
+    front = LIKE_THE_LARGEST * max(looks[person.id].size for person in rivals)
+    return [
+        person
+        for person in others
+        if not looks[person.id].is_blurred(rule) or looks[person.id].size >= front
+    ]
 
 
 def _sharp(scores: Sequence[FaceScore], rule: Rule) -> list[FaceScore]:

@@ -281,12 +281,16 @@ JUDGE = """async ({cases, card}) => {
 
 
 @browsers
-@pytest.mark.parametrize("model", ["meso4", "panel", "panel of two that decide"])
+@pytest.mark.parametrize("model", ["meso4", "mesolite", "panel", "panel of two that decide"])
 def test_scores_are_judged_as_by_the_package(visit: Visit, model: str) -> None:
     card = card_at(find_card(model.split()[0]))
     if "two" in model:
         asked = Member("asked", "", decides=False, assents_from=0.6, assents_to=("first",))
-        card = replace(card, members=(asked, Member("first", ""), Member("second", "")))
+        first = Member("first", "", finds="swaps", clears_below=0.6)
+        second = Member("second", "", finds="avatars", clears_below=0.4)
+        card = replace(card, members=(asked, first, second))
+    if model == "mesolite":  # whose band hardly any of these scores is below
+        card = replace(card, uncertain=(0.2, 0.9), threshold=0.9, clears_below=0.8)
     random = np.random.default_rng(1)
     cases, wanted = [], []
     for _ in range(150):
@@ -322,11 +326,13 @@ def test_scores_are_judged_as_by_the_package(visit: Visit, model: str) -> None:
         ]
         own = {k: getattr(settings, k) for k in ("threshold", "aggregate", "min_faces")}
         cases.append({"scores": plain, "picture": picture, **own})
+    assert any(told.verdict.cleared for told in wanted) == (model != "meso4")
     found = visit.page.evaluate(JUDGE, {"cases": cases, "card": card.to_dict()})
     for one, told in zip(found, wanted, strict=True):
         verdict = told.verdict
         assert (one["verdict"], one["status"]) == (verdict.label, verdict.status)
         assert one["reason"] == verdict.reason
+        assert one["cleared"] == list(verdict.cleared)
         assert one["fake_probability"] == pytest.approx(verdict.fake_probability)
         assert [p["id"] for p in one["people"]] == [p.id for p in told.people]
         spans = [(s["person"], s["start"], s["end"]) for s in one["segments"]]

@@ -117,6 +117,27 @@ def test_assent_is_asked_about_one_models_findings() -> None:
         levels(found, job(0.05, decide=["first"], assent={"other": ["third"]}), *cards[:2])
 
 
+def test_who_decides_clears_as_its_card_says_on_the_scale_of_the_panel() -> None:
+    found = heard([0] * 40, STUDIO, PLACES)
+    sees = replace(card("first", 0.8), finds="swaps", clears_below=0.3)
+    asked = job(0.05, decide=["first", "other"], assent={"other": ["first"]})
+    seats = _seats(asked, {"other": replace(sees, name="other"), "first": sees})
+    (other, first), _ = _members(found, seats, asked, 0.05)
+    assert (other.finds, other.clears_below) == ("swaps", 0.3)
+    assert first.clears_below is not None
+    assert first.level(first.clears_below) == pytest.approx(0.3)
+    # none clears what it is heard from
+    asked = job(0.05, decide=["first"])
+    seats = _seats(asked, {"first": replace(sees, clears_below=0.95)})
+    (first,), threshold = _members(heard([0] * 40, STUDIO[1:], PLACES), seats, asked, 0.05)
+    assert first.clears_below == threshold == 0.91
+    # one that only assents clears nothing
+    asked = job(0.05, decide=["first"], assent={"other": ()}, finds={"first": "pasted faces"})
+    seats = _seats(asked, {"other": replace(sees, name="other"), "first": sees})
+    (other, first), _ = _members(found, seats, asked, 0.05)
+    assert (other.clears_below, first.finds) == (None, "pasted faces")
+
+
 def test_who_decides_and_is_asked_agrees_on_the_scale_of_the_panel() -> None:
     # `other` is heard from .91 on, and asked from .53 on; `first` decides from .5 on
     found = heard([0] * 40, STUDIO, PLACES)

@@ -25,7 +25,7 @@ from mesovid.evidence.facts import error_rates, model_facts
 from mesovid.evidence.pages import Pages
 from mesovid.models.card import Figure, available, read_card
 from mesovid.models.classifier import panel_digest
-from mesovid.records import Crop, Failure, Moment, Scan
+from mesovid.records import Crop, Failure, Label, Moment, Scan, Verdict
 from mesovid.report import look
 from mesovid.report.drawing import _thinned, lane, scale, ticks
 from mesovid.report.facts import ClipFacts, ErrorRates, Evidence, Rate
@@ -175,13 +175,34 @@ def test_the_error_rates_stand_beside_the_verdict() -> None:
 def test_what_was_not_measured_is_said() -> None:
     rates = ErrorRates("A", None, 40, None, None, Rate(0.625, 0.44, 0.78))
     model = replace(MESO4, rates=(rates,))
-    assert error_sentences(model, "real") == [
+    assert error_sentences(model, said("real")) == [
         "A: it called 25 of 40 fake videos (95 % interval: 44 to 78 of 100) fake; how many of the "
         "others it took for real was not measured."
     ]
     model = replace(MESO4, rates=(ErrorRates("A", real_called_fake=Rate(0.033)),))
-    assert error_sentences(model, "fake") == ["A: it called 3 of 100 real videos fake."]
-    assert error_sentences(model, None) == []
+    assert error_sentences(model, said("fake")) == ["A: it called 3 of 100 real videos fake."]
+    assert error_sentences(model, said(None)) == []
+
+
+def said(label: Label | None) -> Verdict:
+    return Verdict(label, 0.5, "ok", "")
+
+
+def test_what_there_is_no_sign_of_is_said() -> None:
+    result = scan("unclear.mp4", [0.45] * 6)
+    result = replace(result, verdict=replace(result.verdict, cleared=("swapped faces",)))
+    rates = ErrorRates(
+        "A", 20, 40, real_uncertain=Rate(0.9), real_cleared=Rate(0.4), fake_cleared=Rate(0.05)
+    )
+    page = Text(video_page(of_meso4(result), Evidence(model=replace(MESO4, rates=(rates,))))).text
+    assert "Cannot tell; no sign of swapped faces" in page
+    assert "No sign of swapped faces was found in this clip." in page
+    assert "generated as a whole, this model cannot tell" in page
+    assert "A: it said so of 8 of 20 real videos and 2 of 40 fake videos." in page
+    # where that was not measured, how often it was uncertain
+    rates = replace(rates, real_cleared=None, fake_cleared=None)
+    page = Text(video_page(of_meso4(result), Evidence(model=replace(MESO4, rates=(rates,))))).text
+    assert "A: it was uncertain about 18 of 20 real videos." in page
 
 
 def test_error_rates_come_from_the_figures_of_a_card() -> None:

@@ -125,6 +125,13 @@ def test_two_rules_are_two_models(panel: Path) -> None:
         ),
         ({"members": [{"name": "meso4", "sha256": "", "scale": -1.0}]}, "scale above 0"),
         ({"members": [{"name": "meso4", "sha256": "", "assents_from": 2.0}]}, "assents from 2"),
+        ({"finds": "swaps", "clears_below": 0.999}, "clears below 0.999"),
+        ({"finds": "swaps", "clears_below": -0.1}, "clears below -0.1"),
+        ({"finds": " ", "clears_below": 0.1}, "does not say of what"),
+        (
+            {"members": [{"name": "meso4", "sha256": "", "clears_below": 0.1}]},
+            "meso4 clears, and does not say of what",
+        ),
     ],
 )
 def test_a_panel_that_makes_no_sense_is_refused(

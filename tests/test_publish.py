@@ -107,6 +107,11 @@ def test_a_model_can_be_made_more_careful_and_never_less(tmp_path: Path) -> None
     card = publish("mesolite", tmp_path, real_below=low / 2)
     assert card.uncertain == (low / 2, high)
     assert card.rule.endswith(f"; real only below {low / 2:g}, lowered since")
+    assert card.clears_below == before.clears_below  # of the first time
+    other = publish("meso4", tmp_path, real_below=0.1)
+    assert other.clears_below is None  # it does not say of what
+    other = publish("meso4", tmp_path, real_below=0.1, finds="swapped faces")
+    assert other.clears_below == (read_card("meso4").uncertain or (0, 0))[0]
     for wrong in (low + 0.01, -0.1, float("nan")):
         with pytest.raises(ModelError, match="must lie between 0 and that"):
             publish("mesolite", tmp_path, real_below=wrong)

@@ -53,11 +53,17 @@ def test_what_a_panel_said_and_how_sharp_faces_were_reads_back() -> None:
         model=replace(plain.model, members=("b", "a")),
         scores=tuple(replace(score, members=(0.125, 0.75), detail=0.25) for score in plain.scores),
         people=tuple(replace(person, members=(0.125, 0.75)) for person in plain.people),
+        verdict=replace(plain.verdict, cleared=("swaps", "avatars")),
     )
     value = json.loads(json.dumps(to_json(panel), sort_keys=True))
     again = from_json(value)
     assert to_json(again) == value
     assert isinstance(again, Scan)
+    assert again.verdict.cleared == ("swaps", "avatars")
+    del value["cleared"]  # as written before there was such a thing
+    older = from_json(value)
+    assert isinstance(older, Scan)
+    assert older.verdict.cleared == ()
     assert again.model.members == ("b", "a")
     assert {score.members for score in again.scores} == {(0.125, 0.75)}
     assert {score.detail for score in again.scores} == {0.25}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,7 @@ KEYS = [
     "fake_probability",
     "threshold",
     "reason",
+    "cleared",
     "video",
     "sampled_frames",
     "scored_faces",
@@ -161,3 +163,19 @@ def test_colour_only_when_asked() -> None:
 )
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_what_there_is_no_sign_of_is_said() -> None:
+    unclear = RESULTS[2]
+    assert isinstance(unclear, Scan)
+    cleared = replace(unclear, verdict=replace(unclear.verdict, cleared=("swaps", "avatars")))
+    assert "P(fake) 0.50  no sign of swaps or avatars\n" in written("text", [cleared])
+    assert (
+        written("table", [cleared]).rstrip().endswith("unclear.mp4  (no sign of swaps or avatars)")
+    )
+    assert "swaps | avatars" in written("csv", [cleared])
+    for format_ in ("text", "table", "csv"):
+        assert "swaps" not in written(format_, [unclear])
+    # a verdict says enough
+    real = replace(cleared, verdict=replace(cleared.verdict, label="real"))
+    assert "swaps" not in written("text", [real]) + written("table", [real])

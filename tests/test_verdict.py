@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesovid.models.card import ModelCard
 from mesovid.records import Face, FaceScore, Verdict
-from mesovid.verdict import AGGREGATES, Rule, aggregate, distrusted, judge, why_distrusted
+from mesovid.verdict import AGGREGATES, Rule, Voice, aggregate, distrusted, judge, why_distrusted
 
 RULE = Rule(threshold=0.5, band=(0.4, 0.6))
 FACE = Face((0, 0, 50, 50), 0.99, np.zeros((5, 2), np.float32))
@@ -45,6 +46,77 @@ def test_frames_that_cannot_be_relied_on_are_uncertain() -> None:
     assert verdict.reason == "its colours are stored strangely, so that its score means little"
     none = judge([], RULE).verdict
     assert distrusted(none, "its colours are stored strangely") == none
+
+
+SEES = replace(RULE, finds="swaps", clears_below=0.5)
+SIGN = "No sign of swaps: such faces seldom score as low."
+
+
+def sized(faces: list[FaceScore], side: float, detail: float | None = None) -> list[FaceScore]:
+    face = Face((0, 0, side, side), 0.99, np.zeros((5, 2), np.float32))
+    return [replace(each, face=face, detail=detail) for each in faces]
+
+
+@pytest.mark.parametrize(
+    ("value", "label", "cleared"),
+    [
+        (0.1, "real", ("swaps",)),
+        (0.45, "uncertain", ("swaps",)),
+        (0.5, "uncertain", ()),
+        (0.9, "fake", ()),
+    ],
+)
+def test_a_low_score_is_no_sign_of_what_the_model_sees(
+    value: float, label: str, cleared: tuple[str, ...]
+) -> None:
+    verdict = judge(scores(*[value] * 3), SEES).verdict
+    assert (verdict.label, verdict.cleared) == (label, cleared)
+    assert (SIGN in verdict.reason) == (label == "uncertain" and bool(cleared))
+    assert judge(scores(*[value] * 3), RULE).verdict.cleared == ()
+    assert distrusted(verdict, "its frames are damaged").cleared == ()
+
+
+def test_who_cannot_be_judged_is_not_cleared() -> None:
+    small = replace(SEES, smallest_face=60.0, least_detail=0.15)
+    low, high = scores(*[0.45] * 4), scores(*[0.7] * 4, person=1)
+    assert judge(low, small).verdict.cleared == ()  # 50 px
+    assert judge(sized(low, 80), small).verdict.cleared == ("swaps",)
+    assert judge(sized(low, 80, 0.1), small).verdict.cleared == ()  # blurred
+    # a small one beside a large one has no say, and may be what is faked
+    assert judge(sized(low, 80) + sized(high, 40), small).verdict.cleared == ()
+    # unless it stands blurred behind
+    assert judge(sized(low, 80) + sized(high, 40, 0.1), small).verdict.cleared == ("swaps",)
+    # faces that nobody could follow are several people's
+    apart = [replace(score, person=index) for index, score in enumerate(sized(low, 80))]
+    verdict = judge(apart, small).verdict
+    assert (verdict.label, verdict.cleared) == ("uncertain", ())
+
+
+def test_everybody_must_be_cleared_by_each_model() -> None:
+    voices = (
+        Voice("a", finds="swaps", clears_below=0.45),
+        Voice("b", finds="avatars", clears_below=0.45),
+        Voice("c", decides=False, finds="noise"),
+    )
+    rule = replace(RULE, members=voices)
+
+    def said(person: int, *values: float) -> list[FaceScore]:
+        return [replace(s, members=values) for s in scores(*[max(values[:2])] * 3, person=person)]
+
+    assert judge(said(0, 0.44, 0.1, 0.1), rule).verdict.cleared == ("swaps", "avatars")
+    assert judge(said(0, 0.46, 0.1, 0.1), rule).verdict.cleared == ("avatars",)
+    both = said(0, 0.46, 0.1, 0.1) + said(1, 0.1, 0.45, 0.1)
+    assert judge(both, rule).verdict.cleared == ()
+    reason = judge(said(0, 0.44, 0.1, 0.1), rule).verdict.reason
+    assert "No sign of swaps or avatars: such faces seldom score as low. Of its models" in reason
+
+
+def test_a_threshold_of_ones_own_clears_nobody() -> None:
+    card = ModelCard(
+        name="m", architecture="meso4", uncertain=(0.1, 0.5), finds="swaps", clears_below=0.3
+    )
+    assert judge(scores(0.2, 0.2, 0.2), Rule.of(card)).verdict.cleared == ("swaps",)
+    assert judge(scores(0.2, 0.2, 0.2), Rule.of(card, 0.5)).verdict.cleared == ()
 
 
 def test_one_fake_among_real_people_is_not_diluted() -> None:

@@ -263,6 +263,12 @@ def _import_onnx(
     type=float,
     help="P(fake) below which alone a video is called real; a lower one.",
 )
+@click.option(
+    "--finds",
+    metavar="WORDS",
+    help="What the model looks for, such as 'swapped faces'. With --real-below, the level that it "
+    "had is kept as the one below which there is no sign of that.",
+)
 def publish(model: str, folder: str, **given: Any) -> None:
     """Copy a trained model to a folder.
 

@@ -40,9 +40,8 @@ def error_rates(figures: Iterable[Figure]) -> tuple[ErrorRates, ...]:
     """What was measured of verdicts, one entry for each set of videos, in the order of the card."""
     by_data: dict[str, dict[tuple[str, str], Figure]] = {}
     for figure in figures:
-        what = next(
-            (kind for kind in ("called fake", "uncertain") if figure.metric.endswith(kind)), None
-        )
+        kinds = ("called fake", "uncertain", "cleared")
+        what = next((kind for kind in kinds if figure.metric.endswith(kind)), None)
         truth = {"real": "real", "fake": "fake", "all fakes": "fake"}.get(figure.subset)
         if what and truth:
             by_data.setdefault(figure.data, {})[truth, what] = figure
@@ -67,6 +66,8 @@ def _rates(data: str, found: Mapping[tuple[str, str], Figure], names: Iterable[s
         real_uncertain=rate("real", "uncertain"),
         fake_called_fake=rate("fake", "called fake"),
         fake_uncertain=rate("fake", "uncertain"),
+        real_cleared=rate("real", "cleared"),
+        fake_cleared=rate("fake", "cleared"),
         damaged=any(data.startswith(f"{name}, ") for name in names),
     )
 

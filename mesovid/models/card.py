@@ -92,6 +92,8 @@ class Member:
     # P(fake) of a person, from which it agrees that a face is fake; None: not asked
     assents_from: float | None = None
     assents_to: tuple[str, ...] = ()  # the members about whose findings it is asked; (): all
+    # P(fake) of a person, below which there is no sign of what it finds; None: it never says so
+    clears_below: float | None = None
     # P of the panel = sigmoid(scale x logit + shift) of the member's own P(fake)
     scale: float = 1.0
     shift: float = 0.0
@@ -129,6 +131,9 @@ class ModelCard:
     threshold: float = 0.5  # P(fake) from which a video is called fake
     # P(fake) between these, both included, decides nothing
     uncertain: tuple[float, float] | None = None
+    finds: str = ""  # what it looks for, in a word or two, such as "swapped faces"
+    # P(fake) below which there is no sign of what it finds, though it may be another kind of fake
+    clears_below: float | None = None
     # px, longer side of a box: what is smaller is unlike what it learned from
     smallest_face: float | None = None
     rule: str = ""  # how threshold and band were chosen
@@ -186,6 +191,9 @@ class ModelCard:
         low, high = self.uncertain or (self.threshold, self.threshold)
         if not 0 <= low <= high <= 1 or not 0 <= self.threshold <= 1:
             raise ValueError("threshold and uncertain band must be ordered and lie between 0 and 1")
+        _check_clears(self.name, self.finds, self.clears_below, self.threshold)
+        for member in self.members:
+            _check_clears(member.name, member.finds, member.clears_below, self.threshold)
         if self.output not in ("fake", "real"):
             raise ValueError(f"output is {self.output!r}; it must be fake or real")
         for name, known in (("colour", COLOURS), ("layout", LAYOUTS), ("scores", SCORES)):
@@ -234,6 +242,15 @@ class ModelCard:
         """Write `<name>.json`."""
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
         write_whole(folder / f"{self.name}.json", (text + "\n").encode())
+
+
+def _check_clears(name: str, finds: str, below: float | None, threshold: float) -> None:
+    if below is None:
+        return
+    if not 0 <= below <= threshold:
+        raise ValueError(f"{name} clears below {below:g}; it must lie between 0 and the threshold")
+    if not finds.strip():
+        raise ValueError(f"{name} clears, and does not say of what: `finds` is empty")
 
 
 def check_name(name: str) -> None:

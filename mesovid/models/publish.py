@@ -28,12 +28,14 @@ def publish(
     licence: str | None = None,
     limits: str | None = None,
     real_below: float | None = None,
+    finds: str | None = None,
 ) -> ModelCard:
     """Copy a model to `folder` and fill in its card.
 
     Figures come from a scoreboard's .json; words are taken where given. `real_below` is the P(fake)
     below which alone a video is called real, no higher than it was: for fakes that a model cannot
-    see score like what is true.
+    see score like what is true. `finds` is what it can see, in a word or two; below the level that
+    it had for real before, a scan says that there is no sign of that.
 
     Figures of the same set and metric are replaced, others kept. The course of its training and the
     curves of what was measured go to a file beside the card. Raises ModelError when the
@@ -47,7 +49,12 @@ def publish(
             f"{card.name} is a panel; a scoreboard knows a model by its weights, and a panel has "
             "none"
         )
-    words: dict[str, Any] = {"summary": summary, "licence": licence, "limits": limits}
+    words: dict[str, Any] = {
+        "summary": summary,
+        "licence": licence,
+        "limits": limits,
+        "finds": finds,
+    }
     card = replace(card, **{key: value for key, value in words.items() if value is not None})
     if real_below is not None:
         card = _more_careful(card, real_below)
@@ -68,7 +75,13 @@ def _more_careful(card: ModelCard, real_below: float) -> ModelCard:
             "between 0 and that"
         )
     rule = f"{card.rule}; real only below {real_below:g}, lowered since"
-    return replace(card, uncertain=(real_below, high), rule=rule)
+    clears_below = card.clears_below if card.clears_below is not None else low
+    return replace(
+        card,
+        uncertain=(real_below, high),
+        rule=rule,
+        clears_below=clears_below if card.finds and not card.members else card.clears_below,
+    )
 
 
 def write_copy(source: Path, card: ModelCard, folder: Path, drawn: curves.Curves) -> None:

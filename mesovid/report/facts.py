@@ -31,6 +31,8 @@ class ErrorRates:
     real_uncertain: Rate | None = None
     fake_called_fake: Rate | None = None
     fake_uncertain: Rate | None = None
+    real_cleared: Rate | None = None  # uncertain, without a sign of what the model can see
+    fake_cleared: Rate | None = None
     damaged: bool = False  # the same videos as another entry's, made worse
 
 

@@ -10,12 +10,12 @@ from pathlib import PurePath
 from statistics import median
 from typing import NamedTuple
 
-from mesovid.records import FaceScore, Failure, Label, Person, Scan
+from mesovid.records import FaceScore, Failure, Label, Person, Scan, Verdict
 from mesovid.report.drawing import lane, scale
 from mesovid.report.facts import ClipFacts, ErrorRates, Evidence, ModelFacts, Rate, ShownFace
 from mesovid.report.look import MARKS, WORDS, document, escaped, facts, name, picture, wide_table
 from mesovid.report.text import clock
-from mesovid.verdict import LEAST_DETAIL, Rule, label_at, silent
+from mesovid.verdict import LEAST_DETAIL, Rule, label_at, no_sign, silent
 
 MOST_LANES = 8  # people with a timeline or faces; the table lists all
 MOST_ROWS = 60  # of a table of people or segments
@@ -46,6 +46,10 @@ _ANSWERS: dict[Label | None, str] = {
     "uncertain": "This model cannot tell whether a face in this clip is faked.",
     None: "There is no verdict on this clip.",
 }
+_ELSE = (
+    "was found in this clip. Whether a face in it was faked in another way, such as generated as a "
+    "whole, this model cannot tell."
+)
 _STATUS = {"no_face": "No face found", "too_few_faces": "Too few faces to judge"}
 
 
@@ -104,6 +108,8 @@ class _Recorded(NamedTuple):
     smallest_face: float | None
     uncertain: None = None
     members: tuple[()] = ()
+    finds: str = ""
+    clears_below: None = None
 
 
 def standing(scan: Scan, smallest_face: float | None) -> dict[int, str]:
@@ -133,7 +139,10 @@ def word(label: Label | None, text: str = "") -> str:
 
 def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | None) -> str:
     label, status = scan.verdict.label, scan.verdict.status
-    words = _STATUS.get(status, WORDS[label])
+    words, answer = _STATUS.get(status, WORDS[label]), _ANSWERS[label]
+    if label == "uncertain" and scan.verdict.cleared:
+        sign = no_sign(scan.verdict.cleared)
+        words, answer = f"{words}; {sign[0].lower()}{sign[1:]}", f"{sign} {_ELSE}"
     drawing = ""
     if scan.verdict.fake_probability is not None:
         drawing = (
@@ -141,7 +150,7 @@ def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | N
             "<figcaption>P(fake) is the model's score, not the chance that the clip is a fake: "
             "how likely that is depends also on where the clip comes from.</figcaption></figure>"
         )
-    said = error_sentences(model, label) if model is not None else ()
+    said = error_sentences(model, scan.verdict) if model is not None else ()
     known = "".join(f"<li>{escaped(sentence)}</li>" for sentence in said)
     if scan.verdict.label is None:
         rates = ""
@@ -155,18 +164,18 @@ def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | N
     return (
         f'<section class="verdict {label or ""}"><h2 class="answer t-{label or "none"}">'
         f"{MARKS[label]} {escaped(words)}</h2>"
-        f"<p>{escaped(_ANSWERS[label])}</p>"
+        f"<p>{escaped(answer)}</p>"
         f'<p class="reason">{escaped(scan.verdict.reason)}</p>{drawing}{rates}'
         "<p>A verdict is a hint, not a proof. Do not act on it alone.</p></section>"
     )
 
 
-def error_sentences(model: ModelFacts, label: Label | None) -> list[str]:
+def error_sentences(model: ModelFacts, verdict: Verdict) -> list[str]:
     """How often this answer was wrong where the truth was known, in counts.
 
     One sentence a set of videos.
     """
-    found = []
+    found, label = [], verdict.label
     for rates in model.rates:
         if rates.damaged:
             continue
@@ -183,18 +192,23 @@ def error_sentences(model: ModelFacts, label: Label | None) -> list[str]:
                 f"{rates.data}: it called {called} fake; how many of the others it took for real "
                 "was not measured."
             )
-        elif label == "uncertain":
-            parts = [
-                _counted(rate, number, f"{truth} videos")
-                for rate, number, truth in (
-                    (rates.real_uncertain, rates.reals, "real"),
-                    (rates.fake_uncertain, rates.fakes, "fake"),
-                )
-                if rate is not None
-            ]
-            if parts:
-                found.append(f"{rates.data}: it was uncertain about {' and '.join(parts)}.")
+        elif label == "uncertain" and verdict.cleared and rates.real_cleared is not None:
+            parts = _of_both(rates, rates.real_cleared, rates.fake_cleared)
+            found.append(f"{rates.data}: it said so of {parts}.")
+        elif label == "uncertain" and (
+            parts := _of_both(rates, rates.real_uncertain, rates.fake_uncertain)
+        ):
+            found.append(f"{rates.data}: it was uncertain about {parts}.")
     return found
+
+
+def _of_both(rates: ErrorRates, real: Rate | None, fake: Rate | None) -> str:
+    """A rate of the real and one of the fake videos, in words; nothing where neither is known."""
+    return " and ".join(
+        _counted(rate, number, f"{truth} videos")
+        for rate, number, truth in ((real, rates.reals, "real"), (fake, rates.fakes, "fake"))
+        if rate is not None
+    )
 
 
 def taken_for_real(rates: ErrorRates) -> Rate | None:

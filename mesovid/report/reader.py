@@ -219,7 +219,8 @@ def _verdict(value: Mapping[str, Any]) -> Verdict:
     if status == "ok":
         label = _one_of(get_args(Label), value["verdict"])
         probability = _probability(value["fake_probability"])
-    return Verdict(label, probability, status, _text(value["reason"]))
+    cleared = tuple(map(_text, value.get("cleared") or ()))
+    return Verdict(label, probability, status, _text(value["reason"]), cleared)
 
 
 def _said(value: Mapping[str, Any], members: Sequence[str]) -> tuple[float, ...]:

@@ -29,6 +29,7 @@ COLUMNS: dict[str, type] = {
     "error": str,
     "warnings": str,
     "path_bytes": str,
+    "cleared": str,
 }
 # what a spreadsheet takes for the beginning of a formula
 _FORMULA = re.compile(r"[=+\-@\t\r]")
@@ -93,6 +94,7 @@ def _scanned(scan: Scan) -> dict[str, Any]:
         "model_sha256": scan.model.sha256,
         "seconds": _rounded(scan.seconds.get("total"), 4),
         "reason": verdict.reason,
+        "cleared": " | ".join(verdict.cleared) or None,
         "warnings": " | ".join(scan.warnings) or None,
     }
 

@@ -6,6 +6,7 @@ import click
 
 from mesovid.names import shown
 from mesovid.records import Failure, Label, Scan
+from mesovid.verdict import no_sign
 
 COLORS: dict[Label | None, str] = {
     "fake": "red",
@@ -52,9 +53,9 @@ def table_row(result: Scan | Failure, *, color: bool) -> str:
     word = _styled(f"{_word(result):14}", color, fg=COLORS[label], bold=True)
     score = "" if probability is None else f"{probability:.2f}"
     length = clock(result.video.duration) if result.video.duration else ""
-    noted = (
-        f"  ({'; '.join(shown(warning) for warning in result.warnings)})" if result.warnings else ""
-    )
+    notes = [no_sign(result.verdict.cleared).lower()] if _is_cleared(result) else []
+    notes += map(shown, result.warnings)
+    noted = f"  ({'; '.join(notes)})" if notes else ""
     return (
         f"{word} {score:>7} {len(result.scores):>6} {length:>9}  {shown(result.video.path)}{noted}"
     )
@@ -86,7 +87,13 @@ def _verdict(scan: Scan, color: bool, bar: tuple[str, str]) -> str:
     if label is None or probability is None:
         return "  " + _styled(_word(scan), color, fg=COLORS[None], bold=True)
     word = _styled(f"{label.upper():9}", color, fg=COLORS[label], bold=True)
-    return f"  {word} {_bar(probability, label, color, bar)}  P(fake) {probability:.2f}"
+    sign = f"  {no_sign(scan.verdict.cleared).lower()}" if _is_cleared(scan) else ""
+    return f"  {word} {_bar(probability, label, color, bar)}  P(fake) {probability:.2f}{sign}"
+
+
+def _is_cleared(scan: Scan) -> bool:
+    """Whether an uncertain scan shows no sign of what the model can see."""
+    return scan.verdict.label == "uncertain" and bool(scan.verdict.cleared)
 
 
 def _bar(probability: float, label: Label, color: bool, characters: tuple[str, str]) -> str:

@@ -173,6 +173,7 @@ def _scan_json(scan: Scan) -> dict[str, Any]:
         "fake_probability": _probability(verdict.fake_probability),
         "threshold": scan.model.threshold,
         "reason": verdict.reason,
+        "cleared": list(verdict.cleared),
         "video": {
             "width": video.width,
             "height": video.height,
@@ -251,7 +252,7 @@ def _failure_json(failure: Failure) -> dict[str, Any]:
         "settings",
         "seconds",
     )
-    lists = ("people", "frames", "segments", "warnings")
+    lists = ("people", "frames", "segments", "warnings", "cleared")
     value = {
         "schema": SCHEMA,
         "path": failure.path,

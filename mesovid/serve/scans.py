@@ -183,7 +183,7 @@ def routes(state: State) -> APIRouter:
         again = dataclasses.replace(
             scan, verdict=found, people=judged.people, segments=judged.segments
         )
-        kept = ("status", "verdict", "fake_probability", "reason", "people", "segments")
+        kept = ("status", "verdict", "fake_probability", "reason", "cleared", "people", "segments")
         value = to_json(again)
         return {key: value[key] for key in kept} | {"threshold": rule.threshold, "band": rule.band}
 

@@ -262,12 +262,15 @@ def _members(
         Member(
             name=seat.card.name,
             sha256=str(seat.card.sha256["onnx"]),
-            finds=job.finds.get(given[seat.place], ""),
+            finds=job.finds.get(given[seat.place], seat.card.finds),
             decides=seat.decides,
             assents_from=_moved(assents.get(seat.place), shifts.get(seat.place, 0.0)),
             assents_to=tuple(
                 seats[given.index(name)].card.name for name in job.assent.get(given[seat.place], ())
             ),
+            clears_below=_clears_below(seat.card, shifts[seat.place], threshold)
+            if seat.decides
+            else None,
             shift=shifts.get(seat.place, 0.0),
         )
         for seat in seats
@@ -278,6 +281,15 @@ def _members(
 def _moved(level: float | None, shift: float) -> float | None:
     """A level on the common scale."""
     return level if level is None or not shift else float(sigmoid(logit(level) + shift))
+
+
+def _clears_below(card: ModelCard, shift: float, threshold: float) -> float | None:
+    """The level below which a model clears, on the common scale and no higher than the threshold.
+
+    None where it has none, or does not say of what.
+    """
+    level = _moved(card.clears_below, shift)
+    return None if level is None else min(level, threshold)
 
 
 def _level(

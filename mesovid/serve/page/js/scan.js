@@ -4,7 +4,7 @@ import { card, el, fill, name, say, svg } from "./dom.js";
 import { remember } from "./address.js";
 import { nearest } from "./timeline.js";
 import { MOST_PEOPLE, drawTimeline, facts, still, verdictCard, warnings } from "./verdict.js";
-import { NEVER, WORDS, clock, word, zone } from "./words.js";
+import { NEVER, answer, clock, word, zone } from "./words.js";
 
 const RULES = [
   ["mean", "mean: the average face"],
@@ -57,7 +57,7 @@ export async function page({ words, query, source, about: site }) {
   );
   return {
     node,
-    title: `${WORDS[result.verdict || "none"]}: ${job.name}`,
+    title: `${answer(result)[0]}: ${job.name}`,
     leave: () => player && player.leave(),
     drawn: () => {
       const time = Number(query.get("t"));
@@ -304,17 +304,23 @@ function rules(view, redraw, query) {
     if (mine !== asked) return;
     redraw(judged);
     const own_ = !chosen.threshold && !chosen.aggregate;
-    const label = judged.verdict || "none";
+    const [words] = answer(judged);
     fill(
       said,
       own_
         ? el("p", { class: "soft" }, "These are the rules of the scan itself.")
         : [
-            el("p", {}, "With other rules than the model's own: ", word(label, WORDS[label]), "."),
+            el(
+              "p",
+              {},
+              "With other rules than the model's own: ",
+              word(judged.verdict || "none", words),
+              ".",
+            ),
             el("p", { class: "soft", dir: "auto" }, judged.reason),
           ],
     );
-    if (!own_) say(`With other rules: ${WORDS[label]}`);
+    if (!own_) say(`With other rules: ${words}`);
   };
   const change = (changed) => {
     Object.assign(chosen, changed);

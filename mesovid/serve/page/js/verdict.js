@@ -2,7 +2,7 @@
 
 import { card, el, fill, svg, table } from "./dom.js";
 import { keys, lane } from "./timeline.js";
-import { MARKS, MEANING, WORDS, clock, count, scale } from "./words.js";
+import { MARKS, answer, clock, count, scale } from "./words.js";
 
 export const MOST_PEOPLE = 8;
 
@@ -21,6 +21,7 @@ export function facts(result) {
 
 export function verdictCard(result, own) {
   const label = result.verdict || "none";
+  const [words, meaning] = answer(result);
   return el(
     "section",
     { class: `card verdict ${label}`, "aria-labelledby": "answer" },
@@ -28,7 +29,7 @@ export function verdictCard(result, own) {
       "h2",
       { class: `answer t-${label}`, id: "answer" },
       el("span", { "aria-hidden": "true" }, `${MARKS[label]} `),
-      WORDS[label],
+      words,
     ),
     el("p", { class: "reason", id: "reason", dir: "auto" }, result.reason),
     scale(
@@ -37,7 +38,7 @@ export function verdictCard(result, own) {
       own.band,
       still(result) ? "this picture" : "this clip",
     ),
-    el("p", {}, still(result) ? MEANING[label].replaceAll("clip", "picture") : MEANING[label]),
+    el("p", {}, still(result) ? meaning.replaceAll("clip", "picture") : meaning),
   );
 }
 

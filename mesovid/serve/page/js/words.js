@@ -25,6 +25,19 @@ export const NEVER = [
     " look real to it.",
 ];
 
+/** A verdict in a few words, and what it means.
+ * @param {{verdict: string | null, cleared?: string[]}} result @returns {[string, string]} */
+export function answer({ verdict, cleared }) {
+  const label = verdict || "none";
+  if (label !== "uncertain" || !cleared?.length) return [WORDS[label], MEANING[label]];
+  const sign = `o sign of ${cleared.join(" or ")}`;
+  return [
+    `${WORDS[label]}; n${sign}`,
+    `N${sign} was found in this clip. Whether a face in it was faked in another way, such as` +
+      " generated as a whole, this model cannot tell.",
+  ];
+}
+
 /** Where a score lies: fake, real or uncertain.
  * @param {number} probability @param {number} threshold @param {number[] | null} band */
 export function zone(probability, threshold, band) {

@@ -432,6 +432,7 @@ export class BrowserSource {
       fake_probability: found.fake_probability,
       threshold: rule.threshold,
       reason: found.reason,
+      cleared: found.cleared,
       video: {
         width: input.width,
         height: input.height,

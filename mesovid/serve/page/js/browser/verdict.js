@@ -17,19 +17,29 @@ export function ruleOf(card, { threshold = null, aggregate = "mean", min_faces =
     minFaces: picture ? 1 : min_faces,
     smallestFace: free ? card.smallest_face : null,
     leastDetail: free ? LEAST_DETAIL : null,
-    members: (card.members || []).map(({ name, decides, assents_from, assents_to }) => ({
-      name,
-      decides,
-      assentsFrom: free ? assents_from : null,
-      assentsTo: assents_to || [],
+    members: (card.members || []).map((member) => ({
+      name: member.name,
+      decides: member.decides,
+      assentsFrom: free ? member.assents_from : null,
+      assentsTo: member.assents_to || [],
+      finds: member.finds,
+      clearsBelow: free ? (member.clears_below ?? null) : null,
     })),
+    finds: card.finds || "",
+    clearsBelow: free ? (card.clears_below ?? null) : null,
   };
 }
 
 /** The verdict on scores, and what it rests on. */
 export function judge(scores, rule) {
   const all = people(scores, rule);
-  const none = (status, reason) => ({ verdict: null, fake_probability: null, status, reason });
+  const none = (status, reason) => ({
+    verdict: null,
+    fake_probability: null,
+    status,
+    reason,
+    cleared: [],
+  });
   const found = !scores.length
     ? none("no_face", "No face was found in the frames that were looked at.")
     : scores.length < rule.minFaces
@@ -81,13 +91,38 @@ function verdictOf(scores, all, rule) {
   }
   const how =
     { mean: "on average", median: "in the median" }[rule.aggregate] || `by ${rule.aggregate}`;
-  const reason = `${who}${rest} scored P(fake) ${probability.toFixed(2)} ${how}, ${where}.`;
+  let reason = `${who}${rest} scored P(fake) ${probability.toFixed(2)} ${how}, ${where}.`;
+  const cleared = label === "fake" ? [] : clearedAmong(rivals, others, looks, rule);
+  if (cleared.length && label === "uncertain") {
+    reason += ` No sign of ${cleared.join(" or ")}: such faces seldom score as low.`;
+  }
   return {
     verdict: label,
     fake_probability: probability,
     status: "ok",
     reason: reason[0].toUpperCase() + reason.slice(1) + spoke(members, rule),
+    cleared,
   };
+}
+
+/** What there is no sign of in anybody who can be judged, nor in those who cannot. */
+function clearedAmong(rivals, others, looks, rule) {
+  const unclear = (person) =>
+    isSmall(looks.get(person.id), rule) || isBlurred(looks.get(person.id), rule);
+  if (!rivals.length || rivals.some(unclear)) return [];
+  const seen = [...rivals, ...before(rivals, others, looks, rule)];
+  const found = seen.map((person) => clearedOf(person, rule));
+  return found[0].filter((what) => found.every((each) => each.includes(what)));
+}
+
+function clearedOf(person, rule) {
+  const below = (value, level) => level !== null && value < level;
+  if (!rule.members.length) {
+    return below(person.fake_probability, rule.clearsBelow) ? [rule.finds] : [];
+  }
+  return rule.members
+    .filter(({ clearsBelow }, i) => below(person.members[i], clearsBelow))
+    .map(({ finds }) => finds);
 }
 
 const worstOf = (list) => list.reduce((a, b) => (b.fake_probability > a.fake_probability ? b : a));
@@ -171,11 +206,7 @@ function byLook(judged, looks, rule) {
 function besideOf(rivals, others, looks, rule) {
   const faked = others.filter((person) => labelOf(person.fake_probability, rule)[0] === "fake");
   if (!faked.length) return ["real", ""];
-  const front = LIKE_THE_LARGEST * Math.max(...rivals.map((person) => looks.get(person.id).size));
-  const suspects = faked.filter((person) => {
-    const look = looks.get(person.id);
-    return !isBlurred(look, rule) || look.size >= front;
-  });
+  const suspects = before(rivals, faked, looks, rule);
   const worst = worstOf(suspects.length ? suspects : faked);
   const look = looks.get(worst.id);
   const fault = isBlurred(look, rule)
@@ -185,6 +216,15 @@ function besideOf(rivals, others, looks, rule) {
   return suspects.length
     ? ["uncertain", `, but ${said}`]
     : ["real", `; ${said}, which does not count`];
+}
+
+/** The others without those who stand blurred behind the ones who decide. */
+function before(rivals, others, looks, rule) {
+  const front = LIKE_THE_LARGEST * Math.max(...rivals.map((person) => looks.get(person.id).size));
+  return others.filter((person) => {
+    const look = looks.get(person.id);
+    return !isBlurred(look, rule) || look.size >= front;
+  });
 }
 
 function sharp(scores, rule) {
