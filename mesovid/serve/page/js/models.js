@@ -112,6 +112,11 @@ async function one(name, source) {
       about.rule && el("p", {}, `Threshold and band were chosen ${about.rule}.`),
       about.smallest_face &&
         el("p", {}, `It does not judge faces smaller than ${about.smallest_face} px.`),
+      [about, ...(about.members || [])]
+        .filter((each) => each.clears_below)
+        .map(({ clears_below, finds }) =>
+          el("p", {}, `Below ${clears_below.toFixed(2)} it says: no sign of ${finds}.`),
+        ),
     ),
     card(
       "How often it is wrong",
