@@ -30,8 +30,9 @@ from mesovid.evaluation.plots import mistakes_sheet, plots
 from mesovid.evaluation.results import to_json
 from mesovid.evaluation.scoreboard import add
 from mesovid.evaluation.tables import all_tables, to_text
-from mesovid.models.card import ModelCard, sha256_of
+from mesovid.models.card import ModelCard, read_card, sha256_of
 from mesovid.models.classifier import load_model
+from mesovid.models.publish import publish
 from mesovid.settings import EvaluateSettings, Geometry
 
 SIZE = 32
@@ -174,8 +175,41 @@ def test_verdicts_count_the_band_apart(evaluation: Evaluation) -> None:
     assert list(rates) == ["real", "all fakes", "Deepfakes", "FaceSwap"]
     assert rates["all fakes"].called_fake.value == pytest.approx(2 / 3)
     for each in rates.values():
+        assert each.cleared.value == 0
         shares = (each.called_fake, each.uncertain, each.called_real, each.no_verdict)
         assert sum(share.value or 0 for share in shares) == pytest.approx(1)
+
+
+def test_videos_without_a_sign_are_counted_among_the_uncertain(
+    folder: Path, model: Path, tmp_path: Path
+) -> None:
+    sees = write_model(tmp_path / "sees")
+    own = read_card(sees)
+    band, level = (0.0, own.threshold), 0.35
+    replace(own, finds="swaps", uncertain=band, clears_below=level).write(sees.parent)
+    found = evaluate(read_dataset(folder), [load_model(sees)], QUICK)
+    rates = {each.name: each for each in found.models[0].verdicts}
+    assert rates["FaceSwap"].uncertain.value == 1  # fs/c lies at .31
+    assert rates["FaceSwap"].cleared.value == 1
+    assert rates["Deepfakes"].cleared.value == 0
+    text = to_text(found)
+    assert "- no sign" in text
+    assert "no sign: of what the model can see" in text
+    board = tmp_path / "board.md"
+    add(board, "A set", found)
+    assert "| - no sign |" in board.read_text()
+    told = publish(sees, tmp_path / "told", scoreboard=board)
+    figures = {(each.metric, each.subset): each.value for each in told.figures}
+    assert figures["share cleared", "FaceSwap"] == 1
+    # a board from before there was such a figure
+    older = json.loads(board.with_suffix(".json").read_text())
+    for call in older["entries"][0]["verdicts"]:
+        del call["cleared"]
+    board.with_suffix(".json").write_text(json.dumps(older))
+    add(board, "Another set", evaluate(read_dataset(folder), [load_model(model)], QUICK))
+    assert "| - no sign |" not in board.read_text()
+    figures = publish(sees, tmp_path / "older", scoreboard=board).figures
+    assert "share cleared" not in {each.metric for each in figures}
 
 
 def test_a_video_with_too_few_faces_has_no_verdict(

@@ -42,7 +42,7 @@ from mesovid.models.classifier import Classifier
 from mesovid.pictures import read_crop, resized
 from mesovid.records import ModelRef, Pixels
 from mesovid.settings import EvaluateSettings, Geometry
-from mesovid.verdict import Rule, label_at
+from mesovid.verdict import Rule, cleared_of, label_at
 
 ALL_FAKES = "all fakes"
 PREFERRED_SPLITS = ("test", "dev", "valid")
@@ -66,6 +66,7 @@ class VerdictRates:
     videos: int
     called_fake: Estimate
     uncertain: Estimate  # inside the band of the model's card
+    cleared: Estimate  # of all: uncertain, without a sign of what the model can see
     called_real: Estimate
     no_verdict: Estimate  # too few faces
 
@@ -471,6 +472,14 @@ def _verdict_rates(
             for probability, said, none in zip(videos.probability, members, few, strict=True)
         ]
     )
+    cleared = np.array(
+        [
+            bool(cleared_of(float(probability), rule, said))
+            for probability, said in zip(videos.probability, members, strict=True)
+        ]
+    )
+    unsure = labels == "uncertain"
+    shown = (labels == "fake", unsure, unsure & cleared, labels == "real", labels == "none")
     methods = np.unique(videos.method[videos.fake])
     kinds: list[tuple[str, bool, npt.NDArray[np.bool_]]] = [("real", False, ~videos.fake)]
     if len(methods) > 1:
@@ -481,10 +490,7 @@ def _verdict_rates(
             str(name),
             fake,
             count,
-            *(
-                fraction(int((labels[rows] == label).sum()), count)
-                for label in ("fake", "uncertain", "real", "none")
-            ),
+            *(fraction(int(hit[rows].sum()), count) for hit in shown),
         )
         for name, fake, rows in kinds
         if (count := int(rows.sum()))

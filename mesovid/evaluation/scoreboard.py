@@ -63,6 +63,7 @@ _SHAPE: dict[str, Any] = {
         "videos": None,
         "called_fake": None,
         "uncertain": None,
+        "cleared": None,
         "called_real": None,
         "no_verdict": None,
     },
@@ -123,7 +124,7 @@ def _shaped(value: Any, shape: Any = _SHAPE) -> Any:
     if isinstance(value, list):
         return [_shaped(item, shape) for item in value]
     if shape is _SHAPE["verdicts"]:
-        value = {"no_verdict": None} | value
+        value = {"no_verdict": None, "cleared": None} | value
     kept = [key for key in shape if key in value or key not in _LATER]
     return {key: _shaped(value[key], shape[key]) for key in kept}
 
@@ -211,6 +212,7 @@ def _verdicts(entries: list[Entry]) -> Table:
             f"{call['videos']:,}",
             _share(call["called_fake"]),
             _share(call["uncertain"]),
+            _share(call["cleared"]) if call["cleared"] else UNKNOWN,
             _share(call["called_real"]),
             _share(call["no_verdict"]) if call["no_verdict"] else UNKNOWN,
         )

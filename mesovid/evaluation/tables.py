@@ -168,9 +168,11 @@ def _verdicts(evaluation: Evaluation) -> Iterator[Table]:
         for i in range(len(evaluation.models[0].verdicts))
         for model in evaluation.models
     ]
+    cleared = any(each.cleared.value for model in evaluation.models for each in model.verdicts)
     note = (
         "As a scan says it of faces that are large enough; uncertain: inside the band of the "
-        "model's card. Intervals here are Wilson's."
+        f"model's card{'; no sign: of what the model can see' if cleared else ''}. Intervals here "
+        "are Wilson's."
     )
     yield verdict_table(rows, note)
 
@@ -178,17 +180,32 @@ def _verdicts(evaluation: Evaluation) -> Iterator[Table]:
 def verdict_table(rows: Sequence[tuple[str, ...]], note: str = "") -> Table:
     """Rows of truth, model, videos, and the fractions with each verdict.
 
-    The last column is that of no verdict, and goes where all videos have one.
+    Those of uncertain ones without a sign, and of no verdict, go where there are none.
     """
-    header = ("Truth", "Model", "Videos", "Called fake", "Uncertain", "Called real", "No verdict")
-    known = len(header) - all(row[-1] == UNKNOWN or row[-1].startswith("0.0 %") for row in rows)
+    header = (
+        "Truth",
+        "Model",
+        "Videos",
+        "Called fake",
+        "Uncertain",
+        "- no sign",
+        "Called real",
+        "No verdict",
+    )
+    empty = [all(row[i] == UNKNOWN or row[i].startswith("0.0 %") for row in rows) for i in (5, 7)]
+    dropped = [place for place, none in zip((5, 7), empty, strict=True) if none]
+    kept = [place for place in range(len(header)) if place not in dropped]
     return Table(
-        "Verdicts on videos", header[:known], tuple(row[:known] for row in rows), names=2, note=note
+        "Verdicts on videos",
+        tuple(header[place] for place in kept),
+        tuple(tuple(row[place] for place in kept) for row in rows),
+        names=2,
+        note=note,
     )
 
 
 def _verdict(each: VerdictRates, model: str) -> tuple[str, ...]:
-    shares = (each.called_fake, each.uncertain, each.called_real, each.no_verdict)
+    shares = (each.called_fake, each.uncertain, each.cleared, each.called_real, each.no_verdict)
     return each.name, model, f"{each.videos:,}", *(estimate(one, percent=True) for one in shares)
 
 

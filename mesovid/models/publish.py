@@ -16,6 +16,7 @@ from mesovid.models import curves
 from mesovid.models.card import SUFFIXES, Figure, ModelCard, find_card, model_files, read_card
 from mesovid.texts import parse_json
 
+NONE = {"value": None}  # of a scoreboard from before there was such a figure
 PROTOCOL = "mesovid evaluate; bootstrap over videos"
 
 
@@ -150,6 +151,8 @@ def _of(entry: Mapping[str, Any]) -> list[Figure]:
             _figure(entry, "share called fake", call["called_fake"], protocol, call["name"])
         )
         found.append(_figure(entry, "share uncertain", call["uncertain"], protocol, call["name"]))
+        if any((one.get("cleared") or NONE)["value"] for one in entry["verdicts"]):
+            found.append(_figure(entry, "share cleared", call["cleared"], protocol, call["name"]))
     return [figure for figure in found if figure is not None]
 
 
