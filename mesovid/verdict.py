@@ -243,15 +243,19 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
     )
     reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {where}."
     cleared = () if label == "fake" else _cleared(rivals, others, looks, rule)
-    if cleared and label == "uncertain":
-        reason += f" {no_sign(cleared)}: such faces seldom score as low."
-    reason = reason[0].upper() + reason[1:] + _spoke(members, rule)
-    return Verdict(label, probability, "ok", reason, cleared)
+    verdict = Verdict(label, probability, "ok", reason[0].upper() + reason[1:], cleared)
+    if sign := no_sign(verdict):
+        verdict = replace(
+            verdict, reason=f"{verdict.reason} {sign}: such faces seldom score so low."
+        )
+    return replace(verdict, reason=verdict.reason + _spoke(members, rule))
 
 
-def no_sign(cleared: Sequence[str]) -> str:
-    """What a verdict was cleared of, in words."""
-    return f"No sign of {' or '.join(cleared)}"
+def no_sign(verdict: Verdict) -> str:
+    """What an uncertain verdict finds no sign of, in words; nothing where of nothing."""
+    if verdict.label != "uncertain" or not verdict.cleared:
+        return ""
+    return f"No sign of {' or '.join(verdict.cleared)}"
 
 
 def _cleared(

@@ -199,6 +199,8 @@ def test_what_there_is_no_sign_of_is_said() -> None:
     assert "No sign of swapped faces was found in this clip." in page
     assert "generated as a whole, this model cannot tell" in page
     assert "A: it said so of 8 of 20 real videos and 2 of 40 fake videos." in page
+    index = Text(index_page([row(result, ""), row(RESULTS[2], "")], [])).text
+    assert "2 uncertain (of 1: no sign of swapped faces)" in index
     # where that was not measured, how often it was uncertain
     rates = replace(rates, real_cleared=None, fake_cleared=None)
     page = Text(video_page(of_meso4(result), Evidence(model=replace(MESO4, rates=(rates,))))).text

@@ -49,7 +49,7 @@ def test_frames_that_cannot_be_relied_on_are_uncertain() -> None:
 
 
 SEES = replace(RULE, finds="swaps", clears_below=0.5)
-SIGN = "No sign of swaps: such faces seldom score as low."
+SIGN = "No sign of swaps: such faces seldom score so low."
 
 
 def sized(faces: list[FaceScore], side: float, detail: float | None = None) -> list[FaceScore]:
@@ -108,7 +108,7 @@ def test_everybody_must_be_cleared_by_each_model() -> None:
     both = said(0, 0.46, 0.1, 0.1) + said(1, 0.1, 0.45, 0.1)
     assert judge(both, rule).verdict.cleared == ()
     reason = judge(said(0, 0.44, 0.1, 0.1), rule).verdict.reason
-    assert "No sign of swaps or avatars: such faces seldom score as low. Of its models" in reason
+    assert "No sign of swaps or avatars: such faces seldom score so low. Of its models" in reason
 
 
 def test_a_threshold_of_ones_own_clears_nobody() -> None:

@@ -14,7 +14,8 @@ from mesovid.records import Failure, Label, Scan
 from mesovid.report.facts import Evidence
 from mesovid.report.look import document, escaped, name
 from mesovid.report.page import rates_section, word
-from mesovid.report.text import clock
+from mesovid.report.text import clock, lowered
+from mesovid.verdict import no_sign
 
 # the one script of all pages; without it the table stays as it is, most suspicious first
 SORT = """
@@ -64,6 +65,7 @@ class Row:
     people: int
     faces: int
     length: float | None  # seconds
+    no_sign: str = ""  # of one that is uncertain: what there is no sign of, in words
 
 
 def row(result: Scan | Failure, page: str) -> Row:
@@ -83,6 +85,7 @@ def row(result: Scan | Failure, page: str) -> Row:
         people=len(result.people),
         faces=len(result.scores),
         length=result.video.duration,
+        no_sign=lowered(no_sign(verdict)),
     )
 
 
@@ -94,7 +97,11 @@ def index_page(rows: Iterable[Row], models: Sequence[tuple[str, Evidence]]) -> s
     ordered = sorted(rows, key=lambda row: (row.rank, -(row.fake_probability or 0), row.path))
     kinds = ("fake", "uncertain", "real", "no verdict", "failed")
     counts = {kind: sum(_kind(row) == kind for row in ordered) for kind in kinds}
-    said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+    words = {kind: f"{count:,} {kind}" for kind, count in counts.items() if count}
+    for what in dict.fromkeys(row.no_sign for row in ordered if row.no_sign):
+        number = sum(row.no_sign == what for row in ordered)
+        words["uncertain"] += f" (of {number:,}: {what})"
+    said = ", ".join(words.values())
     made = models[0][1].made if models else ""
     body = [
         f"<h1>Were faces faked in these {len(ordered):,} files?</h1>",

@@ -14,7 +14,7 @@ from mesovid.records import FaceScore, Failure, Label, Person, Scan, Verdict
 from mesovid.report.drawing import lane, scale
 from mesovid.report.facts import ClipFacts, ErrorRates, Evidence, ModelFacts, Rate, ShownFace
 from mesovid.report.look import MARKS, WORDS, document, escaped, facts, name, picture, wide_table
-from mesovid.report.text import clock
+from mesovid.report.text import clock, lowered
 from mesovid.verdict import LEAST_DETAIL, Rule, label_at, no_sign, silent
 
 MOST_LANES = 8  # people with a timeline or faces; the table lists all
@@ -140,9 +140,8 @@ def word(label: Label | None, text: str = "") -> str:
 def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | None) -> str:
     label, status = scan.verdict.label, scan.verdict.status
     words, answer = _STATUS.get(status, WORDS[label]), _ANSWERS[label]
-    if label == "uncertain" and scan.verdict.cleared:
-        sign = no_sign(scan.verdict.cleared)
-        words, answer = f"{words}; {sign[0].lower()}{sign[1:]}", f"{sign} {_ELSE}"
+    if sign := no_sign(scan.verdict):
+        words, answer = f"{words}; {lowered(sign)}", f"{sign} {_ELSE}"
     drawing = ""
     if scan.verdict.fake_probability is not None:
         drawing = (
@@ -192,7 +191,7 @@ def error_sentences(model: ModelFacts, verdict: Verdict) -> list[str]:
                 f"{rates.data}: it called {called} fake; how many of the others it took for real "
                 "was not measured."
             )
-        elif label == "uncertain" and verdict.cleared and rates.real_cleared is not None:
+        elif no_sign(verdict) and rates.real_cleared is not None:
             parts = _of_both(rates, rates.real_cleared, rates.fake_cleared)
             found.append(f"{rates.data}: it said so of {parts}.")
         elif label == "uncertain" and (

@@ -53,8 +53,8 @@ def table_row(result: Scan | Failure, *, color: bool) -> str:
     word = _styled(f"{_word(result):14}", color, fg=COLORS[label], bold=True)
     score = "" if probability is None else f"{probability:.2f}"
     length = clock(result.video.duration) if result.video.duration else ""
-    notes = [no_sign(result.verdict.cleared).lower()] if _is_cleared(result) else []
-    notes += map(shown, result.warnings)
+    signs = filter(None, [lowered(no_sign(result.verdict))])
+    notes = [shown(note) for note in (*signs, *result.warnings)]
     noted = f"  ({'; '.join(notes)})" if notes else ""
     return (
         f"{word} {score:>7} {len(result.scores):>6} {length:>9}  {shown(result.video.path)}{noted}"
@@ -87,13 +87,14 @@ def _verdict(scan: Scan, color: bool, bar: tuple[str, str]) -> str:
     if label is None or probability is None:
         return "  " + _styled(_word(scan), color, fg=COLORS[None], bold=True)
     word = _styled(f"{label.upper():9}", color, fg=COLORS[label], bold=True)
-    sign = f"  {no_sign(scan.verdict.cleared).lower()}" if _is_cleared(scan) else ""
-    return f"  {word} {_bar(probability, label, color, bar)}  P(fake) {probability:.2f}{sign}"
+    score = f"  {word} {_bar(probability, label, color, bar)}  P(fake) {probability:.2f}"
+    sign = no_sign(scan.verdict)
+    return f"{score}  {shown(lowered(sign))}" if sign else score
 
 
-def _is_cleared(scan: Scan) -> bool:
-    """Whether an uncertain scan shows no sign of what the model can see."""
-    return scan.verdict.label == "uncertain" and bool(scan.verdict.cleared)
+def lowered(sentence: str) -> str:
+    """A sentence within another."""
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _bar(probability: float, label: Label, color: bool, characters: tuple[str, str]) -> str:

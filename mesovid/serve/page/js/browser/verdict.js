@@ -94,7 +94,7 @@ function verdictOf(scores, all, rule) {
   let reason = `${who}${rest} scored P(fake) ${probability.toFixed(2)} ${how}, ${where}.`;
   const cleared = label === "fake" ? [] : clearedAmong(rivals, others, looks, rule);
   if (cleared.length && label === "uncertain") {
-    reason += ` No sign of ${cleared.join(" or ")}: such faces seldom score as low.`;
+    reason += ` No sign of ${cleared.join(" or ")}: such faces seldom score so low.`;
   }
   return {
     verdict: label,
