@@ -25,11 +25,18 @@ def test_the_head_sees_what_a_part_of_the_face_has_that_the_crop_has_not() -> No
     np.testing.assert_allclose(eyes, nose, atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [32, 64, 100, 256])
-def test_no_part_of_a_face_is_empty(size: int) -> None:
-    model = build("mesolite", size=size)
+@pytest.mark.parametrize(
+    ("architecture", "prefixes", "size"),
+    [("mesolite", ("",), size) for size in (32, 64, 100, 256)]
+    + [("mesolite2", ("fine_", "coarse_"), size) for size in (64, 200, 256)],
+)
+def test_no_part_of_a_face_is_empty(
+    architecture: str, prefixes: tuple[str, ...], size: int
+) -> None:
+    model = build(architecture, size=size)
     shapes = {
-        part: model.get_layer(f"{part}_crop").output.shape[1:3]
+        f"{prefix}{part}": model.get_layer(f"{prefix}{part}_crop").output.shape[1:3]
+        for prefix in prefixes
         for part in ("eyes", "nose", "mouth")
     }
     assert all(rows > 0 and columns > 0 for rows, columns in shapes.values()), shapes

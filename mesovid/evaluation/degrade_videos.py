@@ -18,7 +18,7 @@ import numpy as np
 
 from mesovid.dataset.sources import Source
 from mesovid.errors import DatasetError, InputError, SettingsError
-from mesovid.evaluation.degrade import KINDS, Degradation, parse
+from mesovid.evaluation.degrade import KINDS, Degradation, parse, x264_options
 from mesovid.files import remove_leftovers, whole, write_whole
 from mesovid.media import is_picture
 from mesovid.pictures import scaled
@@ -96,9 +96,9 @@ def degrade_video(source: Path, target: Path, degradations: Sequence[Degradation
     InputError when the video cannot be read.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    options = {"crf": f"{NEARLY_LOSSLESS}", "preset": "ultrafast", "threads": "1"}
+    options = x264_options(NEARLY_LOSSLESS) | {"preset": "ultrafast"}
     if degradations[-1].kind == "h264":
-        options |= {"crf": f"{degradations[-1].amount:g}", "preset": "medium"}
+        options = x264_options(degradations[-1].amount) | {"preset": "medium"}
     with (
         whole(target) as partial,
         sample(source, SampleSettings(every=1)) as frames,
