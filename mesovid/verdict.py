@@ -160,6 +160,7 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
     no say.
     """
     people = _people(scores, rule)
+    segments = _segments(_sharp(scores, rule), rule)
     if not scores:
         verdict = Verdict(
             None, None, "no_face", "No face was found in the frames that were looked at."
@@ -170,8 +171,8 @@ def judge(scores: Sequence[FaceScore], rule: Rule) -> Judgement:
             None, None, "too_few_faces", f"{counted}; a verdict needs {rule.min_faces}."
         )
     else:
-        verdict = _verdict(scores, people, rule)
-    return Judgement(verdict, people, _segments(_sharp(scores, rule), rule))
+        verdict = _verdict(scores, people, segments, rule)
+    return Judgement(verdict, people, segments)
 
 
 MEANS_LITTLE = ", so that its score means little"  # ends the reason where frames are unreliable
@@ -211,7 +212,9 @@ def silent(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) ->
     }
 
 
-def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) -> Verdict:
+def _verdict(
+    scores: Sequence[FaceScore], people: Sequence[Person], segments: Sequence[Segment], rule: Rule
+) -> Verdict:
     judged = [person for person in people if person.faces >= rule.min_faces]
     looks = {id_: _look(faces) for id_, faces in _by_person(scores)}
     rivals, others = _by_look(judged, looks, rule)
@@ -242,7 +245,8 @@ def _verdict(scores: Sequence[FaceScore], people: Sequence[Person], rule: Rule) 
         rule.aggregate, f"by {rule.aggregate}"
     )
     reason = f"{who}{rest} scored P(fake) {probability:.2f} {how}, {where}."
-    cleared = () if label == "fake" else _cleared(rivals, others, looks, rule)
+    # a swap that lasts a moment hardly moves the mean
+    cleared = () if label == "fake" or segments else _cleared(rivals, others, looks, rule)
     verdict = Verdict(label, probability, "ok", reason[0].upper() + reason[1:], cleared)
     if sign := no_sign(verdict):
         verdict = replace(

@@ -301,13 +301,13 @@ def test_scores_are_judged_as_by_the_package(visit: Visit, model: str) -> None:
         )
         picture = bool(random.random() < 0.2)
         sizes, sharp = random.uniform(40, 300, 4), random.uniform(0.05, 0.5, 4)
-        scores = []
+        scores, steep = [], random.choice([0.3, 1.0])  # most high, or as many low
         for index in range(int(random.integers(0, 14))):
             person = int(random.integers(0, 4))
             members = tuple(random.random(len(card.members)).tolist())
             box = (0.0, 0.0, float(sizes[person]), float(random.uniform(10, 40)))
             face = Face(box, 1.0, np.zeros((5, 2), np.float32))
-            value = float(random.random() ** 0.3)
+            value = float(random.random() ** steep)
             look = float(sharp[person])
             scores.append(FaceScore(index, index / 4, face, person, value, members, look))
         told = judge(scores, Rule.of_scan(card, settings, picture=picture))

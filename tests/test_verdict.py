@@ -92,6 +92,15 @@ def test_who_cannot_be_judged_is_not_cleared() -> None:
     assert (verdict.label, verdict.cleared) == ("uncertain", ())
 
 
+def test_a_suspicious_moment_is_a_sign() -> None:
+    quiet = [0.3] * 10 + [0.9] + [0.3] * 4  # a single frame is chance
+    assert judge(scores(*quiet), replace(SEES, band=(0.2, 0.6))).verdict.cleared == ("swaps",)
+    moment = [0.3] * 10 + [0.9] * 2 + [0.3] * 4
+    verdict = judge(scores(*moment), replace(SEES, band=(0.2, 0.6))).verdict
+    assert (verdict.label, verdict.cleared) == ("uncertain", ())
+    assert "No sign" not in verdict.reason
+
+
 def test_everybody_must_be_cleared_by_each_model() -> None:
     voices = (
         Voice("a", finds="swaps", clears_below=0.45),

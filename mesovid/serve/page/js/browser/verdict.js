@@ -33,6 +33,7 @@ export function ruleOf(card, { threshold = null, aggregate = "mean", min_faces =
 /** The verdict on scores, and what it rests on. */
 export function judge(scores, rule) {
   const all = people(scores, rule);
+  const runs = segments(sharp(scores, rule), rule);
   const none = (status, reason) => ({
     verdict: null,
     fake_probability: null,
@@ -47,11 +48,11 @@ export function judge(scores, rule) {
           "too_few_faces",
           `Only ${count(scores.length, "face")} found; a verdict needs ${rule.minFaces}.`,
         )
-      : verdictOf(scores, all, rule);
-  return { ...found, people: all, segments: segments(sharp(scores, rule), rule) };
+      : verdictOf(scores, all, runs, rule);
+  return { ...found, people: all, segments: runs };
 }
 
-function verdictOf(scores, all, rule) {
+function verdictOf(scores, all, runs, rule) {
   const judged = all.filter((person) => person.faces >= rule.minFaces);
   const looks = new Map([...byPerson(scores)].map(([id, faces]) => [id, lookOf(faces)]));
   const [rivals, others] = byLook(judged, looks, rule);
@@ -92,7 +93,9 @@ function verdictOf(scores, all, rule) {
   const how =
     { mean: "on average", median: "in the median" }[rule.aggregate] || `by ${rule.aggregate}`;
   let reason = `${who}${rest} scored P(fake) ${probability.toFixed(2)} ${how}, ${where}.`;
-  const cleared = label === "fake" ? [] : clearedAmong(rivals, others, looks, rule);
+  // a swap that lasts a moment hardly moves the mean
+  const open = label !== "fake" && !runs.length;
+  const cleared = open ? clearedAmong(rivals, others, looks, rule) : [];
   if (cleared.length && label === "uncertain") {
     reason += ` No sign of ${cleared.join(" or ")}: such faces seldom score so low.`;
   }
