@@ -10,11 +10,10 @@ Scans are matched with the collection by their paths; `--copies` is a folder of 
 in which every clip went through the same resizing and coding. Each may be given several times.
 Prints three markdown tables: what a user gets; each method's fakes against the reals of all
 sources, and against their own originals; and the reals by source. "No sign" are clips that stay
-uncertain, and of which the verdict says that there is no sign of the fakes that the model can
-see. A manifest's columns `kind`
-(swap, reenact, talking ...), `set` and `origin` (where a clip came from) are used where it has
-them. --card puts the figures of a model into its card, in place of those that it has of these
-clips: a panel's, since a scoreboard knows models by their weights.
+uncertain, and of which the verdict says that there is no sign of the fakes that the model can see.
+A manifest's columns `kind` (swap, reenact, talking ...), `set` and `origin` (where a clip came
+from) are used where it has them. --card puts the figures of a model into its card, in place of
+those that it has of these clips: a panel's, since a scoreboard knows models by their weights.
 
 Intervals are 95 %: of AUC by bootstrap, of shares by Wilson's formula, both at the number of people
 or groups rather than of clips. A clip without a verdict is neither right nor wrong, and has no part

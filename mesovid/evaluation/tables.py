@@ -6,6 +6,7 @@ What is shown is decided once for all formats.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 
 from mesovid.evaluation.evaluate import (
     Evaluation,
@@ -192,16 +193,13 @@ def verdict_table(rows: Sequence[tuple[str, ...]], note: str = "") -> Table:
         "Called real",
         "No verdict",
     )
-    empty = [all(row[i] == UNKNOWN or row[i].startswith("0.0 %") for row in rows) for i in (5, 7)]
-    dropped = [place for place, none in zip((5, 7), empty, strict=True) if none]
-    kept = [place for place in range(len(header)) if place not in dropped]
-    return Table(
-        "Verdicts on videos",
-        tuple(header[place] for place in kept),
-        tuple(tuple(row[place] for place in kept) for row in rows),
-        names=2,
-        note=note,
-    )
+    kept = [
+        name not in ("- no sign", "No verdict")
+        or any(row[place] != UNKNOWN and not row[place].startswith("0.0 %") for row in rows)
+        for place, name in enumerate(header)
+    ]
+    shown, *lines = (tuple(compress(row, kept)) for row in (header, *rows))
+    return Table("Verdicts on videos", shown, tuple(lines), names=2, note=note)
 
 
 def _verdict(each: VerdictRates, model: str) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ from mesovid.models import curves
 from mesovid.models.card import SUFFIXES, Figure, ModelCard, find_card, model_files, read_card
 from mesovid.texts import parse_json
 
-NONE = {"value": None}  # of a scoreboard from before there was such a figure
 PROTOCOL = "mesovid evaluate; bootstrap over videos"
 
 
@@ -76,13 +75,10 @@ def _more_careful(card: ModelCard, real_below: float) -> ModelCard:
             "between 0 and that"
         )
     rule = f"{card.rule}; real only below {real_below:g}, lowered since"
-    clears_below = card.clears_below if card.clears_below is not None else low
-    return replace(
-        card,
-        uncertain=(real_below, high),
-        rule=rule,
-        clears_below=clears_below if card.finds and not card.members else card.clears_below,
-    )
+    clears_below = card.clears_below
+    if clears_below is None and card.finds and not card.members:
+        clears_below = low
+    return replace(card, uncertain=(real_below, high), rule=rule, clears_below=clears_below)
 
 
 def write_copy(source: Path, card: ModelCard, folder: Path, drawn: curves.Curves) -> None:
@@ -146,12 +142,15 @@ def _of(entry: Mapping[str, Any]) -> list[Figure]:
         found.append(
             _figure(entry, "calibration error", entry["videos"]["calibration_error"], protocol)
         )
+    # none on a scoreboard from before there was such a figure
+    shares = [call.get("cleared") or {"value": None} for call in entry["verdicts"]]
+    clears = any(share["value"] for share in shares)
     for call in entry["verdicts"]:
         found.append(
             _figure(entry, "share called fake", call["called_fake"], protocol, call["name"])
         )
         found.append(_figure(entry, "share uncertain", call["uncertain"], protocol, call["name"]))
-        if any((one.get("cleared") or NONE)["value"] for one in entry["verdicts"]):
+        if clears:
             found.append(_figure(entry, "share cleared", call["cleared"], protocol, call["name"]))
     return [figure for figure in found if figure is not None]
 

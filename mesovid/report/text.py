@@ -53,8 +53,8 @@ def table_row(result: Scan | Failure, *, color: bool) -> str:
     word = _styled(f"{_word(result):14}", color, fg=COLORS[label], bold=True)
     score = "" if probability is None else f"{probability:.2f}"
     length = clock(result.video.duration) if result.video.duration else ""
-    signs = filter(None, [lowered(no_sign(result.verdict))])
-    notes = [shown(note) for note in (*signs, *result.warnings)]
+    sign = lowered(no_sign(result.verdict))
+    notes = [shown(note) for note in (*([sign] if sign else []), *result.warnings)]
     noted = f"  ({'; '.join(notes)})" if notes else ""
     return (
         f"{word} {score:>7} {len(result.scores):>6} {length:>9}  {shown(result.video.path)}{noted}"

@@ -286,7 +286,7 @@ def _moved(level: float | None, shift: float) -> float | None:
 def _clears_below(card: ModelCard, shift: float, threshold: float) -> float | None:
     """The level below which a model clears, on the common scale and no higher than the threshold.
 
-    None where it has none, or does not say of what.
+    None where it never says so.
     """
     level = _moved(card.clears_below, shift)
     return None if level is None else min(level, threshold)

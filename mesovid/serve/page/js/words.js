@@ -30,10 +30,10 @@ export const NEVER = [
 export function answer({ verdict, cleared }) {
   const label = verdict || "none";
   if (label !== "uncertain" || !cleared?.length) return [WORDS[label], MEANING[label]];
-  const sign = `o sign of ${cleared.join(" or ")}`;
+  const what = cleared.join(" or ");
   return [
-    `${WORDS[label]}; n${sign}`,
-    `N${sign} was found in this clip. Whether a face in it was faked in another way, such as` +
+    `${WORDS[label]}; no sign of ${what}`,
+    `No sign of ${what} was found in this clip. Whether a face in it was faked in another way, such as` +
       " generated as a whole, this model cannot tell.",
   ];
 }
