@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -42,7 +42,7 @@ from mesovid.models.classifier import Classifier
 from mesovid.pictures import read_crop, resized
 from mesovid.records import ModelRef, Pixels
 from mesovid.settings import EvaluateSettings, Geometry
-from mesovid.verdict import Rule, cleared_of, label_at
+from mesovid.verdict import MIN_RUN, Rule, cleared_of, label_at
 
 ALL_FAKES = "all fakes"
 PREFERRED_SPLITS = ("test", "dev", "valid")
@@ -407,7 +407,7 @@ def _evaluated(
             )
             for method, part in by_method(clean)
         ),
-        verdicts=_verdict_rates(videos, members, few, rule),
+        verdicts=_verdict_rates(videos, members, few, _with_stretch(clean, rule), rule),
         pairs=paired(
             videos, resamples=settings.resamples, seed=settings.seed, cluster=settings.cluster
         ),
@@ -462,10 +462,34 @@ def _robustness(
     return Robustness(degradation, *ruler.both(scores), change[0] if change else None)
 
 
+def _with_stretch(crops: Scores, rule: Rule) -> set[str]:
+    """The videos in which somebody is suspicious in successive crops, as a scan's segments are.
+
+    Crops of a person lie in order of time.
+    """
+    suspicious: dict[tuple[str, int], list[bool]] = {}
+    for video, person, probability in zip(
+        crops.video, crops.person, crops.probability, strict=True
+    ):
+        suspicious.setdefault((video, person), []).append(probability >= rule.threshold)
+    return {
+        video
+        for (video, _), track in suspicious.items()
+        if any(high and len(list(run)) >= MIN_RUN for high, run in groupby(track))
+    }
+
+
 def _verdict_rates(
-    videos: Scores, members: Floats, few: npt.NDArray[np.bool_], rule: Rule
+    videos: Scores,
+    members: Floats,
+    few: npt.NDArray[np.bool_],
+    stretched: Container[str],
+    rule: Rule,
 ) -> tuple[VerdictRates, ...]:
-    """How often videos are called what; those of `few` have too few faces for a verdict."""
+    """How often videos are called what.
+
+    Those of `few` have too few faces for a verdict; those of `stretched` show signs for a while.
+    """
     labels = np.array(
         [
             "none" if none else label_at(float(probability), rule, said)[0]
@@ -474,8 +498,10 @@ def _verdict_rates(
     )
     cleared = np.array(
         [
-            bool(cleared_of(float(probability), rule, said))
-            for probability, said in zip(videos.probability, members, strict=True)
+            video not in stretched and bool(cleared_of(float(probability), rule, said))
+            for video, probability, said in zip(
+                videos.video, videos.probability, members, strict=True
+            )
         ]
     )
     unsure = labels == "uncertain"
