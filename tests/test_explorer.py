@@ -163,8 +163,11 @@ def measured_model(root: Path) -> Path:
         {"epoch": n, "loss": 0.8 / n, "val_loss": 0.9 / n, "val_auc": 0.6 + n / 10}
         for n in (1, 2, 3)
     ]
-    own = {"set": "a set", "digest": "0", "roc": roc, "reliability": bins, "report": report}
-    Curves(values["sha256"]["onnx"], tuple(lines), 2, (own,)).write(root / "own.curves.json")
+    sets = [
+        {"set": name, "digest": "0", "roc": roc, "reliability": bins, "report": report}
+        for name in ("a set", "another set")
+    ]
+    Curves(values["sha256"]["onnx"], tuple(lines), 2, tuple(sets)).write(root / "own.curves.json")
     return root / "own.json"
 
 
@@ -479,7 +482,7 @@ def test_what_was_measured_of_a_model_is_drawn(screen: Screen) -> None:
     screen.go("models/own", ".plot")
     titles = [str(text) for text in screen.page.locator(".plot b").all_text_contents()]
     assert [title.split(".")[0].split(",")[0] for title in titles] == [
-        "ROC", "Reliability", "Loss", "Area under the curve",
+        *("ROC", "Reliability") * 2, "Loss", "Area under the curve",
     ]  # fmt: skip
     text = str(screen.page.text_content("main"))
     assert "with 10 % of reals called fake, it finds 60 % of the fakes" in text

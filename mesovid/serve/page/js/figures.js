@@ -73,8 +73,9 @@ export function training(curves) {
 }
 
 /** ROC and reliability of one or two models on one set, and the report by class.
- * @param {{name: string, measured: any}[]} models that were measured on it */
-export function measured(models) {
+ * @param {{name: string, measured: any}[]} models that were measured on it
+ * @param {string} [set] its name, where others are shown beside it */
+export function measured(models, set) {
   const rocs = models.filter((each) => each.measured.roc);
   const reliable = models.filter((each) => each.measured.reliability);
   const points = ({ false_alarms: x, recall: y }) => x.map((value, i) => [value, y[i]]);
@@ -103,7 +104,10 @@ export function measured(models) {
         y: { label: "of these, fake", from: 0, to: 1 },
         diagonal: "as many as said",
       }),
-    models.map(({ name, measured: { report } }) => report && byClass(name, report)),
+    models.map(
+      ({ name, measured: { report } }) =>
+        report && byClass(set ? `${name} on ${set}` : name, report),
+    ),
   );
 }
 
@@ -113,10 +117,10 @@ function caught({ false_alarms: alarms, recall }) {
 }
 
 /** The classification report. */
-function byClass(name, report) {
+function byClass(whose, report) {
   const write = (value) => (known(value) ? two(value) : "–");
   return table(
-    `${name} at its threshold, by class`,
+    `${whose}, at the model's threshold, by class`,
     ["Class", "Precision", "Recall", "F1", "Videos"],
     Object.entries(report).map(([label, { precision, recall, f1, videos }]) => [
       label,

@@ -169,9 +169,13 @@ function measuredOf(models) {
     name,
     measured: curves.measured.find((each) => each.set === set),
   });
+  const several = sets.length > 1;
   return sets.map((set) => [
-    sets.length > 1 && el("h3", {}, set),
-    measured(models.map((each) => of(each, set)).filter((each) => each.measured)),
+    several && el("h3", {}, set),
+    measured(
+      models.map((each) => of(each, set)).filter((each) => each.measured),
+      several ? set : undefined,
+    ),
   ]);
 }
 
