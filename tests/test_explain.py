@@ -287,8 +287,9 @@ class TestSplit:
             ("meso4", NetworkSettings(activation="leaky_relu")),
             ("mesoinception4", NetworkSettings(activation="elu")),
             ("texturelite", NetworkSettings()),
+            ("mesolite2", NetworkSettings()),
         ],
-        ids=["elu", "leaky", "inception-elu", "texture"],
+        ids=["elu", "leaky", "inception-elu", "texture", "two strides"],
     )
     @pytest.mark.parametrize("output", ["fake", "real"])
     def test_models_trained_otherwise_split_too(
@@ -324,6 +325,10 @@ class TestSplit:
         assert sum(share.value for share in split.shares) + split.bias == pytest.approx(
             split.logit, abs=1e-4 * scale
         )
+        if architecture == "mesolite2":  # a coarse cell lies over four fine ones
+            assert split.cells.shape == (4, 4)
+            assert len(split.shares) == 6
+            assert split.shares[-1].name == "mouth, coarse"
 
 
 class TestForeign:

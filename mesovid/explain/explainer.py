@@ -43,7 +43,11 @@ from mesovid.records import (
 )
 from mesovid.settings import RuntimeSettings
 
-PARTS = {"mesolite": ("eyes", "nose", "mouth")}  # of a face, as the architecture's head reads them
+_PARTS = ("eyes", "nose", "mouth")
+PARTS = {  # of a face, as the architecture's head reads them
+    "mesolite": _PARTS,
+    "mesolite2": tuple(f"{part}, {stride}" for stride in ("fine", "coarse") for part in _PARTS),
+}
 CONSTANT = 1e-6  # a filter whose values differ by less, relative to them, says nothing
 
 

@@ -4,13 +4,14 @@ face in hand.
 A head of dense layers, means over regions and piecewise linear activations multiplies each number
 of the last maps by some factor and adds constants: the factor of an activation, or of a root, is
 its output over its input. Of a product each side is a factor of half of the other. So the logit is
-a sum over the maps' cells, and no gradient is needed. Where a head holds anything else, there is no
-split.
+a sum over the maps' cells, and no gradient is needed. A head may read maps of several strides: a
+coarse cell's summand is then shared out evenly among the fine cells under it. Where a head holds
+anything else, there is no split.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ from mesovid.records import Share, Split
 
 Array = npt.NDArray[np.float64]
 
+# what reads maps as numbers, or a part of them
+_READING = ("Flatten", "GlobalAveragePool", "ReduceMean", "Reshape", "Slice", "Transpose")
 # f(0) is 0, so that for one input f(x) = factor x x
 _PASSING_ZERO = ("Clip", "Elu", "HardSwish", "LeakyRelu", "Relu", "Sqrt", "Tanh")
 
@@ -34,7 +37,7 @@ class Head:
     graph: Graph
     nodes: tuple[Node, ...]  # from the logit back
     end: End
-    maps: str  # tensor (1, filters, rows, columns)
+    maps: tuple[str, ...]  # tensors (1, filters, rows, columns), the latest first
     layer: str  # whose maps they are
     parts: tuple[str, ...]  # names of the parts that are read side by side, where there are some
 
@@ -52,26 +55,47 @@ def head_of(
 ) -> Head | None:
     """The head of a network; None when its logit does not split."""
     maps = {
-        tensor: each.layer.name
+        tensor: (each.layer.name, each.layer.shapes[stage])
         for each in laid
         for stage, tensor in each.tensors.items()
         if len(each.layer.shapes[stage]) == 3
     }
     if end is None:
         return None
-    pending: set[str] = {end.tensor}
+    found = _walked(graph, end.tensor, maps) or _walked(graph, end.tensor, maps, several=True)
+    if found is None:
+        return None
+    nodes, read = found
+    rows, columns = (max(maps[tensor][1][axis] for tensor in read) for axis in (1, 2))
+    if any(rows % maps[tensor][1][1] or columns % maps[tensor][1][2] for tensor in read):
+        return None
+    layer = " and ".join(maps[tensor][0] for tensor in reversed(read))
+    return Head(graph, nodes, end, read, layer, parts)
+
+
+def _walked(
+    graph: Graph, end: str, maps: Container[str], *, several: bool = False
+) -> tuple[tuple[Node, ...], tuple[str, ...]] | None:
+    """The nodes of a head from its end back, and the maps it reads: those of one layer, that all
+    paths lead to, or of `several`, which are pooled or cut up. None where a node has no rule.
+    """
+    pending: set[str] = {end}
+    read: list[str] = []
     nodes: list[Node] = []
     for node in reversed(graph.nodes):
-        if len(pending) == 1 and (last := next(iter(pending))) in maps:
-            return Head(graph, tuple(nodes), end, last, maps[last], parts)
-        if node.outputs[0] not in pending:
+        if not several and len(pending) == 1 and (last := next(iter(pending))) in maps:
+            return tuple(nodes), (last,)
+        if node.outputs[0] not in pending or node.outputs[0] in read:
             continue
         if node.kind not in _RULES or _scales(node, graph):
             return None
         nodes.append(node)
         pending.remove(node.outputs[0])
         pending |= {name for name in node.inputs if name and name not in graph.constants}
-    return None
+        if several and node.kind in _READING and node.inputs[0] in maps:
+            read.append(node.inputs[0])
+    wanted = tuple(dict.fromkeys(read))
+    return (tuple(nodes), wanted) if several and read and pending <= set(wanted) else None
 
 
 def _scales(node: Node, graph: Graph) -> bool:
@@ -96,10 +120,17 @@ def split(head: Head, values: Mapping[str, npt.NDArray[np.float32]], sign: int =
                 constants.append(float((factor * known[name]).sum()))
             else:
                 factors[name] = factors[name] + factor if name in factors else factor
-    (maps,) = factors
-    cells = (factors[maps] * known[maps])[0].sum(axis=0)
+    summands = [(factors[maps] * known[maps])[0].sum(axis=0) for maps in head.maps]
+    rows, columns = (max(each.shape[axis] for each in summands) for axis in (0, 1))
+    cells = np.sum([_spread(each, rows, columns) for each in summands], axis=0)
     shares, bias = _shares(head, known, signs[0], logit)
     return Split(logit, shares, bias, cells, sum(constants), head.layer)
+
+
+def _spread(cells: Array, rows: int, columns: int) -> Array:
+    """Cells on a finer grid (rows, columns), of the same sum."""
+    block = np.ones((rows // cells.shape[0], columns // cells.shape[1]))
+    return np.asarray(np.kron(cells, block / block.size))
 
 
 def _shares(
@@ -122,7 +153,7 @@ def _shares(
             Share(f"unit {unit}", float(vote)) for unit, vote in enumerate(summands, 1)
         ), bias
     if source is not None and source.kind == "Concat":
-        sizes = [known[name].shape[1] for name in source.inputs]
+        sizes = [known[name].shape[1] for name in _joined(source, before)]
         values = [part.sum() for part in np.split(summands, np.cumsum(sizes)[:-1])]
         names = (
             head.parts
@@ -133,6 +164,15 @@ def _shares(
             Share(name, float(value)) for name, value in zip(names, values, strict=True)
         ), bias
     return (Share("all features", float(summands.sum())),), bias
+
+
+def _joined(node: Node, before: Mapping[str, Node]) -> list[str]:
+    """What a Concat puts side by side, those before it among them taken apart."""
+    found: list[str] = []
+    for name in node.inputs:
+        inner = before.get(name)
+        found += _joined(inner, before) if inner is not None and inner.kind == "Concat" else [name]
+    return found
 
 
 # --- one rule an operator: from the factors of its output to those of its inputs and constants
