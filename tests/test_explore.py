@@ -24,13 +24,14 @@ from test_browser import CHROMIUM, QUIET
 
 from mesovid.cli import cli
 from mesovid.explain.explainer import Explainer
-from mesovid.models.card import Member, card_at, find_card
+from mesovid.models.card import Member, ModelCard, card_at, find_card
+from mesovid.models.export import write_model
 from mesovid.records import Face, FaceScore
 from mesovid.report.writers import to_json
 from mesovid.scanner import Scanner
 from mesovid.serve.explore import PAGE, RUNTIME, write_file, write_site
 from mesovid.serve.samples import ROOT as SAMPLES
-from mesovid.settings import ScanSettings
+from mesovid.settings import NetworkSettings, ScanSettings
 from mesovid.verdict import Rule, judge
 
 CLOSE = 0.02  # of P(fake), between a browser's frames and the package's
@@ -154,10 +155,24 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a site with two models, on a server that knows files alone."""
+def strides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained MesoLite2, whose head reads maps of two strides."""
+    import keras
+
+    from mesovid.models.architectures import build
+
+    keras.utils.set_random_seed(1)
+    folder = tmp_path_factory.mktemp("strides")
+    model = build("mesolite2", NetworkSettings())
+    write_model(model, ModelCard(name="strides", architecture="mesolite2"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, strides: Path) -> Iterator[str]:
+    """The address of a site with some models, on a server that knows files alone."""
     folder = tmp_path_factory.mktemp("site") / "inside"
-    write_site(folder, ["meso4", "mesolite"])
+    write_site(folder, ["meso4", "mesolite", str(strides)])
     handler = functools.partial(_Quiet, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -246,10 +261,17 @@ ASK = """async ({bytes, model, layers}) => {
 
 @browsers
 @pytest.mark.parametrize(
-    ("model", "layers"), [("meso4", ["face", "conv1", "conv4", "dense1"]), ("mesolite", ["conv5"])]
+    ("model", "layers"),
+    [
+        ("meso4", ["face", "conv1", "conv4", "dense1"]),
+        ("mesolite", ["conv5"]),
+        ("strides", ["conv5"]),
+    ],
 )
-def test_a_face_has_the_numbers_of_the_package(visit: Visit, model: str, layers: list[str]) -> None:
-    explainer = Explainer(model)
+def test_a_face_has_the_numbers_of_the_package(
+    visit: Visit, strides: Path, model: str, layers: list[str]
+) -> None:
+    explainer = Explainer(strides if model == "strides" else model)
     crop = cv2.resize(cv2.imread(str(SAMPLES / "portrait.jpg")), (256, 256))
     png = cv2.imencode(".png", crop)[1].tobytes()
     asked = {"bytes": list(png), "model": model, "layers": layers}

@@ -2,7 +2,7 @@
 // more), others from dark to yellow.
 
 import { el } from "./dom.js";
-import { short, signed } from "./words.js";
+import { sentence, short, signed } from "./words.js";
 
 const SIGNED = [
   [-1, 10, 50, 110],
@@ -160,5 +160,5 @@ export function finding(cells) {
   ]
     .filter(Boolean)
     .join("; ");
-  return said ? `${said[0].toUpperCase()}${said.slice(1)}.` : "No cell says anything.";
+  return sentence(said) || "No cell says anything.";
 }

@@ -4,7 +4,7 @@
 import { link } from "./address.js";
 import { card, el, table } from "./dom.js";
 import { answers, cell, dataOf, everyFigure, figureOf, measured, training } from "./figures.js";
-import { auc, makeup, scale, short } from "./words.js";
+import { auc, makeup, scale, sentence, short } from "./words.js";
 
 const AUC = "video AUC";
 
@@ -13,7 +13,6 @@ export async function page({ words, query, source }) {
   return query.get("a") ? two([query.get("a"), query.get("b")], source) : everyone(source);
 }
 
-const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
 const up = () =>
   el(
     "nav",

@@ -4,7 +4,7 @@ import { card, el, fill, name, say, svg } from "./dom.js";
 import { remember } from "./address.js";
 import { nearest } from "./timeline.js";
 import { MOST_PEOPLE, drawTimeline, facts, still, verdictCard, warnings } from "./verdict.js";
-import { NEVER, answer, clock, word, zone } from "./words.js";
+import { NEVER, answer, clock, sentence, word, zone } from "./words.js";
 
 const RULES = [
   ["mean", "mean: the average face"],
@@ -69,8 +69,6 @@ export async function page({ words, query, source, about: site }) {
     },
   };
 }
-
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
 function failedScan(job, source) {
   return el(

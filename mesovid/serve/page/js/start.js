@@ -1,7 +1,7 @@
 // The start: choose a file and a model; what has been scanned; samples.
 
 import { card, el, fill, name, say, svg } from "./dom.js";
-import { MARKS, WORDS, auc, bytes, clock, count, makeup } from "./words.js";
+import { MARKS, WORDS, auc, bytes, clock, count, makeup, sentence } from "./words.js";
 import { strip } from "./strip.js";
 
 export async function page({ about, source, query }) {
@@ -130,7 +130,7 @@ function modelChoice(cards, state) {
         },
       }),
       el("b", {}, each.name, each.name === state.model && " (usual)"),
-      el("span", {}, `${each.summary[0].toUpperCase()}${each.summary.slice(1)}.`),
+      el("span", {}, sentence(each.summary)),
       el("span", {}, `${auc(each)}; ${makeup(each)}.`),
     );
   return el(

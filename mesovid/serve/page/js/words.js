@@ -66,6 +66,9 @@ export function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
 }
 
+/** Words as a sentence; nothing of none. @param {string | null | undefined} text */
+export const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
+
 export function count(number, noun, several = `${noun}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? noun : several}`;
 }

@@ -3,31 +3,57 @@
 
 const PASSING_ZERO = ["Clip", "Elu", "HardSwish", "LeakyRelu", "Relu", "Sqrt", "Tanh"];
 
+// what reads maps as numbers, or a part of them
+const READING = ["Flatten", "GlobalAveragePool", "ReduceMean", "Reshape", "Slice", "Transpose"];
+
 /** What lies between the last maps and the logit; null when the logit does not split. */
 export function headOf(graph, plan) {
   if (!plan.end) return null;
   const maps = new Map();
   for (const layer of plan.layers) {
     for (const [stage, name] of Object.entries(layer.tensors)) {
-      if (layer.shapes[stage].length === 3) maps.set(name, layer.name);
+      const shape = layer.shapes[stage];
+      if (shape.length === 3)
+        maps.set(name, { layer: layer.name, rows: shape[1], columns: shape[2] });
     }
   }
-  const pending = new Set([plan.end.tensor]);
+  const found =
+    walked(graph, plan.end.tensor, maps, false) || walked(graph, plan.end.tensor, maps, true);
+  if (!found) return null;
+  const { nodes, read } = found;
+  const shapes = read.map((name) => maps.get(name));
+  const rows = Math.max(...shapes.map((each) => each.rows));
+  const columns = Math.max(...shapes.map((each) => each.columns));
+  if (shapes.some((each) => rows % each.rows || columns % each.columns)) return null;
+  const inner = nodes.flatMap((each) => [...each.inputs, ...each.outputs]);
+  const tensors = [...new Set(inner)].filter((name) => name && !graph.constants.has(name));
+  const layer = shapes
+    .map((each) => each.layer)
+    .reverse()
+    .join(" and ");
+  return { graph, nodes, end: plan.end, maps: read, layer, parts: plan.parts, tensors };
+}
+
+/** The nodes of a head from its end back, and the maps it reads: those of one layer, that all paths
+ * lead to, or of several, which are pooled or cut up. Null where a node has no rule. */
+function walked(graph, end, maps, several) {
+  const pending = new Set([end]);
+  const read = new Set();
   const nodes = [];
   for (const node of [...graph.nodes].reverse()) {
     const [last] = pending;
-    if (pending.size === 1 && maps.has(last)) {
-      const inner = nodes.flatMap((each) => [...each.inputs, ...each.outputs]);
-      const tensors = [...new Set(inner)].filter((name) => name && !graph.constants.has(name));
-      return { graph, nodes, end: plan.end, layer: maps.get(last), parts: plan.parts, tensors };
-    }
-    if (!pending.has(node.outputs[0])) continue;
+    if (!several && pending.size === 1 && maps.has(last)) return { nodes, read: [last] };
+    if (!pending.has(node.outputs[0]) || read.has(node.outputs[0])) continue;
     if (!RULES[node.kind] || scales(node, graph)) return null;
     nodes.push(node);
     pending.delete(node.outputs[0]);
     for (const name of node.inputs) if (name && !graph.constants.has(name)) pending.add(name);
+    if (several && READING.includes(node.kind) && maps.has(node.inputs[0])) {
+      read.add(node.inputs[0]);
+    }
   }
-  return null;
+  const done = several && read.size > 0 && [...pending].every((name) => read.has(name));
+  return done ? { nodes, read: [...read] } : null;
 }
 
 /** Whether an operator multiplies by a constant, of which half the product is no constant's. */
@@ -62,18 +88,19 @@ export function split(head, values, sign) {
       }
     }
   }
-  const [[name, factor]] = [...factors];
-  const [, filters, rows, columns] = factor.shape;
-  const held = known.get(name).values;
+  const summands = head.maps.map((name) => cellsOf(factors.get(name), known.get(name).values));
+  const rows = Math.max(...summands.map((each) => each.length));
+  const columns = Math.max(...summands.map((each) => each[0].length));
+  // a coarse cell's summand is shared out evenly among the fine cells under it
   const cells = Array.from({ length: rows }, (_, y) =>
-    Array.from({ length: columns }, (__, x) => {
-      let sum = 0;
-      for (let k = 0; k < filters; k += 1) {
-        const at = (k * rows + y) * columns + x;
-        sum += factor.values[at] * held[at];
-      }
-      return sum;
-    }),
+    Array.from({ length: columns }, (__, x) =>
+      total(
+        summands.map((each) => {
+          const [high, wide] = [rows / each.length, columns / each[0].length];
+          return each[Math.floor(y / high)][Math.floor(x / wide)] / (high * wide);
+        }),
+      ),
+    ),
   );
   const { shares, bias } = sharesOf(head, known, signs, logit);
   return {
@@ -86,6 +113,27 @@ export function split(head, values, sign) {
     adds_up_to: total(shares.map((share) => share.value)) + bias,
   };
 }
+
+/** What the cells of some maps add: their numbers times the factors of these. */
+function cellsOf(factor, held) {
+  const [, filters, rows, columns] = factor.shape;
+  return Array.from({ length: rows }, (_, y) =>
+    Array.from({ length: columns }, (__, x) => {
+      let sum = 0;
+      for (let k = 0; k < filters; k += 1) {
+        const at = (k * rows + y) * columns + x;
+        sum += factor.values[at] * held[at];
+      }
+      return sum;
+    }),
+  );
+}
+
+/** What a Concat puts side by side, those before it among them taken apart. */
+const joined = (node, before) =>
+  node.inputs.flatMap((name) =>
+    before.get(name)?.kind === "Concat" ? joined(before.get(name), before) : [name],
+  );
 
 /** What the last dense layer adds up. */
 function sharesOf(head, known, signs, logit) {
@@ -107,8 +155,9 @@ function sharesOf(head, known, signs, logit) {
   }
   if (source && source.kind === "Concat") {
     let first = 0;
-    const named = head.parts.length === source.inputs.length;
-    const shares = source.inputs.map((name, n) => {
+    const parts = joined(source, before);
+    const named = head.parts.length === parts.length;
+    const shares = parts.map((name, n) => {
       const size = known.get(name).shape[1];
       const value = total(summands.slice(first, first + size));
       first += size;
