@@ -295,11 +295,13 @@ def _spoke(members: Sequence[float], rule: Rule) -> str:
     if not members:
         return ""
     said = list(zip(rule.members, members, strict=True))
-    votes = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if voice.decides)
+    votes = [f"{voice.name} {value:.2f}" for voice, value in said if voice.decides]
     rest = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if not voice.decides)
+    if len(votes) == 1:
+        return f" The score is {heard(said)}'s{f', beside it stands {rest}' if rest else ''}."
     return (
         f" Of its models {heard(said)} was heard, the most suspicious "
-        f"({votes}{f'; beside it {rest}' if rest else ''})."
+        f"({', '.join(votes)}{f'; beside it {rest}' if rest else ''})."
     )
 
 

@@ -137,6 +137,9 @@ function spoke(members, rule) {
   const deciding = said.filter((each) => each.decides);
   const rest = text(said.filter((each) => !each.decides));
   const heard = loudest(deciding);
+  if (deciding.length === 1) {
+    return ` The score is ${heard.name}'s${rest && `, beside it stands ${rest}`}.`;
+  }
   return (
     ` Of its models ${heard.name} was heard, the most suspicious (${text(deciding)}` +
     `${rest && `; beside it ${rest}`}).`
