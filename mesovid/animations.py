@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class Animation:
     """
 
     unreliable = None
+    tags: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, path: Path, kind: str) -> None:
         content = read_file(path)

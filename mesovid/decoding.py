@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -77,6 +77,7 @@ class Video:
         self._display = Display(first, self._container_colours, crop)
         size = self._display.size(first, self._pixel_aspect())
         self.info = video_info(path, self._container, self._stream, size)
+        self.tags: Mapping[str, str] = dict(self._container.metadata)
 
     def close(self) -> None:
         self._container.close()

@@ -171,6 +171,21 @@ class ModelRef:
     members: tuple[str, ...] = ()  # of a panel, the names of its models
 
 
+# what a file says of its making, what matters most first; `unread` is what could not be read
+Made = Literal["ai", "partly ai", "perhaps ai", "camera", "other", "unread"]
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a file says of where it came from: a claim of whoever wrote it."""
+
+    source: str  # Content Credentials, AIGC label, XMP
+    made: Made
+    tool: str | None = None  # what made it, or who, in its own words
+    signer: str | None = None  # whom the certificate names
+    intact: bool | None = None  # signature and content fit; None where nothing is signed
+
+
 @dataclass(frozen=True, slots=True)
 class Scan:
     """Everything that a scan found out about one video; a report needs nothing else."""
@@ -185,6 +200,7 @@ class Scan:
     verdict: Verdict
     seconds: Mapping[str, float] = field(default_factory=dict)  # per stage, and `total`
     warnings: tuple[str, ...] = ()  # what was odd about the input, one sentence each
+    declared: tuple[Declaration, ...] = ()  # what the file says of its making
 
 
 @dataclass(frozen=True, slots=True)

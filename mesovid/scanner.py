@@ -19,6 +19,7 @@ from mesovid.align import detail
 from mesovid.crops import STAGES, cut_out, find
 from mesovid.faces import FaceFinder
 from mesovid.models.classifier import Classifier, load_model
+from mesovid.provenance import declared
 from mesovid.records import Crop, FaceScore, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
 from mesovid.stopwatch import Stopwatch
@@ -163,6 +164,7 @@ def scan_video(
         verdict=verdict,
         seconds=watch.seconds | {"total": seconds},
         warnings=tuple(sampling.warnings),
+        declared=declared(Path(path), sampling.tags),
     )
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Protocol, Self, TypeVar
 
 from mesovid.animations import ANIMATED, Animation, is_moving
@@ -83,6 +83,11 @@ class Sampling:
     def planned(self) -> int | None:
         """How many frames are to be looked at; None before the first one is there."""
         return self._source.planned
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The metadata of a video's container."""
+        return self._source.tags
 
     @property
     def unreliable(self) -> str | None:
@@ -162,6 +167,9 @@ class _Source(Protocol):
     planned: int | None
 
     @property
+    def tags(self) -> Mapping[str, str]: ...
+
+    @property
     def unreliable(self) -> str | None: ...
 
     def frames(self, settings: SampleSettings, warnings: list[str]) -> Iterator[Frame]: ...
@@ -187,6 +195,7 @@ class _Picture:
     """A still picture as a video of one frame."""
 
     planned: int | None = 1
+    tags: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, path: Path) -> None:
         picture = open_picture(path)

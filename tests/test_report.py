@@ -108,6 +108,7 @@ KEYS = [
     "settings",
     "seconds",
     "warnings",
+    "declared",
     "error",
 ]
 

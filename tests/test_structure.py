@@ -34,6 +34,7 @@ LAYERS = (
         "cuts",
         "container",
         "display",
+        "provenance",
     ),
     ("decoding", "animations"),
     ("video", "cascade"),

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from statistics import median
 from typing import NamedTuple
 
+from mesovid.provenance import in_words
 from mesovid.records import FaceScore, Failure, Label, Person, Scan, Verdict
 from mesovid.report.drawing import lane, scale
 from mesovid.report.facts import ClipFacts, ErrorRates, Evidence, ModelFacts, Rate, ShownFace
@@ -61,6 +62,7 @@ def video_page(scan: Scan, evidence: Evidence) -> str:
         f"<h1>Were faces faked in {name(title)}?</h1>",
         f'<p class="soft">{escaped(_subtitle(scan, evidence))}</p>',
         _verdict(scan, evidence.model, band),
+        _declared(scan),
         _limits(scan, evidence),
         _timeline(scan, evidence.model, band),
         _faces(scan, evidence, band),
@@ -167,6 +169,21 @@ def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | N
         f'<p class="reason">{escaped(scan.verdict.reason)}</p>{drawing}{rates}'
         "<p>A verdict is a hint, not a proof. Do not act on it alone.</p></section>"
     )
+
+
+def _declared(scan: Scan) -> str:
+    if not scan.declared:
+        return ""
+    said = "".join(f"<li>{escaped(_sentence(in_words(each)))}</li>" for each in scan.declared)
+    return (
+        f'<section><h2>What the file says of itself</h2><ul class="said">{said}</ul><p>This is a '
+        "claim of whoever wrote the file, and does not enter the verdict. A file without one says "
+        "nothing: platforms drop it.</p></section>"
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def error_sentences(model: ModelFacts, verdict: Verdict) -> list[str]:

@@ -18,10 +18,12 @@ import numpy as np
 from mesovid.errors import InputError
 from mesovid.records import (
     Box,
+    Declaration,
     Face,
     FaceScore,
     Failure,
     Label,
+    Made,
     ModelRef,
     Moment,
     Person,
@@ -201,7 +203,17 @@ def _scan(value: Mapping[str, Any]) -> Scan:
         verdict=_verdict(value),
         seconds={str(stage): _known(seconds) for stage, seconds in value["seconds"].items()},
         warnings=tuple(_text(warning) for warning in value.get("warnings", ())),
+        declared=tuple(map(_declaration, value.get("declared", ()))),
     )
+
+
+def _declaration(value: Mapping[str, Any]) -> Declaration:
+    made: Made = _one_of(get_args(Made), value["made"])
+    tool, signer = (None if value[key] is None else _text(value[key]) for key in ("tool", "signer"))
+    intact = value["intact"]
+    if intact not in (None, True, False):
+        raise ValueError(f"intact is {intact!r}")
+    return Declaration(_text(value["source"]), made, tool, signer, intact)
 
 
 def _settings(value: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from mesovid.names import as_text, shown
+from mesovid.provenance import in_words
 from mesovid.records import Failure, Scan
 
 # column -> the type of its values; any of them may be None, where nothing is known
@@ -30,6 +31,7 @@ COLUMNS: dict[str, type] = {
     "warnings": str,
     "path_bytes": str,
     "cleared": str,
+    "declared": str,
 }
 # what a spreadsheet takes for the beginning of a formula
 _FORMULA = re.compile(r"[=+\-@\t\r]")
@@ -96,6 +98,7 @@ def _scanned(scan: Scan) -> dict[str, Any]:
         "reason": verdict.reason,
         "cleared": " | ".join(verdict.cleared) or None,
         "warnings": " | ".join(scan.warnings) or None,
+        "declared": " | ".join(map(in_words, scan.declared)) or None,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mesovid.names import shown
+from mesovid.provenance import in_words
 from mesovid.records import Failure, Label, Scan
 from mesovid.verdict import no_sign
 
@@ -27,6 +28,7 @@ def scan_text(scan: Scan, *, color: bool, detail: bool, blocks: bool = True) -> 
     """
     bar = BLOCKS if blocks else PLAIN
     lines = [_header(scan, color), _verdict(scan, color, bar), f"  {shown(scan.verdict.reason)}"]
+    lines += [f"  The file: {shown(in_words(each))}." for each in scan.declared]
     lines += [f"  Note: {shown(warning)}" for warning in scan.warnings]
     lines += _people(scan) + _segments(scan)
     lines.append(_field("looked at", _looked_at(scan)))
@@ -54,7 +56,8 @@ def table_row(result: Scan | Failure, *, color: bool) -> str:
     score = "" if probability is None else f"{probability:.2f}"
     length = clock(result.video.duration) if result.video.duration else ""
     sign = lowered(no_sign(result.verdict))
-    notes = [shown(note) for note in (*([sign] if sign else []), *result.warnings)]
+    said = map(in_words, result.declared)
+    notes = [shown(note) for note in (*([sign] if sign else []), *said, *result.warnings)]
     noted = f"  ({'; '.join(notes)})" if notes else ""
     return (
         f"{word} {score:>7} {len(result.scores):>6} {length:>9}  {shown(result.video.path)}{noted}"

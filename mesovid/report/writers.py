@@ -6,9 +6,11 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import IO, Any, Protocol
 
 from mesovid.names import is_utf8, with_bytes
+from mesovid.provenance import in_words
 from mesovid.records import FaceScore, Failure, Scan
 from mesovid.report.rows import COLUMNS, csv_cells, row_of
 from mesovid.report.text import BLOCKS, TABLE_HEAD, failure_text, scan_text, table_row
@@ -218,6 +220,7 @@ def _scan_json(scan: Scan) -> dict[str, Any]:
         "settings": dict(scan.settings),
         "seconds": {stage: _rounded(seconds, 4) for stage, seconds in scan.seconds.items()},
         "warnings": list(scan.warnings),
+        "declared": [asdict(each) | {"words": in_words(each)} for each in scan.declared],
         "error": None,
     }
 
@@ -252,7 +255,7 @@ def _failure_json(failure: Failure) -> dict[str, Any]:
         "settings",
         "seconds",
     )
-    lists = ("people", "frames", "segments", "warnings", "cleared")
+    lists = ("people", "frames", "segments", "warnings", "cleared", "declared")
     value = {
         "schema": SCHEMA,
         "path": failure.path,

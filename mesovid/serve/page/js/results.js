@@ -2,7 +2,7 @@
 
 import { link } from "./address.js";
 import { card, el, fill, name, say } from "./dom.js";
-import { drawTimeline, facts, verdictCard, warnings } from "./verdict.js";
+import { declared, drawTimeline, facts, verdictCard, warnings } from "./verdict.js";
 import { clock, count, word } from "./words.js";
 
 const OUTCOMES = {
@@ -233,6 +233,7 @@ async function one(source, n, about) {
     heading,
     el("p", { class: "soft" }, facts(result)),
     verdictCard(result, own),
+    declared(result),
     warnings(result),
     lower,
     again(source, n, about),

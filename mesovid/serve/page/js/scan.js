@@ -3,7 +3,15 @@
 import { card, el, fill, name, say, svg } from "./dom.js";
 import { remember } from "./address.js";
 import { nearest } from "./timeline.js";
-import { MOST_PEOPLE, drawTimeline, facts, still, verdictCard, warnings } from "./verdict.js";
+import {
+  MOST_PEOPLE,
+  declared,
+  drawTimeline,
+  facts,
+  still,
+  verdictCard,
+  warnings,
+} from "./verdict.js";
 import { NEVER, answer, clock, sentence, word, zone } from "./words.js";
 
 const RULES = [
@@ -42,6 +50,7 @@ export async function page({ words, query, source, about: site }) {
     el("h1", {}, "Were faces faked in ", name(job.name), "?"),
     el("p", { class: "soft" }, facts(result)),
     verdictCard(result, own),
+    declared(result),
     warnings(result),
     limits(about),
     player && el("div", { class: "cols" }, player.node, rules(view, redraw, query)),

@@ -2,7 +2,7 @@
 
 import { card, el, fill, svg, table } from "./dom.js";
 import { keys, lane } from "./timeline.js";
-import { MARKS, answer, clock, count, scale } from "./words.js";
+import { MARKS, answer, clock, count, scale, sentence } from "./words.js";
 
 export const MOST_PEOPLE = 8;
 
@@ -54,6 +54,27 @@ export function warnings(result) {
       "ul",
       { class: "said" },
       result.warnings.map((each) => el("li", { dir: "auto" }, each)),
+    ),
+  );
+}
+
+/** What the file says of its own making. */
+export function declared(result) {
+  if (!result.declared || !result.declared.length) return null;
+  return el(
+    "section",
+    { class: "card" },
+    el("h2", {}, "What the file says of itself"),
+    el(
+      "ul",
+      { class: "said" },
+      result.declared.map(({ words }) => el("li", { dir: "auto" }, sentence(words))),
+    ),
+    el(
+      "p",
+      { class: "soft" },
+      "This is a claim of whoever wrote the file, and does not enter the verdict. A file without " +
+        "one says nothing: platforms drop it.",
     ),
   );
 }

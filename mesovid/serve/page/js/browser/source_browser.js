@@ -459,6 +459,7 @@ export class BrowserSource {
         Object.entries(milliseconds).map(([key, value]) => [key, value / 1000]),
       ),
       warnings: input.warnings,
+      declared: [], // nothing here reads what a file says of itself
       error: null,
     };
   }

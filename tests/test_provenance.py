@@ -1,0 +1,256 @@
+"""What a file says of its making: signed by a certificate that is made here, and what is wrong."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import c2pa
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from mesovid import provenance
+from mesovid.cli import cli
+from mesovid.provenance import declared, in_words
+from mesovid.records import Declaration
+from mesovid.report.reader import read_results
+from mesovid.report.writers import to_json
+from mesovid.scanner import Scanner
+from mesovid.serve.samples import ROOT as SAMPLES
+
+CLIP = Path(__file__).parent.parent / "examples" / "swapped.mp4"
+PICTURE = SAMPLES / "portrait.jpg"
+IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+CREDENTIALS = "Content Credentials"
+Sign = Callable[..., Path]
+
+
+def certificate(
+    subject: str, key: ec.EllipticCurvePrivateKey, issuer: str, signer: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    authority = key is signer
+    now = datetime.datetime.now(datetime.UTC)
+    uses = dict.fromkeys(
+        (
+            "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+            "encipher_only", "decipher_only", "crl_sign",
+        ),
+        False,
+    )  # fmt: skip
+    names = [
+        x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example Studio"),
+                x509.NameAttribute(NameOID.COMMON_NAME, common),
+            ]
+        )
+        for common in (subject, issuer)
+    ]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(names[0])
+        .issuer_name(names[1])
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(
+            x509.KeyUsage(digital_signature=not authority, key_cert_sign=authority, **uses),
+            critical=True,
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+    )
+    if not authority:
+        made = made.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
+        )
+    return made.sign(signer, hashes.SHA256())
+
+
+@pytest.fixture(scope="module")
+def sign(tmp_path_factory: pytest.TempPathFactory) -> Sign:
+    """Gives a copy of a file credentials that name a digital source type; without one, they say
+    that the file was edited."""
+    folder = tmp_path_factory.mktemp("signed")
+    root, leaf = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    chain = (certificate("leaf", leaf, "root", root), certificate("root", root, "root", root))
+    signer = c2pa.Signer.from_info(
+        c2pa.C2paSignerInfo(
+            alg=b"es256",
+            sign_cert=b"".join(each.public_bytes(serialization.Encoding.PEM) for each in chain),
+            private_key=leaf.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            ),
+            ta_url=None,
+        )
+    )
+
+    def signed(path: Path, kind: str | None, part: Path | None = None) -> Path:
+        manifest: dict[str, Any] = {
+            "claim_generator_info": [{"name": "Example Video\x1b[31m", "version": "2"}]
+        }
+        if kind is not None:
+            action = {"action": "c2pa.created", "digitalSourceType": f"{IPTC}{kind}"}
+            manifest["assertions"] = [{"label": "c2pa.actions", "data": {"actions": [action]}}]
+        builder = c2pa.Builder(manifest)
+        if kind is None:
+            builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+        if part is not None:
+            about = json.dumps({"title": part.name, "relationship": "componentOf"})
+            with part.open("rb") as stream:
+                builder.add_ingredient(about, MIME[part.suffix], stream)
+        output = folder / f"{len(list(folder.iterdir()))}{path.suffix}"
+        with path.open("rb") as source, output.open("w+b") as target:
+            builder.sign(signer, MIME[path.suffix], source, target)
+        return output
+
+    return signed
+
+
+MIME = {".mp4": "video/mp4", ".jpg": "image/jpeg", ".png": "image/png"}
+
+
+@pytest.mark.parametrize("path", [CLIP, PICTURE], ids=["video", "picture"])
+@pytest.mark.parametrize(
+    ("kind", "made"),
+    [
+        ("trainedAlgorithmicMedia", "ai"),
+        ("compositeWithTrainedAlgorithmicMedia", "partly ai"),
+        ("digitalCapture", "camera"),
+        ("digitalArt", "other"),
+    ],
+)
+def test_credentials_are_read_and_checked(sign: Sign, path: Path, kind: str, made: str) -> None:
+    (found,) = declared(sign(path, kind), {})
+    tool = "Example Video\\x1b[31m"  # whatever it holds, a terminal shows it as text
+    assert found == Declaration(CREDENTIALS, made, tool, "Example Studio", True)  # type: ignore[arg-type]
+
+
+def test_what_was_made_from_something_is_what_that_was(sign: Sign) -> None:
+    made = sign(PICTURE, "trainedAlgorithmicMedia")
+    (edited,) = declared(sign(made, None), {})
+    assert edited.made == "ai"
+    (holding,) = declared(sign(PICTURE, "digitalCreation", made), {})
+    assert holding.made == "partly ai"
+
+
+@pytest.mark.parametrize("path", [CLIP, PICTURE], ids=["video", "picture"])
+def test_a_file_that_was_changed_is_told(sign: Sign, tmp_path: Path, path: Path) -> None:
+    content = bytearray(sign(path, "trainedAlgorithmicMedia").read_bytes())
+    place = content.index(b"mdat") + 5000 if path is CLIP else len(content) - 500
+    content[place] ^= 1
+    changed = tmp_path / f"changed{path.suffix}"
+    changed.write_bytes(content)
+    (found,) = declared(changed, {})
+    assert found.intact is False
+    assert "do not fit it" in in_words(found)
+
+
+def test_a_file_cut_off_or_spoilt_is_no_fault(sign: Sign, tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    for path in (CLIP, PICTURE):
+        content = sign(path, "trainedAlgorithmicMedia").read_bytes()
+        start = max(content.find(b"jumb") - 60, 0)
+        for number in range(60):
+            spoilt = bytearray(content[: int(random.integers(20, len(content)))])
+            if number % 2:
+                spoilt = bytearray(content)
+                for place in random.integers(start, start + 6000, int(random.integers(1, 30))):
+                    spoilt[int(place)] = int(random.integers(256))
+            other = tmp_path / f"spoilt{path.suffix}"
+            other.write_bytes(spoilt)
+            assert len(declared(other, {})) <= 1
+
+
+def test_credentials_without_their_reader_are_not_passed_over(
+    sign: Sign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sign(PICTURE, "trainedAlgorithmicMedia")
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    (found,) = declared(path, {})
+    assert in_words(found) == "it has Content Credentials, which cannot be read here"
+
+
+@pytest.mark.parametrize(
+    ("tag", "made", "tool"),
+    [
+        ('{"Label": "1", "ContentProducer": "Example Co"}', "ai", "Example Co"),
+        ('{"Label": 2, "ContentProducer": 7}', "perhaps ai", None),
+        ("not JSON", "other", None),
+        ("[" * 100_000, "other", None),
+    ],
+)
+def test_labels_of_ai_content_are_read(
+    tmp_path: Path, tag: str, made: str, tool: str | None
+) -> None:
+    path = tmp_path / "labelled.mkv"
+    with av.open(str(CLIP)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        target.metadata["AIGC"] = tag
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    (found,) = Scanner("meso4", frames=1).scan(path).declared
+    assert (found.source, found.made, found.tool) == ("AIGC label", made, tool)
+
+
+def test_xmp_is_read_in_pictures_and_videos(tmp_path: Path) -> None:
+    words = f'<x Iptc4xmpExt:DigitalSourceType="{IPTC}trainedAlgorithmicMedia"/>'.encode()
+    content = PICTURE.read_bytes()
+    segment = b"http://ns.adobe.com/xap/1.0/\x00" + words
+    picture = tmp_path / "picture.jpg"
+    head = b"\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment
+    picture.write_bytes(content[:2] + head + content[2:])
+    box = provenance.XMP_BOX + words
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(CLIP.read_bytes() + (len(box) + 8).to_bytes(4) + b"uuid" + box)
+    for path in (picture, clip):
+        assert declared(path, {}) == (Declaration("XMP", "ai"),)
+        assert in_words(*declared(path, {})) == "by its own XMP it was made by AI"
+
+
+def test_most_files_say_nothing(tmp_path: Path) -> None:
+    for path in (CLIP, PICTURE, Path(__file__)):
+        assert declared(path, {"title": "made by AI"}) == ()
+    assert declared(tmp_path / "gone.mp4", {}) == ()
+    words = tmp_path / "words.jpg"
+    words.write_bytes(PICTURE.read_bytes() + b"jumb c2pa")
+    assert declared(words, {}) == ()
+
+
+def test_a_scan_tells_it_everywhere_and_judges_as_before(sign: Sign, tmp_path: Path) -> None:
+    path = sign(CLIP, "trainedAlgorithmicMedia")
+    scanner = Scanner("meso4", frames=4)
+    told, plain = scanner.scan(path), scanner.scan(CLIP)
+    assert told.verdict == plain.verdict
+    assert plain.declared == ()
+    results = tmp_path / "results.jsonl"
+    results.write_text(json.dumps(to_json(told)) + "\n", encoding="utf-8")
+    (back,) = read_results(results)
+    assert back.declared == told.declared
+    page = tmp_path / "page.html"
+    words = "y its own Content Credentials it was made by AI (Example Video"
+    for options in ([], ["--format", "table"], ["--format", "csv"]):
+        result = CliRunner().invoke(
+            cli, ["scan", str(path), "--model", "meso4", "--report", str(page), *options]
+        )
+        assert result.exit_code == 0, result.output
+        assert words in result.output
+        assert words in page.read_text(encoding="utf-8")
+        page.unlink()
