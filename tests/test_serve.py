@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -404,12 +404,17 @@ def test_the_server_starts_without_what_takes_long_to_import() -> None:
 class Served:
     """A server in a process of its own."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, temporary: Path | None = None) -> None:
+        own = {} if temporary is None else {"TMPDIR": str(temporary)}
         words = [sys.executable, "-m", "mesovid", "serve", "--no-open", "--port", "0", *options]
         # else a script's child ignores it
         heard = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | own,
         )
         signal.signal(signal.SIGINT, heard)
         assert self.process.stdout is not None
@@ -429,38 +434,35 @@ class Served:
         return httpx2.request(more.pop("method", "GET"), self.base + path, headers=headers, **more)
 
 
-def leftovers() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("mesovid-serve-*/server-*"))
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("how", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
-def test_it_ends_at_a_signal_and_leaves_nothing(how: list[int], portrait: bytes) -> None:
-    before = leftovers()
-    with Served() as server:
+def test_it_ends_at_a_signal_and_leaves_nothing(
+    how: list[int], portrait: bytes, tmp_path: Path
+) -> None:
+    kept = "mesovid-serve-*/server-*"
+    with Served(temporary=tmp_path) as server:
         answer = server.ask(
             "api/v1/scans", method="POST", params={"name": "a.png"}, content=portrait
         )
         assert answer.status_code == 202
-        assert leftovers() - before
+        assert list(tmp_path.glob(kept))
         for number in how:
             server.process.send_signal(number)
         _, stderr = server.process.communicate(timeout=30)
     assert stderr == ""
-    assert not leftovers() - before
+    assert not list(tmp_path.glob(kept))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_what_a_killed_server_left_is_erased_by_the_next(portrait: bytes) -> None:
-    before = leftovers()
-    with Served() as first:
+def test_what_a_killed_server_left_is_erased_by_the_next(portrait: bytes, tmp_path: Path) -> None:
+    with Served(temporary=tmp_path) as first:
         answer = first.ask(
             "api/v1/scans", method="POST", params={"name": "a.png"}, content=portrait
         )
         assert answer.status_code == 202
-    (left,) = leftovers() - before
-    with Served():
-        assert left not in leftovers()
+    (left,) = tmp_path.glob("mesovid-serve-*/server-*")
+    with Served(temporary=tmp_path):
+        assert not left.exists()
 
 
 @pytest.mark.parametrize(
