@@ -78,7 +78,7 @@ def in_words(said: Declaration) -> str:
         "other": "nothing is said of AI",
     }[said.made]
     tool = f" ({said.tool})" if said.tool else ""
-    signed = f", signed by {said.signer}, which nobody has checked" if said.signer else ""
+    signed = f", signed in the name of {said.signer}, which nobody has checked" if said.signer else ""
     return f"by its own {said.source} {made}{tool}{signed}"
 
 

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from mesovid.dataset.manifest import CropEntry, write_card, write_manifest
 from mesovid.models.card import find_card, read_card
 from mesovid.models.curves import Curves
 from mesovid.pictures import encode
+from mesovid.records import Declaration, Scan
 from mesovid.serve.app import create_app
 from mesovid.serve.guard import access
 from mesovid.serve.sample_sets import sets_of
@@ -174,7 +176,14 @@ def measured_model(root: Path) -> Path:
 def archive(path: Path) -> Path:
     """Results of every kind, and so many that they fill more than a page."""
     more = [scan(f"more/{number:02}.mp4", [0.1 + number / 200] * 6) for number in range(60)]
-    path.write_text(written("jsonl", [*RESULTS, scan(NAME, [0.97] * 6), *more]), encoding="utf-8")
+    said = Declaration("Content Credentials", "ai", "Example Video", "Example Studio", True)
+    results = [
+        replace(each, declared=(said,))
+        if isinstance(each, Scan) and each.video.path == "two people.mp4"
+        else each
+        for each in RESULTS
+    ]
+    path.write_text(written("jsonl", [*results, scan(NAME, [0.97] * 6), *more]), encoding="utf-8")
     return path
 
 
@@ -572,6 +581,7 @@ def test_results_are_filtered_sorted_and_opened(screen: Screen) -> None:
     screen.page.wait_for_selector("#answer")
     assert "two people.mp4" in screen.page.text_content("h1")
     assert screen.page.locator(".lane").count() == 2
+    assert "it was made by AI (Example Video)" in screen.page.text_content("main")
     screen.fits("one result")
     screen.accessible("one result")
     screen.page.get_by_role("button", name="Open as a scan").press("Enter")
