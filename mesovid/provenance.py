@@ -78,8 +78,8 @@ def in_words(said: Declaration) -> str:
         "other": "nothing is said of AI",
     }[said.made]
     tool = f" ({said.tool})" if said.tool else ""
-    signed = f", signed in the name of {said.signer}, which nobody has checked" if said.signer else ""
-    return f"by its own {said.source} {made}{tool}{signed}"
+    signed = said.signer and f", signed in the name of {said.signer}, which nobody has checked"
+    return f"by its own {said.source} {made}{tool}{signed or ''}"
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
