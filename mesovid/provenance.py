@@ -49,16 +49,15 @@ LONGEST = 100  # characters of a name
 def declared(path: Path, tags: Mapping[str, str]) -> tuple[Declaration, ...]:
     """What a video or picture says of its making; `tags` are its container's metadata."""
     found = [*_label(tags)]
+    signed, kinds = False, set[str]()
     try:
-        pieces = list(_pieces(path))
+        for piece in _pieces(path):
+            signed = signed or (b"jumb" in piece and b"c2pa" in piece)
+            kinds |= {match.decode() for match in SOURCE_TYPE.findall(piece)}
     except OSError:
-        pieces = []
-    signed = any(b"jumb" in piece and b"c2pa" in piece for piece in pieces)
-    if signed:
-        found += _credentials(path)
-    else:  # credentials hold the same words
-        kinds = {match.decode() for piece in pieces for match in SOURCE_TYPE.findall(piece)}
-        found += [Declaration(XMP, made) for made in _made(kinds)]
+        pass
+    # credentials hold the same words as XMP
+    found += _credentials(path) if signed else [Declaration(XMP, made) for made in _made(kinds)]
     return tuple(found)
 
 
