@@ -17,9 +17,9 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, BinaryIO, get_args
 
-from mesovid.atoms import all_boxes
+from mesovid.atoms import MOST_BOXES, all_boxes
 from mesovid.names import shown
 from mesovid.pictures import picture_kind
 from mesovid.records import Declaration, Made
@@ -82,7 +82,8 @@ def in_words(said: Declaration) -> str:
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    """Where metadata lies: the boxes of an MP4's extensions, or the whole of a picture."""
+    """Where metadata lies: boxes of an MP4's extensions, a chunk of an AVI, the whole of a
+    picture."""
     with path.open("rb") as file:
         end = file.seek(0, 2)
         file.seek(0)
@@ -98,6 +99,21 @@ def _pieces(path: Path) -> Iterator[bytes]:
                         yield file.read(min(finish - begin - 16, MOST_BYTES))
             except struct.error:  # it ends within a box
                 return
+        elif beginning[:4] == b"RIFF" and beginning[8:12] == b"AVI ":
+            yield from _chunks(file, end)
+
+
+def _chunks(file: BinaryIO, end: int) -> Iterator[bytes]:
+    """The credentials of an AVI: each chunk has its name and its size before it."""
+    start = 12
+    for _ in range(MOST_BOXES):
+        file.seek(start)
+        name, size = file.read(4), int.from_bytes(file.read(4), "little")
+        if start + 8 > end:
+            return
+        if name == b"C2PA":
+            yield file.read(min(size, MOST_BYTES))
+        start += 8 + size + size % 2
 
 
 def _label(tags: Mapping[str, str]) -> Iterator[Declaration]:

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from PIL import Image
 
 from mesovid import provenance
 from mesovid.cli import cli
@@ -122,7 +123,16 @@ def sign(tmp_path_factory: pytest.TempPathFactory) -> Sign:
     return signed
 
 
-MIME = {".mp4": "video/mp4", ".jpg": "image/jpeg", ".png": "image/png"}
+MIME = {
+    ".mp4": "video/mp4",
+    ".mov": "video/quicktime",
+    ".avi": "video/x-msvideo",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".gif": "image/gif",
+}
 
 
 @pytest.mark.parametrize("path", [CLIP, PICTURE], ids=["video", "picture"])
@@ -139,6 +149,23 @@ def test_credentials_are_read_and_checked(sign: Sign, path: Path, kind: str, mad
     (found,) = declared(sign(path, kind), {})
     tool = "Example Video\\x1b[31m"  # whatever it holds, a terminal shows it as text
     assert found == Declaration(CREDENTIALS, made, tool, "Example Studio", True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".avi", ".png", ".webp", ".avif", ".gif"])
+def test_credentials_are_read_in_every_container(sign: Sign, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"plain{suffix}"
+    if suffix in (".mov", ".avi"):
+        with av.open(str(path), "w") as target:
+            stream = target.add_stream("mjpeg", 25, width=64, height=64, pix_fmt="yuvj420p")
+            for _ in range(3):
+                frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")
+                target.mux(stream.encode(frame))
+            target.mux(stream.encode(None))
+    else:
+        Image.open(PICTURE).save(path)
+    assert declared(path, {}) == ()
+    (found,) = declared(sign(path, "trainedAlgorithmicMedia"), {})
+    assert (found.made, found.intact) == ("ai", True)
 
 
 def test_what_was_made_from_something_is_what_that_was(sign: Sign) -> None:
