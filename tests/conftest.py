@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from signing import sign as sign
 
 # how long an example takes says more of the machine than of the code
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -16,10 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
+from signing import Sign
 from test_browser import CHROMIUM, QUIET
 
 from mesovid.cli import cli
@@ -34,6 +37,7 @@ from mesovid.serve.samples import ROOT as SAMPLES
 from mesovid.settings import NetworkSettings, ScanSettings
 from mesovid.verdict import Rule, judge
 
+EXAMPLE = Path(__file__).parent.parent / "examples" / "swapped.mp4"
 CLOSE = 0.02  # of P(fake), between a browser's frames and the package's
 NEAR = 0.5  # px, of landmarks
 VENDORED = PAGE / RUNTIME
@@ -294,6 +298,54 @@ def test_a_face_has_the_numbers_of_the_package(
     assert values == pytest.approx([share.value for share in split.shares], abs=1e-4)
     assert np.abs(np.array(found["split"]["cells"]) - split.cells).max() < 1e-4
     assert found["split"]["adds_up_to"] == pytest.approx(logit, abs=1e-4)
+
+
+@browsers
+@pytest.mark.parametrize(
+    ("kind", "made"), [("trainedAlgorithmicMedia", "ai"), ("digitalCapture", "camera")]
+)
+@pytest.mark.parametrize("name", ["portrait.jpg", "swapped.webm"])
+def test_what_a_file_says_of_itself_is_told_unchecked(
+    visit: Visit, sign: Sign, tmp_path: Path, name: str, kind: str, made: str
+) -> None:
+    path = tmp_path / name
+    if name.endswith(".jpg"):
+        path, source = sign(SAMPLES / name, kind), "Content Credentials"
+    else:  # Matroska has no credentials, but tags
+        source, made = "AIGC label", "ai"
+        with av.open(str(SAMPLES / name)) as clip, av.open(str(path), "w") as target:
+            stream = target.add_stream_from_template(clip.streams.video[0])
+            target.metadata["AIGC"] = '{"Label": "1"}'
+            for packet in clip.demux(clip.streams.video[0]):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    target.mux(packet)
+    (found,) = visit.scan(path)["declared"]
+    assert (found["source"], found["made"], found["intact"]) == (source, made, None)
+    assert "What the file says of itself" in visit.page.text_content("main")
+    assert found["words"][1:] in visit.page.text_content("main")
+    (told,) = Scanner("meso4", frames=1).scan(path).declared
+    assert (told.source, told.made) == (source, made)
+
+
+@browsers
+@pytest.mark.parametrize("suffix", [".mp4", ".avif", ".png"])
+def test_what_a_file_says_is_found_in_every_container(
+    visit: Visit, sign: Sign, tmp_path: Path, suffix: str
+) -> None:
+    plain = EXAMPLE
+    if suffix != ".mp4":
+        plain = tmp_path / f"plain{suffix}"
+        Image.open(SAMPLES / "portrait.jpg").save(plain)
+    for path, found in ((plain, []), (sign(plain, "trainedAlgorithmicMedia"), ["ai"])):
+        asked = {"bytes": list(path.read_bytes()), "picture": suffix != ".mp4"}
+        assert [each["made"] for each in visit.page.evaluate(DECLARED, asked)] == found
+
+
+DECLARED = """async ({bytes, picture}) => {
+  const { declared } = await import("./js/browser/declared.js");
+  return declared(new Blob([Uint8Array.from(bytes)]), picture);
+}"""
 
 
 JUDGE = """async ({cases, card}) => {

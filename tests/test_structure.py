@@ -136,6 +136,7 @@ def test_no_import_cycles() -> None:
 PAGE_LAYERS = (
     # what computes in the browser
     (
+        "browser/declared",
         "browser/files",
         "browser/network",
         "browser/onnx",

@@ -4,6 +4,7 @@
 import { Problem } from "../source.js";
 import { Engine } from "./engine.js";
 import { fetched, unpacked } from "./files.js";
+import { declared } from "./declared.js";
 import { SUFFIXES, Unreadable, decoded, encoded, opened } from "./frames.js";
 import { checked } from "./honest.js";
 import { judge, labelOf, ruleOf } from "./verdict.js";
@@ -382,6 +383,7 @@ export class BrowserSource {
     }
     if (held.cancelled) return;
     held.job.sha256 = await sha256(held.file);
+    held.declared = await declared(held.file, held.picture);
     const total = performance.now() - began;
     held.job.result = this.#result(held, input, settings, { ...seconds, total });
     held.job.state = "done";
@@ -459,7 +461,7 @@ export class BrowserSource {
         Object.entries(milliseconds).map(([key, value]) => [key, value / 1000]),
       ),
       warnings: input.warnings,
-      declared: [], // nothing here reads what a file says of itself
+      declared: held.declared,
       error: null,
     };
   }
