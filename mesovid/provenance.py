@@ -2,7 +2,8 @@
 digital source type.
 
 It is a claim of whoever wrote the file, and a file without one says nothing: metadata is lost where
-a platform codes a video anew. It does not enter the verdict.
+a platform codes a video anew. So it makes no verdict `fake`; but what owns to AI is not called
+`real`.
 
 - C2PA 2.2, https://spec.c2pa.org: read by c2pa-python, without a network. Whether signature and
   content fit is checked; who holds the key is not.
@@ -15,14 +16,15 @@ from __future__ import annotations
 import logging
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 from mesovid.atoms import MOST_BOXES, all_boxes
 from mesovid.names import shown
 from mesovid.pictures import picture_kind
-from mesovid.records import Declaration, Made
+from mesovid.records import Declaration, Made, Verdict
 from mesovid.texts import parse_json
 
 CREDENTIALS, LABEL, XMP = "Content Credentials", "AIGC label", "XMP"
@@ -42,6 +44,7 @@ TYPES: dict[str, Made] = {
     "computationalCapture": "camera",
 }
 LABELS: dict[str, Made] = {"1": "ai", "2": "perhaps ai", "3": "perhaps ai"}  # of GB 45438
+BY_AI: tuple[Made, ...] = ("ai", "partly ai", "perhaps ai")
 MOST_MANIFESTS = 100  # on the way from a file to what it was made from
 LONGEST = 100  # characters of a name
 
@@ -79,6 +82,14 @@ def in_words(said: Declaration) -> str:
     tool = f" ({said.tool})" if said.tool else ""
     signed = said.signer and f", signed in the name of {said.signer}, which nobody has checked"
     return f"by its own {said.source} {made}{tool}{signed or ''}"
+
+
+def heeded(verdict: Verdict, said: Sequence[Declaration]) -> Verdict:
+    """The verdict on a file that says so much of itself: what owns to AI is not called real."""
+    by_ai = next((each for each in said if each.made in BY_AI and each.intact is not False), None)
+    if by_ai is None or verdict.label != "real":
+        return verdict
+    return replace(verdict, label="uncertain", reason=f"{verdict.reason} But {in_words(by_ai)}.")
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

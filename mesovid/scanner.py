@@ -19,7 +19,7 @@ from mesovid.align import detail
 from mesovid.crops import STAGES, cut_out, find
 from mesovid.faces import FaceFinder
 from mesovid.models.classifier import Classifier, load_model
-from mesovid.provenance import declared
+from mesovid.provenance import declared, heeded
 from mesovid.records import Crop, FaceScore, FrameFaces, Moment, Scan
 from mesovid.settings import FaceSettings, RuntimeSettings, SampleSettings, ScanSettings
 from mesovid.stopwatch import Stopwatch
@@ -151,8 +151,11 @@ def scan_video(
         if sampling.unreliable is None
         else distrusted(judgement.verdict, sampling.unreliable)
     )
+    said = declared(Path(path), sampling.tags)
     if options.scan.threshold is not None:
         model = replace(model, threshold=options.scan.threshold)
+    else:
+        verdict = heeded(verdict, said)
     return Scan(
         video=sampling.info,
         model=model,
@@ -164,7 +167,7 @@ def scan_video(
         verdict=verdict,
         seconds=watch.seconds | {"total": seconds},
         warnings=tuple(sampling.warnings),
-        declared=declared(Path(path), sampling.tags),
+        declared=said,
     )
 
 

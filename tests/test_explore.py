@@ -320,12 +320,15 @@ def test_what_a_file_says_of_itself_is_told_unchecked(
                 if packet.dts is not None:
                     packet.stream = stream
                     target.mux(packet)
-    (found,) = visit.scan(path)["declared"]
+    result = visit.scan(path)
+    (found,) = result["declared"]
     assert (found["source"], found["made"], found["intact"]) == (source, made, None)
     assert "What the file says of itself" in visit.page.text_content("main")
     assert found["words"][1:] in visit.page.text_content("main")
-    (told,) = Scanner("meso4", frames=1).scan(path).declared
+    scanned = Scanner("meso4").scan(path)
+    (told,) = scanned.declared
     assert (told.source, told.made) == (source, made)
+    assert result["verdict"] == scanned.verdict.label
 
 
 @browsers

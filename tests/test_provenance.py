@@ -15,7 +15,7 @@ from signing import IPTC, Sign
 
 from mesovid import provenance
 from mesovid.cli import cli
-from mesovid.provenance import declared, in_words
+from mesovid.provenance import declared, heeded, in_words
 from mesovid.records import Declaration
 from mesovid.report.reader import read_results
 from mesovid.report.writers import to_json
@@ -153,11 +153,27 @@ def test_most_files_say_nothing(tmp_path: Path) -> None:
     assert declared(words, {}) == ()
 
 
+def test_what_owns_to_ai_is_not_called_real(sign: Sign) -> None:
+    made, captured = (sign(PICTURE, kind) for kind in ("trainedAlgorithmicMedia", "digitalCapture"))
+    scanner = Scanner("meso4")
+    verdict, plain = scanner.scan(made).verdict, scanner.scan(PICTURE).verdict
+    assert (plain.label, verdict.label) == ("real", "uncertain")
+    assert verdict.fake_probability == plain.fake_probability
+    assert verdict.reason.startswith(
+        f"{plain.reason} But by its own Content Credentials it was made"
+    )
+    assert scanner.scan(captured).verdict == plain
+    assert Scanner("meso4", threshold=0.9).scan(made).verdict.label == "real"
+    spoilt = Declaration(CREDENTIALS, "ai", intact=False)
+    assert heeded(plain, [spoilt]) == plain
+
+
 def test_a_scan_tells_it_everywhere_and_judges_as_before(sign: Sign, tmp_path: Path) -> None:
     path = sign(CLIP, "trainedAlgorithmicMedia")
     scanner = Scanner("meso4", frames=4)
     told, plain = scanner.scan(path), scanner.scan(CLIP)
     assert told.verdict == plain.verdict
+    assert told.verdict.label == "fake"
     assert plain.declared == ()
     results = tmp_path / "results.jsonl"
     results.write_text(json.dumps(to_json(told)) + "\n", encoding="utf-8")

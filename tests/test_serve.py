@@ -23,10 +23,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
+from signing import Sign
 
 from mesovid.cli import cli
 from mesovid.serve.app import create_app
 from mesovid.serve.guard import access
+from mesovid.serve.samples import ROOT as SAMPLES
 from mesovid.settings import ServeSettings
 
 TOKEN = "a-token-of-some-length"
@@ -65,6 +67,18 @@ def scanned(client: TestClient, portrait: bytes) -> dict[str, Any]:
     job = ended(client, started.json()["id"])
     assert job["state"] == "done", job
     return job
+
+
+def test_what_owns_to_ai_is_not_called_real_when_it_is_judged_again(
+    client: TestClient, sign: Sign
+) -> None:
+    picture = sign(SAMPLES / "portrait.jpg", "trainedAlgorithmicMedia").read_bytes()
+    named = {"name": "a.jpg", "model": "meso4"}
+    id_ = client.post(f"{API}/scans", params=named, content=picture).json()["id"]
+    result = ended(client, id_)["result"]
+    base = f"{API}/scans/{id_}/verdict"
+    assert (result["verdict"], client.get(base).json()["verdict"]) == ("uncertain", "uncertain")
+    assert client.get(base, params={"threshold": 0.9}).json()["verdict"] == "real"
 
 
 def problem(answer: Any, kind: str, status: int, says: str = "") -> dict[str, Any]:

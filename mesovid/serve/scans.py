@@ -15,6 +15,7 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse, StreamingResponse
 
 from mesovid.models.card import read_card
+from mesovid.provenance import heeded
 from mesovid.report import WRITERS
 from mesovid.report.writers import members_json, to_json
 from mesovid.serve.aside import ReportRequest, once, outcome_of, write_report
@@ -180,6 +181,8 @@ def routes(state: State) -> APIRouter:
         judged = judge(scan.scores, rule)
         unreliable = why_distrusted(scan.verdict)  # of the frames, which no rule mends
         found = judged.verdict if unreliable is None else distrusted(judged.verdict, unreliable)
+        if settings.threshold is None:
+            found = heeded(found, scan.declared)
         again = dataclasses.replace(
             scan, verdict=found, people=judged.people, segments=judged.segments
         )

@@ -73,8 +73,8 @@ export function declared(result) {
     el(
       "p",
       { class: "soft" },
-      "This is a claim of whoever wrote the file, and does not enter the verdict. A file without " +
-        "one says nothing: platforms drop it.",
+      "This is a claim of whoever wrote the file. It makes nothing fake, but what owns to AI is not " +
+        "called real. A file without one says nothing: platforms drop it.",
     ),
   );
 }

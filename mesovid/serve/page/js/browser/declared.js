@@ -45,6 +45,13 @@ export async function declared(file, picture) {
   return found;
 }
 
+/** What was judged of a file that says so much of itself: what owns to AI is not called real. */
+export function heeded(judged, list) {
+  const byAi = list.find((each) => ["ai", "partly ai", "perhaps ai"].includes(each.made));
+  if (!byAi || judged.verdict !== "real") return judged;
+  return { ...judged, verdict: "uncertain", reason: `${judged.reason} But ${byAi.words}.` };
+}
+
 function said(source, made, signed = false) {
   const unchecked = signed ? ", which this page does not check," : "";
   const words = `by its own ${source}${unchecked} ${WORDS[made]}`;

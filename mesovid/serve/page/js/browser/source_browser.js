@@ -4,7 +4,7 @@
 import { Problem } from "../source.js";
 import { Engine } from "./engine.js";
 import { fetched, unpacked } from "./files.js";
-import { declared } from "./declared.js";
+import { declared, heeded } from "./declared.js";
 import { SUFFIXES, Unreadable, decoded, encoded, opened } from "./frames.js";
 import { checked } from "./honest.js";
 import { judge, labelOf, ruleOf } from "./verdict.js";
@@ -241,7 +241,8 @@ export class BrowserSource {
     if (given.threshold !== undefined) given.threshold = Number(given.threshold);
     if (given.min_faces !== undefined) given.min_faces = Number(given.min_faces);
     const rule = ruleOf(held.card, { ...held.rules, ...given }, held.picture);
-    return { ...judge(held.scores, rule), threshold: rule.threshold, band: rule.band };
+    const judged = heeding(judge(held.scores, rule), { ...held.rules, ...given }, held);
+    return { ...judged, threshold: rule.threshold, band: rule.band };
   }
 
   async firing(id, model) {
@@ -414,7 +415,7 @@ export class BrowserSource {
   /** The object of `scan --format json`; null where a browser cannot tell. */
   #result(held, input, settings, milliseconds) {
     const rule = ruleOf(held.card, settings, held.picture);
-    const found = judge(held.scores, rule);
+    const found = heeding(judge(held.scores, rule), settings, held);
     const names = rule.members.map((each) => each.name);
     const members = (said) =>
       names.length ? { members: Object.fromEntries(names.map((name, i) => [name, said[i]])) } : {};
@@ -466,6 +467,10 @@ export class BrowserSource {
     };
   }
 }
+
+/** What was judged, unless by a threshold of one's own, in view of what the file says of itself. */
+const heeding = (judged, { threshold = null }, held) =>
+  threshold === null ? heeded(judged, held.declared) : judged;
 
 const given = (settings) =>
   Object.fromEntries(
