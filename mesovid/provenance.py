@@ -92,6 +92,11 @@ def heeded(verdict: Verdict, said: Sequence[Declaration]) -> Verdict:
     return replace(verdict, label="uncertain", reason=f"{verdict.reason} But {in_words(by_ai)}.")
 
 
+def beside(reason: str, said: Sequence[Declaration]) -> list[str]:
+    """What a file says of itself beyond the reason of its verdict, a sentence each."""
+    return [f"The file: {words}." for words in map(in_words, said) if words not in reason]
+
+
 def _pieces(path: Path) -> Iterator[bytes]:
     """Where metadata lies: boxes of an MP4's extensions, a chunk of an AVI, the whole of a
     picture."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mesovid.cli import cli
 from mesovid.provenance import declared, heeded, in_words
 from mesovid.records import Declaration
 from mesovid.report.reader import read_results
+from mesovid.report.text import scan_text
 from mesovid.report.writers import to_json
 from mesovid.scanner import Scanner
 from mesovid.serve.samples import ROOT as SAMPLES
@@ -162,6 +164,8 @@ def test_what_owns_to_ai_is_not_called_real(sign: Sign) -> None:
     assert verdict.reason.startswith(
         f"{plain.reason} But by its own Content Credentials it was made"
     )
+    text = scan_text(scanner.scan(made), color=False, detail=False)
+    assert text.count("made by AI") == 1  # told in the reason, and not again
     assert scanner.scan(captured).verdict == plain
     assert Scanner("meso4", threshold=0.9).scan(made).verdict.label == "real"
     spoilt = Declaration(CREDENTIALS, "ai", intact=False)
@@ -189,3 +193,10 @@ def test_a_scan_tells_it_everywhere_and_judges_as_before(sign: Sign, tmp_path: P
         assert words in result.output
         assert words in page.read_text(encoding="utf-8")
         page.unlink()
+    shutil.copy(path, tmp_path / "clip.mp4")
+    shutil.copy(PICTURE, tmp_path)
+    words = ["scan", tmp_path, "--model", "meso4", "--report", tmp_path / "pages"]
+    result = CliRunner().invoke(cli, list(map(str, words)))
+    assert result.exit_code == 0, result.output
+    index = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
+    assert index.count("The file: by its own Content Credentials it was made by AI") == 1

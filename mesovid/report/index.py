@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from urllib.parse import quote
 
+from mesovid.provenance import beside
 from mesovid.records import Failure, Label, Scan
 from mesovid.report.facts import Evidence
 from mesovid.report.look import document, escaped, name
@@ -81,7 +82,7 @@ def row(result: Scan | Failure, page: str) -> Row:
         label=verdict.label,
         failed=False,
         fake_probability=verdict.fake_probability,
-        why=verdict.reason,
+        why=" ".join([verdict.reason, *beside(verdict.reason, result.declared)]),
         people=len(result.people),
         faces=len(result.scores),
         length=result.video.duration,

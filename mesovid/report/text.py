@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mesovid.names import shown
-from mesovid.provenance import in_words
+from mesovid.provenance import beside, in_words
 from mesovid.records import Failure, Label, Scan
 from mesovid.verdict import no_sign
 
@@ -28,7 +28,7 @@ def scan_text(scan: Scan, *, color: bool, detail: bool, blocks: bool = True) -> 
     """
     bar = BLOCKS if blocks else PLAIN
     lines = [_header(scan, color), _verdict(scan, color, bar), f"  {shown(scan.verdict.reason)}"]
-    lines += [f"  The file: {shown(in_words(each))}." for each in scan.declared]
+    lines += [f"  {shown(each)}" for each in beside(scan.verdict.reason, scan.declared)]
     lines += [f"  Note: {shown(warning)}" for warning in scan.warnings]
     lines += _people(scan) + _segments(scan)
     lines.append(_field("looked at", _looked_at(scan)))
