@@ -2,7 +2,7 @@
 digital source type.
 
 It is a claim of whoever wrote the file, and a file without one says nothing: metadata is lost where
-a platform codes a video anew. So it makes no verdict `fake`; but what owns to AI is not called
+a platform codes a video anew. So it makes no verdict `fake`; but what names AI is not called
 `real`.
 
 - C2PA 2.2, https://spec.c2pa.org: read by c2pa-python, without a network. Whether signature and
@@ -85,7 +85,7 @@ def in_words(said: Declaration) -> str:
 
 
 def heeded(verdict: Verdict, said: Sequence[Declaration]) -> Verdict:
-    """The verdict on a file that says so much of itself: what owns to AI is not called real."""
+    """The verdict on a file that says so much of itself: what names AI is not called real."""
     by_ai = next((each for each in said if each.made in BY_AI and each.intact is not False), None)
     if by_ai is None or verdict.label != "real":
         return verdict

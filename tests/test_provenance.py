@@ -155,7 +155,7 @@ def test_most_files_say_nothing(tmp_path: Path) -> None:
     assert declared(words, {}) == ()
 
 
-def test_what_owns_to_ai_is_not_called_real(sign: Sign) -> None:
+def test_what_names_ai_is_not_called_real(sign: Sign) -> None:
     made, captured = (sign(PICTURE, kind) for kind in ("trainedAlgorithmicMedia", "digitalCapture"))
     scanner = Scanner("meso4")
     verdict, plain = scanner.scan(made).verdict, scanner.scan(PICTURE).verdict

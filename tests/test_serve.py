@@ -69,7 +69,7 @@ def scanned(client: TestClient, portrait: bytes) -> dict[str, Any]:
     return job
 
 
-def test_what_owns_to_ai_is_not_called_real_when_it_is_judged_again(
+def test_what_names_ai_is_not_called_real_when_it_is_judged_again(
     client: TestClient, sign: Sign
 ) -> None:
     picture = sign(SAMPLES / "portrait.jpg", "trainedAlgorithmicMedia").read_bytes()

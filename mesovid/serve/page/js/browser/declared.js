@@ -45,7 +45,7 @@ export async function declared(file, picture) {
   return found;
 }
 
-/** What was judged of a file that says so much of itself: what owns to AI is not called real. */
+/** What was judged of a file that says so much of itself: what names AI is not called real. */
 export function heeded(judged, list) {
   const byAi = list.find((each) => ["ai", "partly ai", "perhaps ai"].includes(each.made));
   if (!byAi || judged.verdict !== "real") return judged;
