@@ -177,8 +177,8 @@ def _declared(scan: Scan) -> str:
     said = "".join(f"<li>{escaped(_sentence(in_words(each)))}</li>" for each in scan.declared)
     return (
         f'<section><h2>What the file says of itself</h2><ul class="said">{said}</ul><p>This is a '
-        "claim of whoever wrote the file. It makes nothing fake, but a file that names AI is not called "
-        "real. A file without one says nothing: platforms drop it.</p></section>"
+        "claim of whoever wrote the file. It makes nothing fake, but a file that names AI is not "
+        "called real. A file without one says nothing: platforms drop it.</p></section>"
     )
 
 

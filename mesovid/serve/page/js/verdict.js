@@ -73,8 +73,8 @@ export function declared(result) {
     el(
       "p",
       { class: "soft" },
-      "This is a claim of whoever wrote the file. It makes nothing fake, but a file that names AI is not " +
-        "called real. A file without one says nothing: platforms drop it.",
+      "This is a claim of whoever wrote the file. It makes nothing fake, but a file that names AI " +
+        "is not called real. A file without one says nothing: platforms drop it.",
     ),
   );
 }
