@@ -7,7 +7,8 @@ a platform codes a video anew. So it makes no verdict `fake`; but what names AI 
 
 - C2PA 2.2, https://spec.c2pa.org: read by c2pa-python, without a network. Whether signature and
   content fit is checked; who holds the key is not.
-- GB 45438-2025, China's label of AI content: a JSON object under the metadata key `AIGC`.
+- GB 45438-2025, China's label of AI content: a JSON object under the metadata key `AIGC`, in
+  pictures within XMP.
 - IPTC's digital source type in XMP, https://cv.iptc.org/newscodes/digitalsourcetype.
 """
 
@@ -34,6 +35,10 @@ FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # of MP4 a
 CREDENTIALS_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 SOURCE_TYPE = re.compile(rb"digitalsourcetype/(\w{1,64})")
+# the label within XMP, where quotes may be written as XML's entities
+LABELLED = re.compile(
+    rb"""AIGC.{0,200}?Label(?:"|&quot;|&\#34;)\s*:\s*(?:"|&quot;|&\#34;)?([123])\b""", re.DOTALL
+)
 # IPTC's digital source types, and C2PA's own; of others nothing is said
 TYPES: dict[str, Made] = {
     "trainedAlgorithmicMedia": "ai",
@@ -57,6 +62,8 @@ def declared(path: Path, tags: Mapping[str, str]) -> tuple[Declaration, ...]:
         for piece in _pieces(path):
             signed = signed or (b"jumb" in piece and b"c2pa" in piece)
             kinds |= {match.decode() for match in SOURCE_TYPE.findall(piece)}
+            if not found and (label := LABELLED.search(piece)):
+                found.append(Declaration(LABEL, LABELS[label[1].decode()]))
     except OSError:
         pass
     # credentials hold the same words as XMP

@@ -131,6 +131,16 @@ def test_labels_of_ai_content_are_read(
     assert (found.source, found.made, found.tool) == ("AIGC label", made, tool)
 
 
+@pytest.mark.parametrize("quote", ['"', "&quot;", "&#34;"])
+def test_labels_of_ai_content_are_read_in_pictures(tmp_path: Path, quote: str) -> None:
+    label = '{"Label": "1", "ContentProducer": "x"}'.replace('"', quote)
+    segment = f"http://ns.adobe.com/xap/1.0/\x00<TC260:AIGC>{label}</TC260:AIGC>".encode()
+    content, picture = PICTURE.read_bytes(), tmp_path / "labelled.jpg"
+    head = b"\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment
+    picture.write_bytes(content[:2] + head + content[2:])
+    assert declared(picture, {}) == (Declaration("AIGC label", "ai"),)
+
+
 def test_xmp_is_read_in_pictures_and_videos(tmp_path: Path) -> None:
     words = f'<x Iptc4xmpExt:DigitalSourceType="{IPTC}trainedAlgorithmicMedia"/>'.encode()
     content = PICTURE.read_bytes()

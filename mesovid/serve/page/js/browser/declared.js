@@ -16,6 +16,8 @@ const TYPES = {
   digitalCapture: "camera",
   computationalCapture: "camera",
 };
+// in XMP quotes may be written as XML's entities
+const LABELLED = /AIGC[^]{0,2000}?Label(?:"|&quot;|&#34;)\s*:\s*(?:"|&quot;|&#34;)?([123])\b/;
 const LABELS = { 1: "ai", 2: "perhaps ai", 3: "perhaps ai" };
 const WORDS = {
   ai: "it was made by AI",
@@ -36,8 +38,8 @@ export async function declared(file, picture) {
     for (const [, kind] of text.matchAll(/digitalsourcetype\/(\w{1,64})/g)) {
       if (Object.hasOwn(TYPES, kind)) kinds.add(TYPES[kind]);
     }
-    const label = text.includes("AIGC") && text.match(/"Label"\s*:\s*"?([123])\b/);
-    if (label) found.push(said("AIGC label", LABELS[label[1]]));
+    const label = text.match(LABELLED);
+    if (label && !found.length) found.push(said("AIGC label", LABELS[label[1]]));
   }
   const made = ["ai", "partly ai", "camera"].filter((each) => kinds.has(each));
   if (signed) found.push(said("Content Credentials", made[0] || "other", true));
