@@ -1,4 +1,6 @@
-"""Signs files with Content Credentials, by a certificate that is made here."""
+"""Files that say how they were made: by tags, or by Content Credentials that are signed with a
+certificate made here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import c2pa
 import pytest
 from cryptography import x509
@@ -27,6 +30,19 @@ MIME = {
     ".avif": "image/avif",
     ".gif": "image/gif",
 }
+
+
+def tagged(source: Path, target: Path, tags: dict[str, str]) -> Path:
+    """The video of a clip, in a container with these tags."""
+    options = {"movflags": "use_metadata_tags"} if target.suffix == ".mp4" else {}
+    with av.open(str(source)) as clip, av.open(str(target), "w", options=options) as output:
+        stream = output.add_stream_from_template(clip.streams.video[0])
+        output.metadata.update(tags)
+        for packet in clip.demux(clip.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    return target
 
 
 def certificate(

@@ -16,20 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from signing import Sign
+from signing import Sign, tagged
 from test_browser import CHROMIUM, QUIET
 
 from mesovid.cli import cli
 from mesovid.explain.explainer import Explainer
 from mesovid.models.card import Member, ModelCard, card_at, find_card
 from mesovid.models.export import write_model
-from mesovid.records import Face, FaceScore
+from mesovid.records import Declaration, Face, FaceScore
 from mesovid.report.writers import to_json
 from mesovid.scanner import Scanner
 from mesovid.serve.explore import PAGE, RUNTIME, write_file, write_site
@@ -313,13 +312,7 @@ def test_what_a_file_says_of_itself_is_told_unchecked(
         path, source = sign(SAMPLES / name, kind), "Content Credentials"
     else:  # Matroska has no credentials, but tags
         source, made = "AIGC label", "ai"
-        with av.open(str(SAMPLES / name)) as clip, av.open(str(path), "w") as target:
-            stream = target.add_stream_from_template(clip.streams.video[0])
-            target.metadata["AIGC"] = '{"Label": "1"}'
-            for packet in clip.demux(clip.streams.video[0]):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    target.mux(packet)
+        tagged(SAMPLES / name, path, {"AIGC": '{"Label": "1"}'})
     result = visit.scan(path)
     (found,) = result["declared"]
     assert (found["source"], found["made"], found["intact"]) == (source, made, None)
@@ -338,6 +331,12 @@ def test_what_a_file_says_is_found_in_every_container(
     visit: Visit, sign: Sign, tmp_path: Path, suffix: str
 ) -> None:
     plain = EXAMPLE
+    tags = {"AIGC": '{"Label":"1","ContentProducer":"x"}', "other": "y" * 300}
+    labelled = tagged(EXAMPLE, tmp_path / "labelled.mp4", tags)
+    (told,) = Scanner("meso4", frames=1).scan(labelled).declared
+    assert told == Declaration("AIGC label", "ai", "x")
+    asked = {"bytes": list(labelled.read_bytes()), "picture": False}
+    assert [each["made"] for each in visit.page.evaluate(DECLARED, asked)] == ["ai"]
     if suffix != ".mp4":
         plain = tmp_path / f"plain{suffix}"
         Image.open(SAMPLES / "portrait.jpg").save(plain)

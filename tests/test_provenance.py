@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from signing import IPTC, Sign
+from signing import IPTC, Sign, tagged
 
 from mesovid import provenance
 from mesovid.cli import cli
@@ -119,14 +119,7 @@ def test_credentials_without_their_reader_are_not_passed_over(
 def test_labels_of_ai_content_are_read(
     tmp_path: Path, tag: str, made: str, tool: str | None
 ) -> None:
-    path = tmp_path / "labelled.mkv"
-    with av.open(str(CLIP)) as source, av.open(str(path), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        target.metadata["AIGC"] = tag
-        for packet in source.demux(source.streams.video[0]):
-            if packet.dts is not None:
-                packet.stream = stream
-                target.mux(packet)
+    path = tagged(CLIP, tmp_path / "labelled.mkv", {"AIGC": tag})
     (found,) = Scanner("meso4", frames=1).scan(path).declared
     assert (found.source, found.made, found.tool) == ("AIGC label", made, tool)
 
