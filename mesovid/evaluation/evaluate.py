@@ -407,7 +407,7 @@ def _evaluated(
             )
             for method, part in by_method(clean)
         ),
-        verdicts=_verdict_rates(videos, members, few, _with_stretch(clean, rule), rule),
+        verdicts=_verdict_rates(videos, members, few, _not_to_clear(clean, rule), rule),
         pairs=paired(
             videos, resamples=settings.resamples, seed=settings.seed, cluster=settings.cluster
         ),
@@ -462,33 +462,37 @@ def _robustness(
     return Robustness(degradation, *ruler.both(scores), change[0] if change else None)
 
 
-def _with_stretch(crops: Scores, rule: Rule) -> set[str]:
-    """The videos in which somebody is suspicious in successive crops, as a scan's segments are.
-
-    Crops of a person lie in order of time.
+def _not_to_clear(crops: Scores, rule: Rule) -> set[str]:
+    """The videos of which a scan says no "no sign": somebody is suspicious in successive crops, or
+    nobody has faces enough. Crops of a person lie in order of time.
     """
     suspicious: dict[tuple[str, int], list[bool]] = {}
-    for video, person, probability in zip(
-        crops.video, crops.person, crops.probability, strict=True
+    enough: set[str] = set()
+    for video, person, probability, least in zip(
+        crops.video, crops.person, crops.probability, crops.min_faces, strict=True
     ):
-        suspicious.setdefault((video, person), []).append(probability >= rule.threshold)
-    return {
+        track = suspicious.setdefault((video, person), [])
+        track.append(probability >= rule.threshold)
+        if len(track) >= least:
+            enough.add(video)
+    stretched = {
         video
         for (video, _), track in suspicious.items()
         if any(high and len(list(run)) >= MIN_RUN for high, run in groupby(track))
     }
+    return stretched | (set(crops.video) - enough)
 
 
 def _verdict_rates(
     videos: Scores,
     members: Floats,
     few: npt.NDArray[np.bool_],
-    stretched: Container[str],
+    unclear: Container[str],
     rule: Rule,
 ) -> tuple[VerdictRates, ...]:
     """How often videos are called what.
 
-    Those of `few` have too few faces for a verdict; those of `stretched` show signs for a while.
+    Those of `few` have too few faces for a verdict; of those of `unclear` nothing is cleared.
     """
     labels = np.array(
         [
@@ -498,7 +502,7 @@ def _verdict_rates(
     )
     cleared = np.array(
         [
-            video not in stretched and bool(cleared_of(float(probability), rule, said))
+            video not in unclear and bool(cleared_of(float(probability), rule, said))
             for video, probability, said in zip(
                 videos.video, videos.probability, members, strict=True
             )
