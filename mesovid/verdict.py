@@ -298,7 +298,10 @@ def _spoke(members: Sequence[float], rule: Rule) -> str:
     votes = [f"{voice.name} {value:.2f}" for voice, value in said if voice.decides]
     rest = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if not voice.decides)
     if len(votes) == 1:
-        return f" The score is {heard(said)}'s{f', beside it stands {rest}' if rest else ''}."
+        gives = "".join(
+            f"; {voice.name} gives {value:.2f}" for voice, value in said if not voice.decides
+        )
+        return f" The score is {heard(said)}'s{gives}."
     return (
         f" Of its models {heard(said)} was heard, the most suspicious "
         f"({', '.join(votes)}{f'; beside it {rest}' if rest else ''})."

@@ -201,6 +201,16 @@ def test_what_there_is_no_sign_of_is_said() -> None:
     assert "A: it said so of 8 of 20 real videos and 2 of 40 fake videos." in page
     index = Text(index_page([row(result, ""), row(RESULTS[2], "")], [])).text
     assert "2 uncertain (of 1: no sign of swapped faces)" in index
+    assert "Where it is paler" not in page
+    card = replace(read_card("panel"), uncertain=(0.1, 0.7))
+    (lite,) = (each for each in card.members if each.decides)
+    facts = model_facts(card)
+    assert (facts.clears_below, facts.finds) == (lite.clears_below, lite.finds)
+    drawn = video_page(of_meso4(result), Evidence(model=replace(facts, threshold=MESO4.threshold)))
+    assert 'class="z-unsure z-pale"' in drawn
+    assert "Where it is paler, below 0.29, the model sees no sign of swapped or past" in drawn
+    both = replace(card, members=tuple(replace(each, decides=True) for each in card.members))
+    assert model_facts(both).clears_below is None
     # where that was not measured, how often it was uncertain
     rates = replace(rates, real_cleared=None, fake_cleared=None)
     page = Text(video_page(of_meso4(result), Evidence(model=replace(MESO4, rates=(rates,))))).text

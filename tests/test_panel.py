@@ -194,7 +194,7 @@ def test_nothing_is_called_fake_unless_both_agree(meso: float, lite: float, labe
     assert ("meso4 with 0.50 does not agree, as it would from 0.60 on" in verdict.reason) == (
         meso == 0.5
     )
-    assert f"The score is mesolite's, beside it stands meso4 {meso:.2f}." in verdict.reason
+    assert f"The score is mesolite's; meso4 gives {meso:.2f}." in verdict.reason
 
 
 @pytest.mark.parametrize(

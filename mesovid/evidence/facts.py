@@ -15,7 +15,7 @@ from mesovid import __version__
 from mesovid.container import open_container
 from mesovid.errors import InputError
 from mesovid.media import is_picture
-from mesovid.models.card import Figure, ModelCard, sha256_of
+from mesovid.models.card import Figure, Member, ModelCard, sha256_of
 from mesovid.report.facts import ClipFacts, ErrorRates, ModelFacts, Rate
 
 _MEASURED = re.compile(r"([\d,]+) real and ([\d,]+) fake")  # videos, in the protocol of a figure
@@ -24,6 +24,9 @@ _VERSIONS = ("onnxruntime", "av", "opencv-python", "numpy")  # what a scan's num
 
 def model_facts(card: ModelCard) -> ModelFacts:
     """What a page shows of a model."""
+    # a panel says what its one deciding model says; of several, none speaks for all
+    deciding: list[Member | ModelCard] = [each for each in card.members if each.decides]
+    sees = (deciding or [card])[0] if len(deciding) < 2 else None
     return ModelFacts(
         summary=card.summary,
         threshold=card.threshold,
@@ -33,6 +36,8 @@ def model_facts(card: ModelCard) -> ModelFacts:
         limits=card.limits,
         licence=card.licence,
         rates=error_rates(card.figures),
+        clears_below=sees.clears_below if sees else None,
+        finds=sees.finds if sees else "",
     )
 
 

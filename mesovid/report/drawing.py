@@ -43,9 +43,15 @@ STEPS = (
 MOST_TICKS = 6
 
 
-def scale(probability: float | None, threshold: float, band: Band) -> str:
-    """The line from real to fake with the model's undecided band and this clip's place."""
+def scale(
+    probability: float | None, threshold: float, band: Band, clears: float | None = None
+) -> str:
+    """The line from real to fake with the model's undecided band and this clip's place.
+
+    The band is paler below `clears`, where the model sees no sign of what it can see.
+    """
     low, high = band or (threshold, threshold)
+    pale = clears if band and clears is not None and low < clears < high else low
     where = f"this clip at {probability:.2f}" if probability is not None else "no score"
     said = (
         f"; from {low:.2f} to {high:.2f} the model cannot tell"
@@ -58,7 +64,8 @@ def scale(probability: float | None, threshold: float, band: Band) -> str:
             f'real, to 1, fake: {where}{said}">'
         ),
         _rect(0, low, 28, 22, "z-real"),
-        _rect(low, high, 28, 22, "z-unsure") if band else "",
+        _rect(low, pale, 28, 22, "z-unsure z-pale") if pale > low else "",
+        _rect(pale, high, 28, 22, "z-unsure") if band else "",
         _rect(high, 1, 28, 22, "z-fake"),
         '<rect class="frame" x="0" y="28" width="100%" height="22"/>',
         '<text x="0" y="66">0 looks real</text>',

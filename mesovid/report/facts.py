@@ -48,6 +48,8 @@ class ModelFacts:
     limits: str
     licence: str
     rates: tuple[ErrorRates, ...] = ()
+    clears_below: float | None = None  # P(fake), below which it sees no sign
+    finds: str = ""  # of what
 
 
 @dataclass(frozen=True, slots=True)

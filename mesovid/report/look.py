@@ -68,6 +68,7 @@ svg text {{ font-size: 13px; fill: {INK}; font-variant-numeric: tabular-nums; }}
 svg .dim {{ fill: {SOFT}; }}
 .scale {{ width: 100%; max-width: 720px; margin: 10px 0 6px; }}
 .z-real {{ fill: {REAL}; }} .z-fake {{ fill: {FAKE}; }} .z-unsure {{ fill: url(#hatch); }}
+.z-pale {{ fill-opacity: 0.35; }}
 .frame {{ fill: none; stroke: {INK}; }}
 .lane svg {{ width: calc(100% - 44px); margin-left: 30px; overflow: visible; }}
 .lane {{ margin: 6px 0 14px; break-inside: avoid; }}

@@ -3,7 +3,7 @@
 import { link } from "./address.js";
 import { card, el, fill, name, say } from "./dom.js";
 import { declared, drawTimeline, facts, verdictCard, warnings } from "./verdict.js";
-import { clock, count, word } from "./words.js";
+import { clearing, clock, count, word } from "./words.js";
 
 const OUTCOMES = {
   fake: "looks faked",
@@ -232,7 +232,7 @@ async function one(source, n, about) {
     up,
     heading,
     el("p", { class: "soft" }, facts(result)),
-    verdictCard(result, own),
+    verdictCard(result, own, known ? clearing(known) : null),
     declared(result),
     warnings(result),
     lower,

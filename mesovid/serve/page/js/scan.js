@@ -12,7 +12,7 @@ import {
   verdictCard,
   warnings,
 } from "./verdict.js";
-import { NEVER, answer, clock, sentence, word, zone } from "./words.js";
+import { NEVER, answer, clearing, clock, sentence, word, zone } from "./words.js";
 
 const RULES = [
   ["mean", "mean: the average face"],
@@ -49,7 +49,7 @@ export async function page({ words, query, source, about: site }) {
     {},
     el("h1", {}, "Were faces faked in ", name(job.name), "?"),
     el("p", { class: "soft" }, facts(result)),
-    verdictCard(result, own),
+    verdictCard(result, own, clearing(about)),
     declared(result),
     warnings(result),
     limits(about),

@@ -19,7 +19,9 @@ export function facts(result) {
   return looked.filter(Boolean).join(" · ");
 }
 
-export function verdictCard(result, own) {
+/** @param {any} result @param {any} own its threshold and band
+ * @param {{below: number, finds: string} | null} clears as `clearing` has it */
+export function verdictCard(result, own, clears) {
   const label = result.verdict || "none";
   const [words, meaning] = answer(result);
   return el(
@@ -37,7 +39,16 @@ export function verdictCard(result, own) {
       own.threshold,
       own.band,
       still(result) ? "this picture" : "this clip",
+      clears ? clears.below : 0,
     ),
+    own.band &&
+      clears &&
+      el(
+        "p",
+        { class: "soft" },
+        `Where it is paler, below ${clears.below.toFixed(2)}, the model sees no sign of ` +
+          `${clears.finds}.`,
+      ),
     el("p", {}, still(result) ? meaning.replaceAll("clip", "picture") : meaning),
   );
 }

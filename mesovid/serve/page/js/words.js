@@ -100,15 +100,26 @@ export function short(value) {
   );
 }
 
-/** The scale from real to fake with the band in which the model cannot tell, and a place on it.
- * @param {number | null} probability @param {number} threshold @param {number[] | null} band
- * @param {string} [what] */
-export function scale(probability, threshold, band, what = "this clip") {
-  return updateScale(el("div", { class: "scale" }), probability, threshold, band, what);
+/** What a model sees no sign of, and below which P(fake): null where it does not say so. A panel
+ * says what its one deciding model says. @param {any} card
+ * @returns {{below: number, finds: string} | null} */
+export function clearing(card) {
+  const deciding = (card.members || []).filter((each) => each.decides);
+  const [sees] = deciding.length ? deciding : [card];
+  if (deciding.length > 1 || !sees.clears_below) return null;
+  return { below: sees.clears_below, finds: sees.finds };
 }
 
-export function updateScale(node, probability, threshold, band, what = "this clip") {
+/** The scale from real to fake with the band in which the model cannot tell, and a place on it.
+ * @param {number | null} probability @param {number} threshold @param {number[] | null} band
+ * @param {string} [what] @param {number} [clears] the band is paler below */
+export function scale(probability, threshold, band, what = "this clip", clears = 0) {
+  return updateScale(el("div", { class: "scale" }), probability, threshold, band, what, clears);
+}
+
+export function updateScale(node, probability, threshold, band, what = "this clip", clears = 0) {
   const [low, high] = band || [threshold, threshold];
+  const pale = band && clears && clears > low && clears < high ? clears : low;
   const known = probability !== null && probability !== undefined;
   const where = known ? `${what} at ${probability.toFixed(2)}` : "no score";
   const said = band
@@ -119,7 +130,7 @@ export function updateScale(node, probability, threshold, band, what = "this cli
     el(
       "span",
       { class: kind, css: { width: `${100 * share}%` } },
-      share > 0.12 && (kind === "z-mid" ? el("b", {}, text) : text),
+      share > 0.12 && text && (kind === "z-mid" ? el("b", {}, text) : text),
     );
   const edge = !known ? "" : probability < 0.12 ? " first" : probability > 0.88 ? " last" : "";
   return fill(
@@ -141,7 +152,8 @@ export function updateScale(node, probability, threshold, band, what = "this cli
         "div",
         { class: "zones" },
         part("z-real", low, "real"),
-        part("z-mid", high - low, "cannot tell"),
+        part("z-mid z-pale", pale - low, ""),
+        part("z-mid", high - pale, "cannot tell"),
         part("z-fake", 1 - high, "fake"),
       ),
       el(
@@ -151,6 +163,9 @@ export function updateScale(node, probability, threshold, band, what = "this cli
           low < 0.96 &&
           high - low > 0.1 &&
           el("span", { css: { left: `${100 * low}%` } }, low.toFixed(2)),
+        pale > low &&
+          high - pale > 0.1 &&
+          el("span", { css: { left: `${100 * pale}%` } }, pale.toFixed(2)),
         high > 0.06 &&
           high < 0.94 &&
           el("span", { css: { left: `${100 * high}%` } }, high.toFixed(2)),

@@ -138,7 +138,10 @@ function spoke(members, rule) {
   const rest = text(said.filter((each) => !each.decides));
   const heard = loudest(deciding);
   if (deciding.length === 1) {
-    return ` The score is ${heard.name}'s${rest && `, beside it stands ${rest}`}.`;
+    const gives = said
+      .filter((each) => !each.decides)
+      .map(({ name, value }) => `; ${name} gives ${value.toFixed(2)}`);
+    return ` The score is ${heard.name}'s${gives.join("")}.`;
   }
   return (
     ` Of its models ${heard.name} was heard, the most suspicious (${text(deciding)}` +
