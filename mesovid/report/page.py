@@ -146,14 +146,14 @@ def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | N
         words, answer = f"{words}; {lowered(sign)}", f"{sign} {_ELSE}"
     drawing = ""
     if scan.verdict.fake_probability is not None:
-        clears = model.clears_below if model is not None and band is not None else None
+        clears = model.clears_below if model is not None else None
         drawn = scale(scan.verdict.fake_probability, scan.model.threshold, band, clears)
-        pale = (
-            f"Where it is paler, below {clears:.2f}, the model sees no sign of "
-            f"{escaped(model.finds)}. "
-            if model is not None and clears is not None
-            else ""
-        )
+        pale = ""
+        if model is not None and clears is not None and band and band[0] < clears < band[1]:
+            pale = (
+                f"Where it is paler, below {clears:.2f}, the model sees no sign of "
+                f"{escaped(model.finds)}. "
+            )
         drawing = (
             f"<figure>{drawn}<figcaption>{pale}P(fake) is the model's score, not the chance that "
             "the clip is a fake: how likely that is depends also on where the clip comes from."

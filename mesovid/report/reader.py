@@ -203,7 +203,7 @@ def _scan(value: Mapping[str, Any]) -> Scan:
         verdict=_verdict(value),
         seconds={str(stage): _known(seconds) for stage, seconds in value["seconds"].items()},
         warnings=tuple(_text(warning) for warning in value.get("warnings", ())),
-        declared=tuple(map(_declaration, value.get("declared", ()))),
+        declared=tuple(map(_declaration, value.get("declared") or ())),
     )
 
 

@@ -43,6 +43,8 @@ export function verdictCard(result, own, clears) {
     ),
     own.band &&
       clears &&
+      clears.below > own.band[0] &&
+      clears.below < own.band[1] &&
       el(
         "p",
         { class: "soft" },
