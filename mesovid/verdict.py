@@ -29,6 +29,8 @@ class Voice:
     # P(fake) of a person: without as much from it, nothing is called fake
     assents_from: float | None = None
     assents_to: tuple[str, ...] = ()  # whose findings it is asked about; (): everybody's
+    # of one that decides: P(fake) of a person, from which nobody is asked about its finding
+    sure_from: float | None = None
     finds: str = ""  # what it looks for
     clears_below: float | None = None  # P(fake) of a person, below which there is no sign of that
 
@@ -40,6 +42,7 @@ class Voice:
             member.decides,
             member.assents_from,
             member.assents_to,
+            member.sure_from,
             member.finds,
             member.clears_below,
         )
@@ -47,6 +50,10 @@ class Voice:
     def is_asked(self, finding: str) -> bool:
         """Whether it must agree with what a model of the panel finds."""
         return self.assents_from is not None and finding in (self.assents_to or (finding,))
+
+    def is_sure(self, value: float) -> bool:
+        """Whether nobody is asked when it says this much of a person."""
+        return self.sure_from is not None and value >= self.sure_from
 
 
 class OneOfPanel(Protocol):
@@ -60,6 +67,8 @@ class OneOfPanel(Protocol):
     def assents_from(self) -> float | None: ...
     @property
     def assents_to(self) -> tuple[str, ...]: ...
+    @property
+    def sure_from(self) -> float | None: ...
     @property
     def finds(self) -> str: ...
     @property
@@ -316,9 +325,9 @@ def heard(said: Sequence[tuple[Voice, float]]) -> str:
 def _dissent(members: Sequence[float], rule: Rule) -> str | None:
     """The first model of a panel that does not agree that somebody is faked, in words.
 
-    None where somebody is: a member that alone finds so decides, unless one that is asked about its
-    findings does not agree. Where none finds so alone, the most suspicious counts. `members` are
-    the members' scores, in order; a face of no panel has none.
+    None where somebody is: a member that alone finds so decides, unless it is not sure and one that
+    is asked about its findings does not agree. Where none finds so alone, the most suspicious
+    counts. `members` are the members' scores, in order; a face of no panel has none.
     """
     said = list(zip(rule.members, members, strict=False))
     if not said:
@@ -329,6 +338,8 @@ def _dissent(members: Sequence[float], rule: Rule) -> str | None:
 
 
 def _objection(said: Sequence[tuple[Voice, float]], finding: str) -> str | None:
+    if any(voice.name == finding and voice.is_sure(value) for voice, value in said):
+        return None
     for voice, value in said:
         if voice.is_asked(finding) and value < (voice.assents_from or 0.0):
             return (

@@ -97,6 +97,32 @@ def test_of_levels_that_every_source_bears_those_are_learned_that_find_most_fake
     assert levels(found, asked, *cards) == {"other": 0.53, "first": 0.5}
 
 
+def test_who_is_sure_is_not_asked_about_where_every_source_bears_it() -> None:
+    asked = job(0.05, decide=["first"], assent={"other": ()})
+    cards = card("other", 0.5), card("first", 0.8)
+    # nine fakes convince the other, nine more the first alone
+    scores = [
+        [*STUDIO[0], *[0.7] * 9, *[0.2] * 9],
+        [*STUDIO[1], *[0.6] * 9, *[0.97] * 9],
+    ]
+    found = heard([0] * 40 + [1] * 18, scores, PLACES + ["set/fakes"] * 18)
+    seats = _seats(asked, dict(zip(("other", "first"), cards, strict=True)))
+    (other, first), threshold = _members(found, seats, asked, 0.05)
+    assert (threshold, other.assents_from, other.sure_from) == (0.5, 0.53, None)
+    assert first.sure_from == 0.97  # of equal levels the one that asks most
+    # three reals of the studio on which the first is as sure: it must ask
+    scores[1][:3] = [0.98] * 3
+    found = heard([0] * 40 + [1] * 18, scores, PLACES + ["set/fakes"] * 18)
+    (other, first), _ = _members(found, seats, asked, 0.05)
+    assert first.sure_from is None
+    # whom those asked know is still a fake to find
+    unseen = [[1] * 40 + [0] * 18, [1] * 58]
+    scores[1][:3] = [0.9] * 3
+    found = heard([0] * 40 + [1] * 18, scores, PLACES + ["set/fakes"] * 18, unseen)
+    (other, first), _ = _members(found, seats, asked, 0.05)
+    assert (other.assents_from, first.sure_from) == (0.53, 0.97)
+
+
 def test_who_needs_no_assent_is_heard_from_where_every_source_bears_it() -> None:
     found = heard([0] * 40, STUDIO[1:], PLACES)
     assert levels(found, job(0.05, decide=["first"]), card("first", 0.8)) == {"first": 0.91}

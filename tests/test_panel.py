@@ -221,6 +221,25 @@ def test_a_model_is_asked_about_what_one_other_finds(
     assert judge(given, Rule(0.8, (0.2, 0.8), members=voices)).verdict.label == label
 
 
+def test_who_is_sure_needs_no_assent() -> None:
+    voices = (
+        Voice("meso4", decides=False, assents_from=0.6),
+        Voice("mesolite", sure_from=0.9),
+        Voice("third"),
+    )
+    rule = Rule(0.8, None, members=voices)
+    for said, label in (
+        ((0.1, 0.89, 0.1), "uncertain"),
+        ((0.1, 0.9, 0.1), "fake"),
+        ((0.1, 0.1, 0.95), "uncertain"),  # the third is never sure
+        ((0.1, 0.9, 0.95), "fake"),
+        ((0.7, 0.85, 0.1), "fake"),
+    ):
+        assert label_at(max(said[1:]), rule, said)[0] == label
+    own = Rule.of(replace(read_card("panel"), threshold=0.5), 0.5)
+    assert label_at(0.6, own, (0.0, 0.6))[0] == "fake"  # by a threshold of one's own
+
+
 def test_where_none_alone_finds_so_the_most_suspicious_is_asked_about() -> None:
     voices = (
         Voice("meso4", decides=False, assents_from=0.6, assents_to=("mesolite",)),
@@ -262,7 +281,8 @@ def test_an_evaluation_asks_for_assent_as_a_scan_does(tmp_path: Path) -> None:
     panel = read_card("panel")
     meso4, mesolite = panel.members
     for name, level, called in (("easy", 0.0, 1.0), ("never", 1.0, 0.0)):
-        asked = replace(meso4, assents_from=level), replace(mesolite, shift=16.0)
+        decides = replace(mesolite, shift=16.0, sure_from=None)
+        asked = replace(meso4, assents_from=level), decides
         replace(panel, name=name, threshold=0.5, uncertain=None, members=asked).write(tmp_path)
         found = evaluate(read_dataset(tmp_path / "faces"), [load_model(tmp_path / f"{name}.json")])
         rates = found.models[0].verdicts

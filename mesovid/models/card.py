@@ -92,6 +92,8 @@ class Member:
     # P(fake) of a person, from which it agrees that a face is fake; None: not asked
     assents_from: float | None = None
     assents_to: tuple[str, ...] = ()  # the members about whose findings it is asked; (): all
+    # of one that decides: P(fake) of a person, from which nobody is asked about its finding
+    sure_from: float | None = None
     # P(fake) of a person, below which there is no sign of what it finds; None: it never says so
     clears_below: float | None = None
     # P of the panel = sigmoid(scale x logit + shift) of the member's own P(fake)
@@ -231,11 +233,11 @@ class ModelCard:
                 raise ValueError(
                     f"scale and shift of {member.name} must be finite, and the scale above 0"
                 )
-            if member.assents_from is not None and not 0 <= member.assents_from <= 1:
-                raise ValueError(
-                    f"{member.name} assents from {member.assents_from:g}; it must lie between 0 "
-                    "and 1"
-                )
+            for what, level in (("assents", member.assents_from), ("is sure", member.sure_from)):
+                if level is not None and not 0 <= level <= 1:
+                    raise ValueError(
+                        f"{member.name} {what} from {level:g}; it must lie between 0 and 1"
+                    )
         return self
 
     def write(self, folder: Path) -> None:

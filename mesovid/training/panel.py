@@ -29,6 +29,7 @@ from mesovid.verdict import Rule, Voice, label_at
 AT_ONCE = 32  # faces
 LEVELS = np.round(np.arange(100) / 100, 2)
 LEAST = 0.5  # level from which a model may be heard
+NEVER = math.inf  # the level of one that is never sure
 PARTS = 20  # of the false alarms allowed, tried from all of them down to none
 
 Floats = npt.NDArray[np.float64]
@@ -90,8 +91,9 @@ def make_panel(
     """Learn the rule and write the card. `on_faces` hears how many faces were judged, of how many.
 
     Each deciding model is heard from a level of its own, and those asked about its findings assent
-    from one of theirs: of the levels at which of no source more of the real videos are called fake
-    than allowed, those with the most fakes found. The highest of the deciding models' levels is the
+    from one of theirs, or are not asked from a higher one on, where it is sure: of the levels at
+    which of no source more of the real videos are called fake than allowed, those with the most
+    fakes found. The highest of the deciding models' levels is the
     panel's threshold, to which the others' scores are moved. A source is a dataset, and each of its
     collections that has enough real videos to tell. What is called real must score below almost all
     fakes of each dataset. A video is heard of a model only where the model did not learn from it,
@@ -247,11 +249,14 @@ def _members(
     any source, and the panel's threshold.
     """
     scores, allowed = heard.means(heard.faces), job.settings.false_alarms
-    levels, assents = {}, dict[int, float]()
+    levels, assents, sure = {}, dict[int, float](), dict[int, float]()
     for seat in seats:
         if seat.decides:
-            levels[seat.place], assent = _level(heard, scores, seat, share, allowed)
-            assents |= {place: max(assent, assents.get(place, 0.0)) for place in seat.asked}
+            level = _level(heard, scores, seat, share, allowed)
+            levels[seat.place] = level.heard
+            if level.sure < NEVER:
+                sure[seat.place] = level.sure
+            assents |= {place: max(level.assent, assents.get(place, 0.0)) for place in seat.asked}
     threshold = max(levels.values())
     given = _names(job)
     shifts = {
@@ -268,6 +273,7 @@ def _members(
             assents_to=tuple(
                 seats[given.index(name)].card.name for name in job.assent.get(given[seat.place], ())
             ),
+            sure_from=_moved(sure.get(seat.place), shifts.get(seat.place, 0.0)),
             clears_below=_clears_below(seat.card, shifts[seat.place], threshold)
             if seat.decides
             else None,
@@ -292,31 +298,47 @@ def _clears_below(card: ModelCard, shift: float, threshold: float) -> float | No
     return None if level is None else min(level, threshold)
 
 
-def _level(
-    heard: Heard, scores: Floats, seat: Seat, share: float, allowed: float
-) -> tuple[float, float]:
-    """From where a model is heard, and those asked about its findings, all alike, assent.
+@dataclass(frozen=True, slots=True)
+class Level:
+    """From which scores on a model is heard, those asked about its findings assent, all alike, and
+    nobody is asked."""
+
+    heard: float
+    assent: float
+    sure: float
+
+
+def _level(heard: Heard, scores: Floats, seat: Seat, share: float, allowed: float) -> Level:
+    """The level of a model that decides.
 
     Of the levels at which of no source more than `share` of the real videos are called fake, those
-    with the most fakes called so; of equal ones, the lowest of the deciding model. Where no source
-    has enough real videos to tell, it is the threshold of the model's card.
+    with the most fakes called so; of equal ones, those that ask most, and of these the lowest of
+    the deciding model. Where no source has enough real videos to tell, it is the threshold of the
+    model's card.
     """
-    rows = heard.unseen_by([seat.place, *seat.asked])
-    groups, fakes = _groups(heard, allowed, rows), heard.fake & rows
+    groups = _groups(heard, allowed, heard.unseen_by([seat.place, *seat.asked]))
+    # those asked may know them, so that they assent too often: it makes asking look better
+    fakes = heard.fake & heard.unseen_by([seat.place])
     least = scores[:, list(seat.asked)].min(axis=1) if seat.asked else np.ones(len(scores))
-    best: tuple[float, float, float] | None = None
-    for level in LEVELS[LEVELS >= LEAST] if groups else (seat.card.threshold,):
-        found = scores[:, seat.place] >= level
-        for assent in LEVELS if seat.asked else (0.0,):
-            called = found & (least >= assent)
-            if all(called[group].mean() <= share for group in groups.values()):
-                caught = float(called[fakes].mean()) if fakes.any() else 0.0
-                if best is None or caught > best[0]:
-                    best = caught, float(level), float(assent)
-                break  # a higher level of assent only loses fakes
+    own = scores[:, seat.place]
+    levels = LEVELS[LEVELS >= LEAST] if groups else np.array([seat.card.threshold])
+    surest = levels[:0:-1] if seat.asked else levels[:0]
+    best: tuple[float, Level] | None = None
+    for sure in (NEVER, *surest):
+        called = own >= sure
+        if any(called[group].mean() > share for group in groups.values()):
+            break
+        for level in levels[sure > levels]:
+            for assent in LEVELS if seat.asked else (0.0,):
+                called = (own >= level) & ((own >= sure) | (least >= assent))
+                if all(called[group].mean() <= share for group in groups.values()):
+                    caught = float(called[fakes].mean()) if fakes.any() else 0.0
+                    if best is None or caught > best[0]:
+                        best = caught, Level(float(level), float(assent), float(sure))
+                    break  # a higher level of assent only loses fakes
     if best is None:
         raise TrainingError(_too_many(groups, called, share, seat.card.name))
-    return best[1:]
+    return best[1]
 
 
 def _too_many(groups: Mapping[str, Flags], called: Flags, share: float, who: str) -> str:
@@ -385,7 +407,9 @@ def _said(
     worst = max(groups, key=lambda name: called[groups[name]].mean()) if groups else None
     reals, fakes = ~heard.fake & rows, heard.fake & rows
     levels = " or ".join(
-        f"{member.name} says {member.level(threshold):.2f} or more" + _where(member, members)
+        f"{member.name} says {member.level(threshold):.2f} or more"
+        + _where(member, members)
+        + _alone(member)
         for member in members
         if member.decides
     )
@@ -398,6 +422,10 @@ def _said(
         f" real below {low:g}, where at most {settings.misses:.0%} of the fakes of each dataset lie"
         f" ({np.mean(panel[reals] < low):.0%} of the reals do)"
     )
+
+
+def _alone(member: Member) -> str:
+    return "" if member.sure_from is None else f", or {member.level(member.sure_from):.2f} alone"
 
 
 def _where(member: Member, members: Sequence[Member]) -> str:

@@ -22,6 +22,7 @@ export function ruleOf(card, { threshold = null, aggregate = "mean", min_faces =
       decides: member.decides,
       assentsFrom: free ? member.assents_from : null,
       assentsTo: member.assents_to || [],
+      sureFrom: member.sure_from ?? null,
       finds: member.finds,
       clearsBelow: free ? (member.clears_below ?? null) : null,
     })),
@@ -158,7 +159,9 @@ function dissentOf(members, rule) {
   if (!deciding.length) return null;
   const alone = deciding.filter((each) => each.value >= rule.threshold);
   const finding = alone.length ? alone : [loudest(deciding)];
-  const objections = finding.map((each) => objectionTo(each.name, said));
+  const objections = finding.map((each) =>
+    each.sureFrom !== null && each.value >= each.sureFrom ? null : objectionTo(each.name, said),
+  );
   return objections.every(Boolean) ? objections[0] : null;
 }
 
