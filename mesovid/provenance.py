@@ -91,10 +91,14 @@ def in_words(said: Declaration) -> str:
     return f"by its own {said.source} {made}{tool}{signed or ''}"
 
 
-def heeded(verdict: Verdict, said: Sequence[Declaration]) -> Verdict:
-    """The verdict on a file that says so much of itself: what names AI is not called real."""
+def heeded(
+    verdict: Verdict, said: Sequence[Declaration], threshold: float | None = None
+) -> Verdict:
+    """The verdict on a file that says so much of itself: what names AI is not called real, unless
+    by a threshold of the user's own.
+    """
     by_ai = next((each for each in said if each.made in BY_AI and each.intact is not False), None)
-    if by_ai is None or verdict.label != "real":
+    if by_ai is None or verdict.label != "real" or threshold is not None:
         return verdict
     return replace(verdict, label="uncertain", reason=f"{verdict.reason} But {in_words(by_ai)}.")
 
@@ -173,10 +177,10 @@ def _credentials(path: Path) -> Iterator[Declaration]:
     except (c2pa.C2paError, OSError, ValueError):
         yield Declaration(CREDENTIALS, "unread")
         return
-    yield from _of_store(store)
+    yield _of_store(store)
 
 
-def _of_store(store: Any) -> Iterator[Declaration]:
+def _of_store(store: Any) -> Declaration:
     """The declaration of a manifest store, as c2pa-python writes it."""
     manifests = _object(_object(store).get("manifests"))
     active = _object(manifests.get(str(_object(store).get("active_manifest"))))
@@ -189,7 +193,7 @@ def _of_store(store: Any) -> Iterator[Declaration]:
     info = _object(infos[0]) if isinstance(infos, list) and infos else {}
     tool = _name(info.get("name")) or _name(active.get("claim_generator"))
     signer = _name(_object(active.get("signature_info")).get("issuer"))
-    yield Declaration(CREDENTIALS, made or "other", tool, signer, intact)
+    return Declaration(CREDENTIALS, made or "other", tool, signer, intact)
 
 
 def _source_types(

@@ -154,8 +154,6 @@ def scan_video(
     said = declared(Path(path), sampling.tags)
     if options.scan.threshold is not None:
         model = replace(model, threshold=options.scan.threshold)
-    else:
-        verdict = heeded(verdict, said)
     return Scan(
         video=sampling.info,
         model=model,
@@ -164,7 +162,7 @@ def scan_video(
         scores=tuple(scores),
         people=judgement.people,
         segments=judgement.segments,
-        verdict=verdict,
+        verdict=heeded(verdict, said, options.scan.threshold),
         seconds=watch.seconds | {"total": seconds},
         warnings=tuple(sampling.warnings),
         declared=said,

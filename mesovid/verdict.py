@@ -304,16 +304,17 @@ def _spoke(members: Sequence[float], rule: Rule) -> str:
     if not members:
         return ""
     said = list(zip(rule.members, members, strict=True))
-    votes = [f"{voice.name} {value:.2f}" for voice, value in said if voice.decides]
-    rest = ", ".join(f"{voice.name} {value:.2f}" for voice, value in said if not voice.decides)
-    if len(votes) == 1:
-        gives = "".join(
-            f"; {voice.name} gives {value:.2f}" for voice, value in said if not voice.decides
-        )
-        return f" The score is {heard(said)}'s{gives}."
+    deciding = [(voice.name, value) for voice, value in said if voice.decides]
+    others = [(voice.name, value) for voice, value in said if not voice.decides]
+    if len(deciding) == 1:
+        gives = "".join(f"; {name} gives {value:.2f}" for name, value in others)
+        return f" The score is {deciding[0][0]}'s{gives}."
+    votes, rest = (
+        ", ".join(f"{name} {value:.2f}" for name, value in part) for part in (deciding, others)
+    )
     return (
         f" Of its models {heard(said)} was heard, the most suspicious "
-        f"({', '.join(votes)}{f'; beside it {rest}' if rest else ''})."
+        f"({votes}{f'; beside it {rest}' if rest else ''})."
     )
 
 

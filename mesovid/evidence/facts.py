@@ -27,6 +27,9 @@ def model_facts(card: ModelCard) -> ModelFacts:
     # a panel says what its one deciding model says; of several, none speaks for all
     deciding: list[Member | ModelCard] = [each for each in card.members if each.decides]
     sees = (deciding or [card])[0] if len(deciding) < 2 else None
+    low, high = card.uncertain or (0.0, 0.0)
+    if sees is not None and not (sees.clears_below and low < sees.clears_below < high):
+        sees = None
     return ModelFacts(
         summary=card.summary,
         threshold=card.threshold,

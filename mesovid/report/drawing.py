@@ -48,10 +48,10 @@ def scale(
 ) -> str:
     """The line from real to fake with the model's undecided band and this clip's place.
 
-    The band is paler below `clears`, where the model sees no sign of what it can see.
+    The band is paler below `clears`, within it, where the model sees no sign of what it can see.
     """
     low, high = band or (threshold, threshold)
-    pale = clears if band and clears is not None and low < clears < high else low
+    pale = clears if band and clears is not None else low
     where = f"this clip at {probability:.2f}" if probability is not None else "no score"
     said = (
         f"; from {low:.2f} to {high:.2f} the model cannot tell"

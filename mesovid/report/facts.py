@@ -48,7 +48,7 @@ class ModelFacts:
     limits: str
     licence: str
     rates: tuple[ErrorRates, ...] = ()
-    clears_below: float | None = None  # P(fake), below which it sees no sign
+    clears_below: float | None = None  # P(fake) within the band, below which it sees no sign
     finds: str = ""  # of what
 
 

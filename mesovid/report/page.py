@@ -149,7 +149,7 @@ def _verdict(scan: Scan, model: ModelFacts | None, band: tuple[float, float] | N
         clears = model.clears_below if model is not None else None
         drawn = scale(scan.verdict.fake_probability, scan.model.threshold, band, clears)
         pale = ""
-        if model is not None and clears is not None and band and band[0] < clears < band[1]:
+        if model is not None and clears is not None and band:
             pale = (
                 f"Where it is paler, below {clears:.2f}, the model sees no sign of "
                 f"{escaped(model.finds)}. "

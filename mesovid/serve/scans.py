@@ -181,10 +181,11 @@ def routes(state: State) -> APIRouter:
         judged = judge(scan.scores, rule)
         unreliable = why_distrusted(scan.verdict)  # of the frames, which no rule mends
         found = judged.verdict if unreliable is None else distrusted(judged.verdict, unreliable)
-        if settings.threshold is None:
-            found = heeded(found, scan.declared)
         again = dataclasses.replace(
-            scan, verdict=found, people=judged.people, segments=judged.segments
+            scan,
+            verdict=heeded(found, scan.declared, settings.threshold),
+            people=judged.people,
+            segments=judged.segments,
         )
         kept = ("status", "verdict", "fake_probability", "reason", "cleared", "people", "segments")
         value = to_json(again)

@@ -29,7 +29,6 @@ from mesovid.verdict import Rule, Voice, label_at
 AT_ONCE = 32  # faces
 LEVELS = np.round(np.arange(100) / 100, 2)
 LEAST = 0.5  # level from which a model may be heard
-NEVER = math.inf  # the level of one that is never sure
 PARTS = 20  # of the false alarms allowed, tried from all of them down to none
 
 Floats = npt.NDArray[np.float64]
@@ -93,11 +92,11 @@ def make_panel(
     Each deciding model is heard from a level of its own, and those asked about its findings assent
     from one of theirs, or are not asked from a higher one on, where it is sure: of the levels at
     which of no source more of the real videos are called fake than allowed, those with the most
-    fakes found. The highest of the deciding models' levels is the
-    panel's threshold, to which the others' scores are moved. A source is a dataset, and each of its
-    collections that has enough real videos to tell. What is called real must score below almost all
-    fakes of each dataset. A video is heard of a model only where the model did not learn from it,
-    as far as its card tells: what its start had learned from does not stand there.
+    fakes found. The highest of the deciding models' levels is the panel's threshold, to which the
+    others' scores are moved. A source is a dataset, and each of its collections that has enough
+    real videos to tell. What is called real must score below almost all fakes of each dataset. A
+    video is heard of a model only where the model did not learn from it, as far as its card tells:
+    what its start had learned from does not stand there.
 
     Raises DatasetError or ModelError for what cannot be used, TrainingError when no level is
     enough.
@@ -249,18 +248,17 @@ def _members(
     any source, and the panel's threshold.
     """
     scores, allowed = heard.means(heard.faces), job.settings.false_alarms
-    levels, assents, sure = {}, dict[int, float](), dict[int, float]()
+    levels = {
+        seat.place: _level(heard, scores, seat, share, allowed) for seat in seats if seat.decides
+    }
+    assents: dict[int, float] = {}
     for seat in seats:
-        if seat.decides:
-            level = _level(heard, scores, seat, share, allowed)
-            levels[seat.place] = level.heard
-            if level.sure < NEVER:
-                sure[seat.place] = level.sure
-            assents |= {place: max(level.assent, assents.get(place, 0.0)) for place in seat.asked}
-    threshold = max(levels.values())
+        for place in seat.asked:
+            assents[place] = max(levels[seat.place].assent, assents.get(place, 0.0))
+    threshold = max(level.heard for level in levels.values())
     given = _names(job)
     shifts = {
-        place: math.ceil(1e4 * float(logit(threshold) - logit(level)) - 1e-6) / 1e4
+        place: math.ceil(1e4 * float(logit(threshold) - logit(level.heard)) - 1e-6) / 1e4
         for place, level in levels.items()
     }  # rounded up: a score of the level is the threshold, and not a hair below it
     members = tuple(
@@ -273,7 +271,7 @@ def _members(
             assents_to=tuple(
                 seats[given.index(name)].card.name for name in job.assent.get(given[seat.place], ())
             ),
-            sure_from=_moved(sure.get(seat.place), shifts.get(seat.place, 0.0)),
+            sure_from=_moved(levels[seat.place].sure, shifts[seat.place]) if seat.decides else None,
             clears_below=_clears_below(seat.card, shifts[seat.place], threshold)
             if seat.decides
             else None,
@@ -301,11 +299,12 @@ def _clears_below(card: ModelCard, shift: float, threshold: float) -> float | No
 @dataclass(frozen=True, slots=True)
 class Level:
     """From which scores on a model is heard, those asked about its findings assent, all alike, and
-    nobody is asked."""
+    nobody is asked.
+    """
 
     heard: float
     assent: float
-    sure: float
+    sure: float | None  # None: they are always asked
 
 
 def _level(heard: Heard, scores: Floats, seat: Seat, share: float, allowed: float) -> Level:
@@ -324,17 +323,19 @@ def _level(heard: Heard, scores: Floats, seat: Seat, share: float, allowed: floa
     levels = LEVELS[LEVELS >= LEAST] if groups else np.array([seat.card.threshold])
     surest = levels[:0:-1] if seat.asked else levels[:0]
     best: tuple[float, Level] | None = None
-    for sure in (NEVER, *surest):
-        called = own >= sure
-        if any(called[group].mean() > share for group in groups.values()):
+    for sure in (math.inf, *surest):
+        alone = own >= sure
+        if any(alone[group].mean() > share for group in groups.values()):
             break
-        for level in levels[sure > levels]:
+        for level in levels[levels < float(sure)]:
+            found = own >= level
             for assent in LEVELS if seat.asked else (0.0,):
-                called = (own >= level) & ((own >= sure) | (least >= assent))
+                called = found & (alone | (least >= assent))
                 if all(called[group].mean() <= share for group in groups.values()):
                     caught = float(called[fakes].mean()) if fakes.any() else 0.0
                     if best is None or caught > best[0]:
-                        best = caught, Level(float(level), float(assent), float(sure))
+                        ever = None if sure == math.inf else float(sure)
+                        best = caught, Level(float(level), float(assent), ever)
                     break  # a higher level of assent only loses fakes
     if best is None:
         raise TrainingError(_too_many(groups, called, share, seat.card.name))

@@ -43,8 +43,6 @@ export function verdictCard(result, own, clears) {
     ),
     own.band &&
       clears &&
-      clears.below > own.band[0] &&
-      clears.below < own.band[1] &&
       el(
         "p",
         { class: "soft" },
@@ -59,30 +57,24 @@ export const still = (result) => result.video.duration === null;
 
 export function warnings(result) {
   if (!result.warnings || !result.warnings.length) return null;
-  return el(
-    "section",
-    { class: "card warn" },
-    el("h2", {}, "Mind this"),
-    el(
-      "ul",
-      { class: "said" },
-      result.warnings.map((each) => el("li", { dir: "auto" }, each)),
-    ),
-  );
+  const shown = card("Mind this", sentences(result.warnings));
+  shown.classList.add("warn");
+  return shown;
 }
+
+const sentences = (list) =>
+  el(
+    "ul",
+    { class: "said" },
+    list.map((each) => el("li", { dir: "auto" }, each)),
+  );
 
 /** What the file says of its own making. */
 export function declared(result) {
   if (!result.declared || !result.declared.length) return null;
-  return el(
-    "section",
-    { class: "card" },
-    el("h2", {}, "What the file says of itself"),
-    el(
-      "ul",
-      { class: "said" },
-      result.declared.map(({ words }) => el("li", { dir: "auto" }, sentence(words))),
-    ),
+  return card(
+    "What the file says of itself",
+    sentences(result.declared.map(({ words }) => sentence(words))),
     el(
       "p",
       { class: "soft" },

@@ -100,13 +100,14 @@ export function short(value) {
   );
 }
 
-/** What a model sees no sign of, and below which P(fake): null where it does not say so. A panel
- * says what its one deciding model says. @param {any} card
+/** What a model sees no sign of, and below which P(fake) within its band: null where it does not
+ * say so. A panel says what its one deciding model says. @param {any} card
  * @returns {{below: number, finds: string} | null} */
 export function clearing(card) {
   const deciding = (card.members || []).filter((each) => each.decides);
   const [sees] = deciding.length ? deciding : [card];
-  if (deciding.length > 1 || !sees.clears_below) return null;
+  const [low, high] = card.uncertain || [0, 0];
+  if (deciding.length > 1 || !(sees.clears_below > low && sees.clears_below < high)) return null;
   return { below: sees.clears_below, finds: sees.finds };
 }
 
@@ -119,7 +120,7 @@ export function scale(probability, threshold, band, what = "this clip", clears =
 
 export function updateScale(node, probability, threshold, band, what = "this clip", clears = 0) {
   const [low, high] = band || [threshold, threshold];
-  const pale = band && clears && clears > low && clears < high ? clears : low;
+  const pale = band && clears ? clears : low;
   const known = probability !== null && probability !== undefined;
   const where = known ? `${what} at ${probability.toFixed(2)}` : "no score";
   const said = band

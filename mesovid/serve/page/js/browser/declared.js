@@ -47,10 +47,11 @@ export async function declared(file, picture) {
   return found;
 }
 
-/** What was judged of a file that says so much of itself: what names AI is not called real. */
-export function heeded(judged, list) {
+/** What was judged of a file that says so much of itself: what names AI is not called real, unless
+ * by a threshold of the user's own. */
+export function heeded(judged, list, threshold = null) {
   const byAi = list.find((each) => ["ai", "partly ai", "perhaps ai"].includes(each.made));
-  if (!byAi || judged.verdict !== "real") return judged;
+  if (!byAi || judged.verdict !== "real" || threshold !== null) return judged;
   return { ...judged, verdict: "uncertain", reason: `${judged.reason} But ${byAi.words}.` };
 }
 

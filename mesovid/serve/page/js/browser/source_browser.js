@@ -240,8 +240,9 @@ export class BrowserSource {
     );
     if (given.threshold !== undefined) given.threshold = Number(given.threshold);
     if (given.min_faces !== undefined) given.min_faces = Number(given.min_faces);
-    const rule = ruleOf(held.card, { ...held.rules, ...given }, held.picture);
-    const judged = heeding(judge(held.scores, rule), { ...held.rules, ...given }, held);
+    const asked = { ...held.rules, ...given };
+    const rule = ruleOf(held.card, asked, held.picture);
+    const judged = heeded(judge(held.scores, rule), held.declared, asked.threshold);
     return { ...judged, threshold: rule.threshold, band: rule.band };
   }
 
@@ -415,7 +416,7 @@ export class BrowserSource {
   /** The object of `scan --format json`; null where a browser cannot tell. */
   #result(held, input, settings, milliseconds) {
     const rule = ruleOf(held.card, settings, held.picture);
-    const found = heeding(judge(held.scores, rule), settings, held);
+    const found = heeded(judge(held.scores, rule), held.declared, settings.threshold);
     const names = rule.members.map((each) => each.name);
     const members = (said) =>
       names.length ? { members: Object.fromEntries(names.map((name, i) => [name, said[i]])) } : {};
@@ -467,10 +468,6 @@ export class BrowserSource {
     };
   }
 }
-
-/** What was judged, unless by a threshold of one's own, in view of what the file says of itself. */
-const heeding = (judged, { threshold = null }, held) =>
-  threshold === null ? heeded(judged, held.declared) : judged;
 
 const given = (settings) =>
   Object.fromEntries(
