@@ -1,5 +1,5 @@
 """What a file says of where it came from: Content Credentials (C2PA), labels of AI content, IPTC's
-digital source type.
+digital source type, settings that generators leave in their files.
 
 It is a claim of whoever wrote the file, and a file without one says nothing: metadata is lost where
 a platform codes a video anew. So it makes no verdict `fake`; but what names AI is not called
@@ -10,6 +10,10 @@ a platform codes a video anew. So it makes no verdict `fake`; but what names AI 
 - GB 45438-2025, China's label of AI content: a JSON object under the metadata key `AIGC`, in
   pictures within XMP.
 - IPTC's digital source type in XMP, https://cv.iptc.org/newscodes/digitalsourcetype.
+- Settings of generators, under keys of their own: prompts of ComfyUI
+  (https://docs.comfy.org/development/api-development/workflow-metadata), parameters as Stable
+  Diffusion web UI and many others write them, and those of InvokeAI, NovelAI and SwarmUI. ComfyUI
+  does more than to generate: of it is said that a file may have been made by AI.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
@@ -28,7 +33,7 @@ from mesovid.pictures import picture_kind
 from mesovid.records import Declaration, Made, Verdict
 from mesovid.texts import parse_json
 
-CREDENTIALS, LABEL, XMP = "Content Credentials", "AIGC label", "XMP"
+CREDENTIALS, LABEL, XMP, SETTINGS = "Content Credentials", "AIGC label", "XMP", "metadata"
 MOST_BYTES = 2**26  # of a picture, or of a box of metadata, that are looked through
 BEGINNING = 4096  # bytes that tell what a file is
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # of MP4 and QuickTime
@@ -49,6 +54,19 @@ TYPES: dict[str, Made] = {
     "computationalCapture": "camera",
 }
 LABELS: dict[str, Made] = {"1": "ai", "2": "perhaps ai", "3": "perhaps ai"}  # of GB 45438
+# the tool that leaves such words in its files; the first one found counts
+GENERATORS: tuple[tuple[str, Made, re.Pattern[bytes]], ...] = (
+    ("InvokeAI", "ai", re.compile(rb"invokeai_metadata")),
+    ("NovelAI", "ai", re.compile(rb"NovelAI (?:generated image|Diffusion)")),
+    ("SwarmUI", "ai", re.compile(rb'"sui_image_params\\*"')),
+    (
+        "Stable Diffusion web UI, or a tool like it",
+        "ai",
+        re.compile(rb"Steps: \d{1,5}, Sampler: [^\n]{1,200}?CFG scale: \d"),
+    ),
+    # JSON within JSON has its quotes escaped
+    ("ComfyUI", "perhaps ai", re.compile(rb'"(?:class_type|last_link_id)\\*"\s*:')),
+)
 BY_AI: tuple[Made, ...] = ("ai", "partly ai", "perhaps ai")
 MOST_MANIFESTS = 100  # on the way from a file to what it was made from
 LONGEST = 100  # characters of a name
@@ -58,8 +76,10 @@ def declared(path: Path, tags: Mapping[str, str]) -> tuple[Declaration, ...]:
     """What a video or picture says of its making; `tags` are its container's metadata."""
     found = [*_label(tags)]
     signed, kinds = False, set[str]()
+    settings = _settings("\n".join(chain(*tags.items())).encode(errors="replace"))
     try:
         for piece in _pieces(path):
+            settings = settings or _settings(piece)
             signed = signed or (b"jumb" in piece and b"c2pa" in piece)
             kinds |= {match.decode() for match in SOURCE_TYPE.findall(piece)}
             if not found and (label := LABELLED.search(piece)):
@@ -68,7 +88,7 @@ def declared(path: Path, tags: Mapping[str, str]) -> tuple[Declaration, ...]:
         pass
     # credentials hold the same words as XMP
     found += _credentials(path) if signed else [Declaration(XMP, made) for made in _made(kinds)]
-    return tuple(found)
+    return tuple(found + settings)
 
 
 def in_words(said: Declaration) -> str:
@@ -153,6 +173,15 @@ def _label(tags: Mapping[str, str]) -> Iterator[Declaration]:
         label = {}
     made = LABELS.get(str(label.get("Label")), "other")
     yield Declaration(LABEL, made, _name(label.get("ContentProducer")))
+
+
+def _settings(words: bytes) -> list[Declaration]:
+    """The generator whose settings are among these words, if there is one."""
+    plain = words.replace(b"\0", b"")  # EXIF has them in UTF-16, too
+    for tool, made, pattern in GENERATORS:
+        if pattern.search(plain):
+            return [Declaration(SETTINGS, made, tool)]
+    return []
 
 
 def _credentials(path: Path) -> Iterator[Declaration]:

@@ -179,7 +179,7 @@ Made = Literal["ai", "partly ai", "perhaps ai", "camera", "other", "unread"]
 class Declaration:
     """What a file says of where it came from: a claim of whoever wrote it."""
 
-    source: str  # Content Credentials, AIGC label, XMP
+    source: str  # Content Credentials, AIGC label, XMP, metadata
     made: Made
     tool: str | None = None  # what made it, or who, in its own words
     signer: str | None = None  # whom the certificate names

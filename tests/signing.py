@@ -17,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 Sign = Callable[..., Path]
@@ -43,6 +45,41 @@ def tagged(source: Path, target: Path, tags: dict[str, str]) -> Path:
                 packet.stream = stream
                 output.mux(packet)
     return target
+
+
+PARAMETERS = "a man\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1"
+PROMPT = json.dumps({"3": {"class_type": "KSampler", "inputs": {"seed": 1}}})
+
+
+def with_settings(folder: Path, picture: Path, clip: Path, kind: str) -> Path:
+    """A picture or a clip with the settings of a generator, where that leaves them."""
+    if kind.startswith("clip"):
+        name, tags = {
+            "clip of ComfyUI": ("made.mp4", {"prompt": PROMPT}),
+            "clip of its nodes": ("made.mp4", {"comment": json.dumps({"prompt": PROMPT})}),
+            "clip of InvokeAI": ("made.mp4", {"invokeai_metadata": "{}"}),
+            "clip of the web UI": ("made.mkv", {"comment": PARAMETERS}),
+        }[kind]
+        return tagged(clip, folder / name, tags)
+    image = Image.open(picture)
+    exif, text = image.getexif(), PngInfo()
+    if kind == "JPEG of the web UI":
+        exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + PARAMETERS.encode("utf-16-be")
+        image.save(folder / "made.jpg", quality=95, exif=exif)
+        return folder / "made.jpg"
+    if kind == "WebP of ComfyUI":
+        exif[0x010F] = f"prompt:{PROMPT}"  # where a camera's maker stands
+        image.save(folder / "made.webp", quality=95, exif=exif)
+        return folder / "made.webp"
+    for key, value in {
+        "PNG of the web UI": {"parameters": PARAMETERS},
+        "PNG of ComfyUI": {"prompt": PROMPT, "workflow": '{"last_link_id": 9}'},
+        "PNG of SwarmUI": {"parameters": '{"sui_image_params": {"steps": 20}}', "prompt": PROMPT},
+        "PNG of NovelAI": {"Title": "NovelAI generated image", "Software": "NovelAI"},
+    }[kind].items():
+        text.add_text(key, value)
+    image.save(folder / "made.png", pnginfo=text)
+    return folder / "made.png"
 
 
 def certificate(

@@ -307,9 +307,7 @@ class TestSplit:
             for i, w in enumerate(model.get_weights())
         ]
         model.set_weights(weights)
-        card = ModelCard(
-            name="own", architecture=architecture, network=settings, geometry=geometry
-        )
+        card = ModelCard(name="own", architecture=architecture, network=settings, geometry=geometry)
         card = write_model(model, card, tmp_path)
         crop = np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         for output in ("fake", "real"):

@@ -21,13 +21,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from signing import Sign, tagged
+from signing import Sign, tagged, with_settings
 from test_browser import CHROMIUM, QUIET
 
 from mesovid.cli import cli
 from mesovid.explain.explainer import Explainer
 from mesovid.models.card import Member, ModelCard, card_at, find_card
 from mesovid.models.export import write_model
+from mesovid.provenance import in_words
 from mesovid.records import Declaration, Face, FaceScore
 from mesovid.report.writers import to_json
 from mesovid.scanner import Scanner
@@ -329,6 +330,22 @@ def test_what_a_file_says_of_itself_is_told_unchecked(
 
 
 @browsers
+@pytest.mark.parametrize(
+    "kind",
+    ["JPEG of the web UI", "WebP of ComfyUI", "PNG of SwarmUI"]
+    + [f"clip of {tool}" for tool in ("ComfyUI", "its nodes", "InvokeAI", "the web UI")],
+)
+def test_settings_of_generators_are_found_as_by_the_package(
+    visit: Visit, tmp_path: Path, kind: str
+) -> None:
+    path = with_settings(tmp_path, SAMPLES / "portrait.jpg", EXAMPLE, kind)
+    (told,) = Scanner("meso4", frames=1).scan(path).declared
+    (found,) = said_by(visit, path)
+    assert (found["source"], found["made"], found["tool"]) == (told.source, told.made, told.tool)
+    assert found["words"] == in_words(told)
+
+
+@browsers
 @pytest.mark.parametrize("suffix", [".mp4", ".avif", ".png"])
 def test_what_a_file_says_is_found_in_every_container(
     visit: Visit, sign: Sign, tmp_path: Path, suffix: str
@@ -350,10 +367,14 @@ def test_the_label_of_an_mp4_is_found(visit: Visit, tmp_path: Path) -> None:
     assert made_by(visit, labelled) == ["ai"]
 
 
+def said_by(visit: Visit, path: Path) -> Any:
+    """What a file says of its making, as the page finds it."""
+    asked = {"bytes": list(path.read_bytes()), "picture": path.suffix not in (".mp4", ".mkv")}
+    return visit.page.evaluate(DECLARED, asked)
+
+
 def made_by(visit: Visit, path: Path) -> list[str]:
-    """How a file was made by its own word, as the page finds it."""
-    asked = {"bytes": list(path.read_bytes()), "picture": path.suffix != ".mp4"}
-    return [each["made"] for each in visit.page.evaluate(DECLARED, asked)]
+    return [each["made"] for each in said_by(visit, path)]
 
 
 DECLARED = """async ({bytes, picture}) => {

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from signing import IPTC, Sign, tagged
+from signing import IPTC, PARAMETERS, Sign, tagged, with_settings
 
 from mesovid import provenance
 from mesovid.cli import cli
@@ -147,6 +147,45 @@ def test_xmp_is_read_in_pictures_and_videos(tmp_path: Path) -> None:
     for path in (picture, clip):
         assert declared(path, {}) == (Declaration("XMP", "ai"),)
         assert in_words(*declared(path, {})) == "by its own XMP it was made by AI"
+
+
+WEB_UI = "Stable Diffusion web UI, or a tool like it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "tool"),
+    [
+        ("PNG of the web UI", "ai", WEB_UI),
+        ("JPEG of the web UI", "ai", WEB_UI),
+        ("PNG of ComfyUI", "perhaps ai", "ComfyUI"),
+        ("WebP of ComfyUI", "perhaps ai", "ComfyUI"),
+        ("PNG of SwarmUI", "ai", "SwarmUI"),
+        ("PNG of NovelAI", "ai", "NovelAI"),
+        ("clip of ComfyUI", "perhaps ai", "ComfyUI"),
+        ("clip of its nodes", "perhaps ai", "ComfyUI"),
+        ("clip of InvokeAI", "ai", "InvokeAI"),
+        ("clip of the web UI", "ai", WEB_UI),
+    ],
+)
+def test_what_generators_leave_in_their_files_is_read(
+    tmp_path: Path, kind: str, made: str, tool: str
+) -> None:
+    path = with_settings(tmp_path, PICTURE, CLIP, kind)
+    scan = Scanner("meso4", frames=1).scan(path)
+    assert [(each.source, each.made, each.tool) for each in scan.declared] == [
+        ("metadata", made, tool)
+    ]
+    assert scan.verdict.label != "real"
+
+
+def test_credentials_and_settings_are_both_told(sign: Sign, tmp_path: Path) -> None:
+    path = sign(with_settings(tmp_path, PICTURE, CLIP, "PNG of ComfyUI"), "trainedAlgorithmicMedia")
+    assert [each.source for each in declared(path, {})] == [CREDENTIALS, "metadata"]
+
+
+def test_words_about_a_generator_are_no_settings_of_one() -> None:
+    talk = "made with ComfyUI? Steps: 1. Sampler: none. CFG scale, class_type, NovelAI: a review"
+    assert declared(PICTURE, {"title": talk, "comment": PARAMETERS[:30]}) == ()
 
 
 def test_most_files_say_nothing(tmp_path: Path) -> None:

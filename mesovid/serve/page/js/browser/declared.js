@@ -19,6 +19,18 @@ const TYPES = {
 // in XMP quotes may be written as XML's entities
 const LABELLED = /AIGC[^]{0,2000}?Label(?:"|&quot;|&#34;)\s*:\s*(?:"|&quot;|&#34;)?([123])\b/;
 const LABELS = { 1: "ai", 2: "perhaps ai", 3: "perhaps ai" };
+/** @type {[string, string, RegExp][]} tools, and what they leave in their files */
+const GENERATORS = [
+  ["InvokeAI", "ai", /invokeai_metadata/],
+  ["NovelAI", "ai", /NovelAI (?:generated image|Diffusion)/],
+  ["SwarmUI", "ai", /"sui_image_params\\*"/],
+  [
+    "Stable Diffusion web UI, or a tool like it",
+    "ai",
+    /Steps: \d{1,5}, Sampler: [^\n]{1,200}?CFG scale: \d/,
+  ],
+  ["ComfyUI", "perhaps ai", /"(?:class_type|last_link_id)\\*"\s*:/],
+];
 const WORDS = {
   ai: "it was made by AI",
   "partly ai": "it was made by AI in part",
@@ -33,7 +45,10 @@ export async function declared(file, picture) {
   const found = [];
   const kinds = new Set();
   let signed = false;
+  let generator;
   for await (const text of pieces(file, picture)) {
+    const plain = text.replaceAll("\0", ""); // EXIF has words in UTF-16, too
+    generator ||= GENERATORS.find(([, , pattern]) => pattern.test(plain));
     signed ||= text.includes("jumb") && text.includes("c2pa");
     for (const [, kind] of text.matchAll(/digitalsourcetype\/(\w{1,64})/g)) {
       if (Object.hasOwn(TYPES, kind)) kinds.add(TYPES[kind]);
@@ -42,8 +57,9 @@ export async function declared(file, picture) {
     if (label && !found.length) found.push(said("AIGC label", LABELS[label[1]]));
   }
   const made = ["ai", "partly ai", "camera"].filter((each) => kinds.has(each));
-  if (signed) found.push(said("Content Credentials", made[0] || "other", true));
+  if (signed) found.push(said("Content Credentials", made[0] || "other", { signed: true }));
   else found.push(...made.map((each) => said("XMP", each)));
+  if (generator) found.push(said("metadata", generator[1], { tool: generator[0] }));
   return found;
 }
 
@@ -55,10 +71,10 @@ export function heeded(judged, list, threshold = null) {
   return { ...judged, verdict: "uncertain", reason: `${judged.reason} But ${byAi.words}.` };
 }
 
-function said(source, made, signed = false) {
+function said(source, made, { signed = false, tool = null } = {}) {
   const unchecked = signed ? ", which this page does not check," : "";
-  const words = `by its own ${source}${unchecked} ${WORDS[made]}`;
-  return { source, made, tool: null, signer: null, intact: null, words };
+  const words = `by its own ${source}${unchecked} ${WORDS[made]}${tool ? ` (${tool})` : ""}`;
+  return { source, made, tool, signer: null, intact: null, words };
 }
 
 /** Where metadata lies, a character a byte. */
