@@ -28,7 +28,7 @@ from mesovid.cli import cli
 from mesovid.explain.explainer import Explainer
 from mesovid.models.card import Member, ModelCard, card_at, find_card
 from mesovid.models.export import write_model
-from mesovid.provenance import in_words
+from mesovid.provenance import GENERATORS, TYPES, in_words
 from mesovid.records import Declaration, Face, FaceScore
 from mesovid.report.writers import to_json
 from mesovid.scanner import Scanner
@@ -343,6 +343,20 @@ def test_settings_of_generators_are_found_as_by_the_package(
     (found,) = said_by(visit, path)
     assert (found["source"], found["made"], found["tool"]) == (told.source, told.made, told.tool)
     assert found["words"] == in_words(told)
+
+
+@browsers
+def test_the_page_knows_every_word_for_ai_that_the_package_knows(visit: Visit) -> None:
+    known = visit.page.evaluate(
+        """async () => {
+          const { TYPES, GENERATORS } = await import("./js/browser/declared.js");
+          return [TYPES, GENERATORS.map(([tool, made, pattern]) => [tool, made, pattern.source])];
+        }"""
+    )
+    assert known == [
+        TYPES,
+        [[tool, made, pattern.pattern.decode()] for tool, made, pattern in GENERATORS],
+    ]
 
 
 @browsers

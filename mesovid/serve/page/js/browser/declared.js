@@ -8,7 +8,7 @@ const FIRST_BOXES = ["ftyp", "moov", "mdat", "wide", "free", "skip"];
 const CREDENTIALS_BOX = "d8fec3d61b0e483c92975828877ec481";
 const XMP_BOX = "be7acfcb97a942e89c71999491e3afac";
 /** @type {Record<string, string>} IPTC's digital source types; of others nothing is said */
-const TYPES = {
+export const TYPES = {
   trainedAlgorithmicMedia: "ai",
   trainedAlgorithmicData: "ai",
   compositeWithTrainedAlgorithmicMedia: "partly ai",
@@ -20,7 +20,7 @@ const TYPES = {
 const LABELLED = /AIGC[^]{0,2000}?Label(?:"|&quot;|&#34;)\s*:\s*(?:"|&quot;|&#34;)?([123])\b/;
 const LABELS = { 1: "ai", 2: "perhaps ai", 3: "perhaps ai" };
 /** @type {[string, string, RegExp][]} tools, and what they leave in their files */
-const GENERATORS = [
+export const GENERATORS = [
   ["InvokeAI", "ai", /invokeai_metadata/],
   ["NovelAI", "ai", /NovelAI (?:generated image|Diffusion)/],
   ["SwarmUI", "ai", /"sui_image_params\\*"/],
