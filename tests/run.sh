@@ -28,4 +28,4 @@ if command -v npm >/dev/null &&
 else
     echo "The page's JavaScript is not checked: npm or its registry is not to be had here."
 fi
-"$venv/bin/python" -m pytest -n 2 --cov --cov-report=term
+"$venv/bin/python" -m pytest -n 2 --dist worksteal --cov --cov-report=term

@@ -249,7 +249,8 @@ def test_the_start_and_a_face_are_accessible(visit: Visit) -> None:
 ASK = """async ({bytes, model, layers}) => {
   const { browserSource } = await import("./js/browser/source_browser.js");
   window.asked ||= await browserSource();
-  const picture = new Blob([Uint8Array.from(bytes)], { type: "image/png" });
+  const content = Uint8Array.from(atob(bytes), (byte) => byte.charCodeAt(0));
+  const picture = new Blob([content], { type: "image/png" });
   const found = await window.asked.predict(picture, { model, layers, split: true });
   for (const each of Object.values(found.arrays)) {
     const held = new Uint8Array(each.values.buffer, each.values.byteOffset, each.values.byteLength);
@@ -278,7 +279,7 @@ def test_a_face_has_the_numbers_of_the_package(
     explainer = Explainer(strides if model == "strides" else model)
     crop = cv2.resize(cv2.imread(str(SAMPLES / "portrait.jpg")), (256, 256))
     png = cv2.imencode(".png", crop)[1].tobytes()
-    asked = {"bytes": list(png), "model": model, "layers": layers}
+    asked = {"bytes": base64.b64encode(png).decode(), "model": model, "layers": layers}
     found = visit.page.evaluate(ASK, asked)
     pixels = np.ascontiguousarray(crop[..., ::-1])
     logit = float(explainer.logits(pixels[None])[0])
@@ -383,7 +384,8 @@ def test_the_label_of_an_mp4_is_found(visit: Visit, tmp_path: Path) -> None:
 
 def said_by(visit: Visit, path: Path) -> Any:
     """What a file says of its making, as the page finds it."""
-    asked = {"bytes": list(path.read_bytes()), "picture": path.suffix not in (".mp4", ".mkv")}
+    content = base64.b64encode(path.read_bytes()).decode()
+    asked = {"bytes": content, "picture": path.suffix not in (".mp4", ".mkv")}
     return visit.page.evaluate(DECLARED, asked)
 
 
@@ -393,7 +395,7 @@ def made_by(visit: Visit, path: Path) -> list[str]:
 
 DECLARED = """async ({bytes, picture}) => {
   const { declared } = await import("./js/browser/declared.js");
-  return declared(new Blob([Uint8Array.from(bytes)]), picture);
+  return declared(new Blob([Uint8Array.from(atob(bytes), (byte) => byte.charCodeAt(0))]), picture);
 }"""
 
 

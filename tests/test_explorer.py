@@ -5,6 +5,7 @@ By mouse and by keyboard.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import importlib.util
 import json
@@ -795,7 +796,8 @@ def test_without_the_token_the_page_asks_for_it(screen: Screen) -> None:
 LIVE = """async ({ bytes, model, layers }) => {
   const { LiveSource } = await import("/static/js/browser/source_live.js");
   const { ServerSource } = await import("/static/js/source_server.js");
-  const picture = new Blob([Uint8Array.from(bytes)], { type: "image/png" });
+  const content = Uint8Array.from(atob(bytes), (byte) => byte.charCodeAt(0));
+  const picture = new Blob([content], { type: "image/png" });
   const [source, asked] = [new LiveSource(), { model, layers, split: true }];
   const told = await new ServerSource().predict(picture, asked);
   if (!(await source.start(model, picture, told.logit))) return "not started";
@@ -817,7 +819,7 @@ LIVE = """async ({ bytes, model, layers }) => {
 def test_the_browser_computes_what_the_server_would(screen: Screen) -> None:
     screen.go("models", "h2")
     image = cv2.resize(cv2.imread(str(SAMPLES / "portrait.jpg")), (256, 256))
-    png = list(cv2.imencode(".png", image)[1].tobytes())
+    png = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
     layers = ["conv1", "conv4", "dense1"]
     found = screen.page.evaluate(LIVE, {"bytes": png, "model": "meso4", "layers": layers})
     assert found["sent"] == []  # nothing is asked of the server
