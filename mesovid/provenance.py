@@ -33,7 +33,7 @@ from mesovid.pictures import picture_kind
 from mesovid.records import Declaration, Made, Verdict
 from mesovid.texts import parse_json
 
-CREDENTIALS, LABEL, XMP, SETTINGS = "Content Credentials", "AIGC label", "XMP", "metadata"
+CREDENTIALS, LABEL, XMP, METADATA = "Content Credentials", "AIGC label", "XMP", "metadata"
 MOST_BYTES = 2**26  # of a picture, or of a box of metadata, that are looked through
 BEGINNING = 4096  # bytes that tell what a file is
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # of MP4 and QuickTime
@@ -76,10 +76,10 @@ def declared(path: Path, tags: Mapping[str, str]) -> tuple[Declaration, ...]:
     """What a video or picture says of its making; `tags` are its container's metadata."""
     found = [*_label(tags)]
     signed, kinds = False, set[str]()
-    settings = _settings("\n".join(chain(*tags.items())).encode(errors="replace"))
+    generator = _generator("\n".join(chain(*tags.items())).encode(errors="replace"))
     try:
         for piece in _pieces(path):
-            settings = settings or _settings(piece)
+            generator = generator or _generator(piece)
             signed = signed or (b"jumb" in piece and b"c2pa" in piece)
             kinds |= {match.decode() for match in SOURCE_TYPE.findall(piece)}
             if not found and (label := LABELLED.search(piece)):
@@ -88,7 +88,7 @@ def declared(path: Path, tags: Mapping[str, str]) -> tuple[Declaration, ...]:
         pass
     # credentials hold the same words as XMP
     found += _credentials(path) if signed else [Declaration(XMP, made) for made in _made(kinds)]
-    return tuple(found + settings)
+    return tuple(found + generator)
 
 
 def in_words(said: Declaration) -> str:
@@ -175,12 +175,12 @@ def _label(tags: Mapping[str, str]) -> Iterator[Declaration]:
     yield Declaration(LABEL, made, _name(label.get("ContentProducer")))
 
 
-def _settings(words: bytes) -> list[Declaration]:
+def _generator(words: bytes) -> list[Declaration]:
     """The generator whose settings are among these words, if there is one."""
     plain = words.replace(b"\0", b"")  # EXIF has them in UTF-16, too
     for tool, made, pattern in GENERATORS:
         if pattern.search(plain):
-            return [Declaration(SETTINGS, made, tool)]
+            return [Declaration(METADATA, made, tool)]
     return []
 
 

@@ -185,6 +185,10 @@ def make_clips(folder: Path, names: list[str]) -> None:
                 frame.pts, frame.time_base = index, Fraction(1, 25)
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
+        if hasattr(os, "sched_setscheduler"):
+            # SVT-AV1 puts the thread that encodes with it into the real-time class where it may (as
+            # root); what is started from there inherits that, and starves everything else
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 Places = list[tuple[int, int, bool]]  # of packets: first byte, size, whether it is a key frame

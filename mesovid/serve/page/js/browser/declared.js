@@ -47,8 +47,7 @@ export async function declared(file, picture) {
   let signed = false;
   let generator;
   for await (const text of pieces(file, picture)) {
-    const plain = text.replaceAll("\0", ""); // EXIF has words in UTF-16, too
-    generator ||= GENERATORS.find(([, , pattern]) => pattern.test(plain));
+    generator ||= generatorIn(text);
     signed ||= text.includes("jumb") && text.includes("c2pa");
     for (const [, kind] of text.matchAll(/digitalsourcetype\/(\w{1,64})/g)) {
       if (Object.hasOwn(TYPES, kind)) kinds.add(TYPES[kind]);
@@ -69,6 +68,12 @@ export function heeded(judged, list, threshold = null) {
   const byAi = list.find((each) => ["ai", "partly ai", "perhaps ai"].includes(each.made));
   if (!byAi || judged.verdict !== "real" || threshold !== null) return judged;
   return { ...judged, verdict: "uncertain", reason: `${judged.reason} But ${byAi.words}.` };
+}
+
+/** The generator whose settings are among these words, if there is one. */
+function generatorIn(text) {
+  const plain = text.replaceAll("\0", ""); // EXIF has them in UTF-16, too
+  return GENERATORS.find(([, , pattern]) => pattern.test(plain));
 }
 
 function said(source, made, { signed = false, tool = null } = {}) {
