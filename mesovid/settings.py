@@ -519,6 +519,13 @@ class TrainSettings(Settings):
         at_least=0,
         at_most=1,
     )
+    alike: float = setting(
+        0.0,
+        "Fraction of the pairs of a dataset's fakes whose faces are both self-blended in the same"
+        " way, so that a blend tells nothing; needs pairs.",
+        at_least=0,
+        at_most=1,
+    )
     distillation: float = setting(
         0.5,
         "Weight of the teacher's score in what a face is taught; the rest is its label.",
@@ -565,6 +572,8 @@ class TrainSettings(Settings):
             raise SettingsError("swap is a fraction of the self-blended fakes; add --self-blend")
         if self.partial and not self.pairs:
             raise SettingsError("partial lays fakes on their own originals; add --pairs")
+        if self.alike and not self.pairs:
+            raise SettingsError("alike blends a fake as its original; add --pairs")
         if self.ranking and not self.pairs:
             raise SettingsError("ranking compares the faces of a pair; add --pairs")
 

@@ -745,6 +745,36 @@ def test_the_feed_shows_a_part_of_the_fake_on_its_original(samples: Samples) -> 
         np.testing.assert_array_equal(crops[place + half], original)
 
 
+def test_pairs_of_a_real_fake_can_be_blended_alike(samples: Samples) -> None:
+    settings = dataclasses.replace(QUICK, pairs=True, self_blend=0.3, steps=50)
+    plain = Sampler(samples, settings).epoch(0)
+    plan = Sampler(samples, dataclasses.replace(settings, alike=0.5)).epoch(0)
+    alike = fakes = 0
+    for batch, usual in zip(plan, plain, strict=True):
+        half = len(batch.rows) // 2
+        np.testing.assert_array_equal(batch.rows, usual.rows)
+        assert not usual.alike.any()
+        np.testing.assert_array_equal(batch.alike[:half], batch.alike[half:])
+        assert not (batch.alike & batch.blend).any()
+        alike, fakes = alike + batch.alike[:half].sum(), fakes + (~batch.blend[:half]).sum()
+    assert 0.35 < alike / fakes < 0.65
+
+
+def test_the_feed_blends_both_of_a_pair_alike(samples: Samples) -> None:
+    settings = dataclasses.replace(QUICK, pairs=True, alike=1.0)
+    batch = Sampler(samples, settings).epoch(0)[0]
+    half = len(batch.rows) // 2
+    # a fake that is its own original: then both must come out equal
+    same = dataclasses.replace(batch, rows=np.tile(batch.rows[:half], 2))
+    reader = CropReader(samples.path, 64, 1e8)
+    crops = Feed(samples, reader, AugmentSettings(rotation=5, jpeg=0.5), 64, 1).batch(
+        dataclasses.replace(same, other=same.rows)
+    )
+    np.testing.assert_array_equal(crops[:half], crops[half:])
+    still = Feed(samples, reader, AugmentSettings(augment=False), 64, 1).batch(batch)
+    assert all((still[n] != reader[int(row)]).any() for n, row in enumerate(batch.rows))
+
+
 def test_the_face_that_fits_best_is_taken(samples: Samples) -> None:
     settings = dataclasses.replace(QUICK, self_blend=1.0, swap=1.0, steps=50)
     landmarks = np.zeros((len(samples), 5, 2), np.float32)
@@ -801,10 +831,11 @@ def test_the_learning_rate_warms_up() -> None:
         ({"decay_limit": 0.01}, "must not exceed"),
         ({"swap": 0.5}, "add --self-blend"),
         ({"partial": 0.5}, "add --pairs"),
+        ({"alike": 0.5}, "add --pairs"),
         ({"ranking": 1.0}, "add --pairs"),
         ({"epochs": -1}, "at least 0"),
     ],
-    ids=["limit", "swap", "partial", "ranking", "epochs"],
+    ids=["limit", "swap", "partial", "alike", "ranking", "epochs"],
 )
 def test_settings_that_contradict_each_other_are_refused(
     values: dict[str, object], message: str
@@ -838,6 +869,7 @@ REFUSED = {
     "--distillation 0.9": "name one by --teacher",
     "--swap 0.5": "add --self-blend",
     "--partial 0.5": "add --pairs",
+    "--alike 0.5": "add --pairs",
     "--ranking 1": "add --pairs",
     "--decay-limit 0.01": "must not exceed the learning rate",
     "--no-augment --jpeg 0.3": "leave out jpeg",

@@ -87,6 +87,9 @@ class Feed:
             member = place % half if batch.paired else place
             pair = np.random.default_rng([*batch.seed, member])
             crop = self.blended(batch, place).fake if made[place] else self.reader[int(row)]
+            if batch.alike[place]:
+                alike = np.random.default_rng([*batch.seed, member, 2])
+                crop = self_blend(crop, self.samples.landmarks[row], alike).fake
             crops[place] = augment(crop, self.augmentation, pair)
         return crops
 

@@ -29,6 +29,7 @@ class Batch:
     # (b,) and of this one: a blend's donor, the original under a partial fake; its own row where
     # there is none
     other: Integers
+    alike: Flags  # (b,) blended onto itself, as its pair is, before it is varied
     paired: bool  # row i of the first half is the fake of row i of the second
 
     @property
@@ -76,6 +77,7 @@ class Sampler:
             fakes.reshape(self.steps, half),
             blend.reshape(self.steps, half),
             others.reshape(self.steps, half),
+            self._alike(number, blend).reshape(self.steps, half),
             reals.reshape(self.steps, -1),
         )
         return [
@@ -103,6 +105,11 @@ class Sampler:
         known = self._samples.original[fakes] == self._samples.video[reals]
         return np.where(known & (rng.random(len(fakes)) < self._settings.partial), reals, fakes)
 
+    def _alike(self, epoch: int, blend: Flags) -> Flags:
+        """Which of the fakes, none of them a blend already, are blended as their pairs are."""
+        rng = np.random.default_rng([self._settings.seed, epoch, 4])
+        return np.asarray(~blend & (rng.random(len(blend)) < self._settings.alike))
+
     def _half_fake(
         self,
         epoch: int,
@@ -110,6 +117,7 @@ class Sampler:
         fakes: Integers,
         blend: Flags,
         others: Integers,
+        alike: Flags,
         reals: Integers,
     ) -> Batch:
         count = len(fakes) + len(reals)
@@ -119,6 +127,7 @@ class Sampler:
             fake=np.arange(count) < len(fakes),
             blend=np.concatenate([blend, np.zeros(len(reals), bool)]),
             other=np.concatenate([others, reals]),
+            alike=np.concatenate([alike, alike if self._partner else np.zeros(len(reals), bool)]),
             paired=self._partner is not None,
         )
 
