@@ -126,8 +126,8 @@ def make_panel(
         geometry=judges[0].card.geometry,
         threshold=threshold,
         uncertain=(low, threshold) if low < threshold else None,
-        smallest_face=max((judge.card.smallest_face or 0.0 for judge in judges), default=0.0)
-        or None,
+        # who is asked for assent only ever holds back
+        smallest_face=max(seat.card.smallest_face or 0.0 for seat in seats if seat.decides) or None,
         members=members,
         rule=_said(heard, panel, called, rows, low, members, threshold, job.settings),
         training={
