@@ -17,6 +17,7 @@ import math
 import mmap
 import multiprocessing
 import os
+import queue
 import sys
 import time
 from pathlib import Path
@@ -52,12 +53,17 @@ DECAY = 0.01  # of weights, AdamW's
 WARM = 0.05  # share of the time
 FLOOR = 0.004  # share of the learning rate at the end
 SLOTS = 40  # batches in memory
+PATIENCE = 300  # s
 
 
 def main() -> None:
     arguments = _arguments()
     try:
         source = find_card(arguments.init)
+        if (kind := card_at(source).architecture) != TRAIN.architecture:
+            raise MesovidError(
+                f"{arguments.init} is a {kind}; name a {TRAIN.architecture} by --init"
+            )
         samples = _samples(arguments.datasets, arguments.leave_out)
         print(f"{len(samples)} faces", flush=True)
         batches = Batches(samples, arguments.workers)  # its processes come before CUDA does
@@ -102,7 +108,10 @@ class Batches:
 
     def next(self) -> np.ndarray:
         """uint8 (b, side, side, 3): fakes, then their pairs. A copy."""
-        slot = self._ready.get(timeout=300)
+        try:
+            slot = self._ready.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise MesovidError(f"no batch was made for {PATIENCE} s; see above for why") from None
         crops = self._crops[slot].copy()
         self._free.put(slot)
         return crops
