@@ -208,7 +208,7 @@ def test_what_there_is_no_sign_of_is_said() -> None:
     assert (facts.clears_below, facts.finds) == (lite.clears_below, lite.finds)
     drawn = video_page(of_meso4(result), Evidence(model=replace(facts, threshold=MESO4.threshold)))
     assert 'class="z-unsure z-pale"' in drawn
-    assert "Where it is paler, below 0.29, the model sees no sign of swapped or past" in drawn
+    assert f"Where it is paler, below {lite.clears_below:.2f}, the model sees no sign of" in drawn
     both = replace(card, members=tuple(replace(each, decides=True) for each in card.members))
     assert model_facts(both).clears_below is None
     # where that was not measured, how often it was uncertain

@@ -346,7 +346,7 @@ def _too_many(groups: Mapping[str, Flags], called: Flags, share: float, who: str
     worst = max(groups, key=lambda name: called[groups[name]].mean())
     return (
         f"of the real videos of {worst} {who} calls {called[groups[worst]].mean():.0%} fake at any "
-        f"level; {share:.0%} are allowed"
+        f"level; {100 * share:.3g}% are allowed"
     )
 
 
@@ -414,13 +414,14 @@ def _said(
         for member in members
         if member.decides
     )
+    allowed, missed = (f"{100 * each:.3g}" for each in (settings.false_alarms, settings.misses))
     return (
         f"on {int(reals.sum())} real and {int(fakes.sum())} fake videos that no deciding member was"
         f" trained on: fake where {levels}; so {called[reals].mean():.1%} of the real ones are"
-        f" called fake, of no source with enough of them more than {settings.false_alarms:.0%}"
+        f" called fake, of no source with enough of them more than {allowed}%"
         f"{f' (most, {called[groups[worst]].mean():.1%}, of {worst})' if worst else ''}, and "
         f"{called[fakes].mean():.1%} of the fakes;"
-        f" real below {low:g}, where at most {settings.misses:.0%} of the fakes of each dataset lie"
+        f" real below {low:g}, where at most {missed}% of the fakes of each dataset lie"
         f" ({np.mean(panel[reals] < low):.0%} of the reals do)"
     )
 
