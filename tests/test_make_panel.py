@@ -254,6 +254,8 @@ def test_a_panel_is_made_and_scans(faces: Path, tmp_path: Path) -> None:
     assert [member.assents_from is None for member in card.members] == [False, True, True]
     assert card.members[0].finds == "textures"
     assert card.threshold == read_card("mesolite").threshold
+    lite, meso = (read_card(name).smallest_face or 0.0 for name in ("mesolite", "meso4"))
+    assert card.smallest_face == lite < meso  # meso4 can only hold back
     assert "on 3 real and 3 fake videos" in card.rule
     crops = np.random.default_rng(1).integers(0, 256, (2, 256, 256, 3), dtype=np.uint8)
     assert load_model(tmp_path / "out")(crops) == pytest.approx(load_model("mesolite")(crops))

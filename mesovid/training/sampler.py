@@ -127,7 +127,9 @@ class Sampler:
             fake=np.arange(count) < len(fakes),
             blend=np.concatenate([blend, np.zeros(len(reals), bool)]),
             other=np.concatenate([others, reals]),
-            alike=np.concatenate([alike, alike if self._partner else np.zeros(len(reals), bool)]),
+            alike=np.concatenate(
+                [alike, alike if self._partner is not None else np.zeros(len(reals), bool)]
+            ),
             paired=self._partner is not None,
         )
 
