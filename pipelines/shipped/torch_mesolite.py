@@ -45,6 +45,11 @@ class MesoLite(nn.Module):
             return self.logit(self.dropout(_contrasts(features.float())))[:, 0]
 
     @torch.no_grad()
+    def scores(self, crops: np.ndarray) -> np.ndarray:
+        """P(fake) (n,) of uint8 RGB crops (n, side, side, 3)."""
+        return torch.sigmoid(self(torch.from_numpy(crops).permute(0, 3, 1, 2))).numpy()
+
+    @torch.no_grad()
     def load(self, arrays: Arrays) -> None:
         """Take the weights of a Keras model of MesoLite."""
         for name, layer in self.named.items():

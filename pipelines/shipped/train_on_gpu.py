@@ -54,6 +54,8 @@ WARM = 0.05  # share of the time
 FLOOR = 0.004  # share of the learning rate at the end
 SLOTS = 40  # batches in memory
 PATIENCE = 300  # s
+PROBES = 16  # faces that both libraries must score alike
+TOLERANCE = 1e-3
 
 
 def main() -> None:
@@ -73,9 +75,10 @@ def main() -> None:
             for layer in model.layers
             for number, array in enumerate(layer.get_weights())
         }
-        learned = learn(batches, start, arguments.minutes * 60)
+        network = learn(batches, start, arguments.minutes * 60)
+        probes = batches.next()[:PROBES]
         batches.end()
-        finish(model, learned, card_at(source), arguments.output)
+        finish(model, network, probes, card_at(source), arguments.output)
     except MesovidError as error:
         sys.exit(f"train_on_gpu: {error}")
 
@@ -130,8 +133,8 @@ class Batches:
             epoch += workers
 
 
-def learn(batches: Batches, start: dict[str, np.ndarray], seconds: float) -> dict[str, np.ndarray]:
-    """Train for so long; gives the running average of the weights."""
+def learn(batches: Batches, start: dict[str, np.ndarray], seconds: float) -> Any:
+    """Train a `MesoLite` of PyTorch for so long; it has the running average of the weights."""
     import torch
     from torch.nn import functional
     from torch_mesolite import MesoLite
@@ -179,14 +182,21 @@ def learn(batches: Batches, start: dict[str, np.ndarray], seconds: float) -> dic
         for each, mean in zip(state, average, strict=True):
             each.copy_(mean)
     print(f"{steps * TRAIN.batch_size} faces seen on {device}", flush=True)
-    return network.cpu().arrays()
+    return network.cpu().eval()
 
 
-def finish(model: Any, learned: dict[str, np.ndarray], card: ModelCard, folder: Path) -> None:
-    """Write the model, with the levels of the one that it started from."""
+def finish(model: Any, network: Any, probes: np.ndarray, card: ModelCard, folder: Path) -> None:
+    """Write the network as a Keras model, with the levels of the one that it started from.
+
+    Raises MesovidError when the two do not agree on the probes.
+    """
+    learned = network.arrays()
     for layer in model.layers:
         if layer.weights:
             layer.set_weights([learned[f"{layer.name}/{n}"] for n in range(len(layer.weights))])
+    given, wanted = model.predict_on_batch(probes.astype(np.float32))[:, 0], network.scores(probes)
+    if (worst := float(np.abs(given - wanted).max())) > TOLERANCE:
+        raise MesovidError(f"Keras and PyTorch differ by {worst:.2g} on the same faces")
     folder.mkdir(parents=True, exist_ok=True)
     card = dataclasses.replace(card, name=folder.name, figures=(), sha256={})
     write_model(model, card, folder)
