@@ -224,6 +224,44 @@ def test_a_file_is_judged_as_by_the_package(visit: Visit, scanner: Scanner, name
     visit.silent()
 
 
+# after a seek back, a player's next three frames are the one that it showed before
+STALE = """
+const Frame = window.VideoFrame;
+const time = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, "currentTime");
+let [shown, late] = [null, 0];
+Object.defineProperty(HTMLMediaElement.prototype, "currentTime", {
+    get: time.get,
+    set(value) {
+        if (value < time.get.call(this)) late = 3;
+        time.set.call(this, value);
+    },
+});
+window.VideoFrame = function (video) {
+    if (late > 0 && shown) {
+        late -= 1;
+        return shown.clone();
+    }
+    const frame = new Frame(video);
+    shown?.close();
+    shown = frame.clone();
+    return frame;
+};
+"""
+
+
+@browsers
+def test_a_player_that_still_shows_the_end_of_a_clip_is_waited_for(
+    browser: Any, base: str, scanner: Scanner
+) -> None:
+    slow = Visit(browser, base)
+    slow.page.add_init_script(STALE)
+    slow.page.goto(base)
+    slow.page.wait_for_selector(".drop")
+    found = slow.scan(SAMPLES / "swapped.webm")
+    slow.context.close()
+    alike(found, json.loads(json.dumps(to_json(scanner.scan(SAMPLES / "swapped.webm")))))
+
+
 @browsers
 def test_the_start_and_a_face_are_accessible(visit: Visit) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")

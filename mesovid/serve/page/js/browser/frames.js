@@ -92,7 +92,8 @@ async function clip(file, settings) {
     const duration = await durationOf(video);
     /** @type {string[]} */
     const warnings = [];
-    const times = wanted(await shownFrom(video, duration), settings);
+    const span = await shownFrom(video, duration);
+    const times = wanted(span, settings);
     return {
       width: video.videoWidth,
       height: video.videoHeight,
@@ -100,7 +101,7 @@ async function clip(file, settings) {
       close,
       count: times.length,
       warnings,
-      frames: () => shown(video, times, warnings),
+      frames: () => shown(video, times, span[0], warnings),
     };
   } catch (error) {
     close();
@@ -108,11 +109,11 @@ async function clip(file, settings) {
   }
 }
 
-/** The frames on display at some times, each once. */
-async function* shown(video, times, warnings) {
+/** The frames on display at some times, each once. The first of the clip begins at `origin`. */
+async function* shown(video, times, origin, warnings) {
   let before = -1;
   for (const time of times) {
-    const told = await sought(video, time, before);
+    const told = await sought(video, time, origin);
     const raw = await planesOf(video);
     const own = raw ? raw.time : (told ?? time);
     if (!raw && !warnings.includes(DRAWN)) warnings.push(DRAWN);
@@ -126,9 +127,11 @@ async function* shown(video, times, warnings) {
   }
 }
 
-/** Go to a time. A player may say that it is there before it shows another frame than that of
- * `before`; then this waits for it. Gives the frame's own time, or null. */
-async function sought(video, time, before = -1) {
+/** Go to a time. A player may say that it is there while it still shows the frame from before,
+ * be it an earlier or a later one; then this waits for another. Gives the frame's own time, or
+ * null. @param {number} origin when the clip's first frame begins, which shows before it, too */
+async function sought(video, time, origin = -1) {
+  const before = spanOf(video);
   let told = presented(video);
   const seeked = happened(video, "seeked");
   video.currentTime = time;
@@ -137,8 +140,9 @@ async function sought(video, time, before = -1) {
   for (;;) {
     const span = spanOf(video);
     if (!span) return told;
-    const still = Math.abs(span.begin - before) <= SAME;
-    if (!still || (time >= span.begin && time < span.end)) return span.begin;
+    const still = before !== null && Math.abs(span.begin - before.begin) <= SAME;
+    const begun = span.begin <= Math.max(time, origin) + SAME;
+    if (still ? begun && time < span.end : begun || origin < 0) return span.begin;
     // how long a frame stays is not always told; then it may be the one that was sought
     const patience = span.end > span.begin ? LATE : SOON;
     if (performance.now() - began > patience) return span.begin;
@@ -150,7 +154,7 @@ async function sought(video, time, before = -1) {
 /** From when to when a clip shows pictures: sound may begin before and end after.
  * @returns {Promise<[number, number]>} */
 async function shownFrom(video, duration) {
-  await sought(video, 0);
+  if (video.currentTime > 0) await sought(video, 0);
   const first = spanOf(video);
   if (!first) return [0, duration];
   await sought(video, duration, first.begin);
