@@ -89,10 +89,11 @@ async function clip(file, settings) {
     video.src = address;
     await ready;
     if (!video.videoWidth) throw new Unreadable("This browser finds no pictures in the file.");
+    const first = spanOf(video);
     const duration = await durationOf(video);
     /** @type {string[]} */
     const warnings = [];
-    const span = await shownFrom(video, duration);
+    const span = await shownFrom(video, first, duration);
     const times = wanted(span, settings);
     return {
       width: video.videoWidth,
@@ -130,7 +131,7 @@ async function* shown(video, times, origin, warnings) {
 /** Go to a time. A player may say that it is there while it still shows the frame from before,
  * be it an earlier or a later one; then this waits for another. Gives the frame's own time, or
  * null. @param {number} origin when the clip's first frame begins, which shows before it, too */
-async function sought(video, time, origin = -1) {
+async function sought(video, time, origin) {
   const before = spanOf(video);
   let told = presented(video);
   const seeked = happened(video, "seeked");
@@ -142,7 +143,7 @@ async function sought(video, time, origin = -1) {
     if (!span) return told;
     const still = before !== null && Math.abs(span.begin - before.begin) <= SAME;
     const begun = span.begin <= Math.max(time, origin) + SAME;
-    if (still ? begun && time < span.end : begun || origin < 0) return span.begin;
+    if (begun && (!still || time < span.end)) return span.begin;
     // how long a frame stays is not always told; then it may be the one that was sought
     const patience = span.end > span.begin ? LATE : SOON;
     if (performance.now() - began > patience) return span.begin;
@@ -151,13 +152,11 @@ async function sought(video, time, origin = -1) {
   }
 }
 
-/** From when to when a clip shows pictures: sound may begin before and end after.
- * @returns {Promise<[number, number]>} */
-async function shownFrom(video, duration) {
-  if (video.currentTime > 0) await sought(video, 0);
-  const first = spanOf(video);
+/** From when to when a clip shows pictures: sound may begin before and end after. `first` is the
+ * span of its first frame. @returns {Promise<[number, number]>} */
+async function shownFrom(video, first, duration) {
   if (!first) return [0, duration];
-  await sought(video, duration, first.begin);
+  if (video.currentTime < duration) await sought(video, duration, first.begin);
   const last = spanOf(video);
   return [first.begin, last && last.begin > first.begin ? last.end : duration];
 }
