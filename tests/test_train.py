@@ -14,6 +14,7 @@ import subprocess
 import sys
 import textwrap
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -44,7 +45,7 @@ from mesovid.training.fit import train
 from mesovid.training.job import Reporter, TrainJob
 from mesovid.training.prepare import prepare
 from mesovid.training.run_folder import writing
-from mesovid.training.sampler import Sampler
+from mesovid.training.sampler import Batch, Sampler
 from mesovid.training.samples import CropReader, Samples, self_blended, training_data
 from mesovid.training.trainer import learning_rate
 
@@ -687,18 +688,30 @@ def test_self_blends_are_made_of_real_crops_and_paired_with_them(samples: Sample
         np.testing.assert_array_equal(batch.rows[4:][batch.blend[:4]], made)
 
 
+def with_and_without(
+    samples: Samples, settings: TrainSettings, **changed: float
+) -> Iterator[tuple[Batch, Batch]]:
+    """Batches of an epoch with a setting changed, each beside the same without.
+
+    Both draw the same rows: what is made of them follows from the setting alone.
+    """
+    plan, plain = (
+        Sampler(samples, each).epoch(0)
+        for each in (dataclasses.replace(settings, **changed), settings)
+    )
+    for batch, usual in zip(plan, plain, strict=True):
+        np.testing.assert_array_equal(batch.rows, usual.rows)
+        yield batch, usual
+
+
 def test_swaps_show_other_people_whose_landmarks_are_known(samples: Samples) -> None:
     settings = dataclasses.replace(QUICK, pairs=True, self_blend=0.5, steps=50)
     known = dataclasses.replace(
         samples,
         landmarks=np.random.default_rng(0).uniform(20, 40, (len(samples), 5, 2)).astype(np.float32),
     )
-    plain = Sampler(known, settings).epoch(0)
-    plan = Sampler(known, dataclasses.replace(settings, swap=0.5)).epoch(0)
     swapped = blended = 0
-    for batch, usual in zip(plan, plain, strict=True):
-        # who is shown follows from swap alone
-        np.testing.assert_array_equal(batch.rows, usual.rows)
+    for batch, _ in with_and_without(known, settings, swap=0.5):
         others = batch.other != batch.rows
         assert not (others & ~batch.blend).any()
         assert not known.fake[batch.other[others]].any()
@@ -711,11 +724,8 @@ def test_swaps_show_other_people_whose_landmarks_are_known(samples: Samples) -> 
 
 def test_partial_fakes_lie_on_their_own_originals(samples: Samples) -> None:
     settings = dataclasses.replace(QUICK, pairs=True, self_blend=0.3, steps=50)
-    plain = Sampler(samples, settings).epoch(0)
-    plan = Sampler(samples, dataclasses.replace(settings, partial=0.5)).epoch(0)
     partial = fakes = 0
-    for batch, usual in zip(plan, plain, strict=True):
-        np.testing.assert_array_equal(batch.rows, usual.rows)
+    for batch, _ in with_and_without(samples, settings, partial=0.5):
         others = batch.other != batch.rows
         assert (samples.fake[batch.rows] & ~batch.blend)[others].all()
         np.testing.assert_array_equal(
@@ -747,12 +757,9 @@ def test_the_feed_shows_a_part_of_the_fake_on_its_original(samples: Samples) -> 
 
 def test_pairs_of_a_real_fake_can_be_blended_alike(samples: Samples) -> None:
     settings = dataclasses.replace(QUICK, pairs=True, self_blend=0.3, steps=50)
-    plain = Sampler(samples, settings).epoch(0)
-    plan = Sampler(samples, dataclasses.replace(settings, alike=0.5)).epoch(0)
     alike = fakes = 0
-    for batch, usual in zip(plan, plain, strict=True):
+    for batch, usual in with_and_without(samples, settings, alike=0.5):
         half = len(batch.rows) // 2
-        np.testing.assert_array_equal(batch.rows, usual.rows)
         assert not usual.alike.any()
         np.testing.assert_array_equal(batch.alike[:half], batch.alike[half:])
         assert not (batch.alike & batch.blend).any()

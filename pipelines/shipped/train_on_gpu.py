@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import mmap
 import multiprocessing
 import os
@@ -37,11 +36,13 @@ from mesovid.settings import AugmentSettings, TrainSettings
 from mesovid.training.feed import Feed
 from mesovid.training.sampler import Sampler
 from mesovid.training.samples import CropReader, Samples, training_data
+from mesovid.training.trainer import learning_rate
 
 SIDE = 256  # px
-TRAIN = TrainSettings(
-    architecture="mesolite", batch_size=256, seed=5, pairs=True, ranking=0.2, steps=16,
-    learning_rate=7e-4, clip_norm=5, ema=0.998, self_blend=0.5, swap=0.4, partial=0.3, alike=0.2,
+TRAIN = TrainSettings(  # the whole time is its one epoch
+    architecture="mesolite", epochs=1, steps=16, batch_size=256, seed=5, pairs=True, ranking=0.2,
+    learning_rate=7e-4, warmup=0.05, schedule="cosine", decay_limit=2.8e-6, clip_norm=5, ema=0.998,
+    self_blend=0.5, swap=0.4, partial=0.3, alike=0.2,
 )  # fmt: skip
 AUGMENT = AugmentSettings(
     rotation=8, zoom=0.08, shift=0.03, channel_shift=15, jpeg=0.3, h264=0.3, rescale=0.4, blur=0.2,
@@ -50,8 +51,6 @@ AUGMENT = AugmentSettings(
 WEIGHTS = {"dfdc": 3.0, "modern": 3.0}  # of datasets, where they are among those given
 FEW_FACES = 8  # of a video; of those with more every other face is taken
 DECAY = 0.01  # of weights, AdamW's
-WARM = 0.05  # share of the time
-FLOOR = 0.004  # share of the learning rate at the end
 SLOTS = 40  # batches in memory
 PATIENCE = 300  # s
 PROBES = 16  # faces that both libraries must score alike
@@ -62,14 +61,15 @@ def main() -> None:
     arguments = _arguments()
     try:
         source = find_card(arguments.init)
-        if (kind := card_at(source).architecture) != TRAIN.architecture:
+        card = card_at(source)
+        if card.architecture != TRAIN.architecture:
             raise MesovidError(
-                f"{arguments.init} is a {kind}; name a {TRAIN.architecture} by --init"
+                f"{arguments.init} is a {card.architecture}; name a {TRAIN.architecture} by --init"
             )
         samples = _samples(arguments.datasets, arguments.leave_out)
         print(f"{len(samples)} faces", flush=True)
         batches = Batches(samples, arguments.workers)  # its processes come before CUDA does
-        model = _keras_model(source)
+        model = _keras_model(card, source.with_suffix(".keras"))
         start = {
             f"{layer.name}/{number}": array
             for layer in model.layers
@@ -78,7 +78,7 @@ def main() -> None:
         network = learn(batches, start, arguments.minutes * 60)
         probes = batches.next()[:PROBES]
         batches.end()
-        finish(model, network, probes, card_at(source), arguments.output)
+        finish(model, network, probes, card, arguments.output)
     except MesovidError as error:
         sys.exit(f"train_on_gpu: {error}")
 
@@ -157,7 +157,7 @@ def learn(batches: Batches, start: dict[str, np.ndarray], seconds: float) -> Any
     began, said, steps = time.monotonic(), 0.0, 0
     while (passed := time.monotonic() - began) < seconds:
         for group in optimizer.param_groups:
-            group["lr"] = TRAIN.learning_rate * _schedule(passed / seconds)
+            group["lr"] = learning_rate(TRAIN, passed / seconds)
         crops = torch.from_numpy(batches.next()).to(device).permute(0, 3, 1, 2)
         with torch.autocast(device, torch.bfloat16):
             logits = network(crops)
@@ -215,20 +215,12 @@ def _samples(folders: list[Path], leave_out: list[str]) -> Samples:
     return train.select(taken)
 
 
-def _keras_model(path: Path) -> Any:
-    """The Keras model that a card belongs to; TensorFlow leaves the GPU to PyTorch."""
+def _keras_model(card: ModelCard, weights: Path) -> Any:
+    """The model of a card; TensorFlow leaves the GPU to PyTorch."""
     tf.config.set_visible_devices([], "GPU")
-    card = card_at(path)
     model = build(card.architecture, card.network, size=SIDE)
-    load_weights(model, path.with_suffix(".keras"))
+    load_weights(model, weights)
     return model
-
-
-def _schedule(share: float) -> float:
-    """Of the learning rate at a share of the time: up, then down by a cosine."""
-    if share < WARM:
-        return share / WARM
-    return max(FLOOR, 0.5 * (1 + math.cos(math.pi * min(1.0, (share - WARM) / (0.98 - WARM)))))
 
 
 def _arguments() -> Any:
